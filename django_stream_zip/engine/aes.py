@@ -1,0 +1,113 @@
+"""AES-256 by WinZip's AE-2: what a password makes of a member's compressed bytes.
+
+Written from WinZip's "AES Encryption Information" and APPNOTE 7.2. The only file that needs
+pycryptodome, and it is imported with the first password.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from hashlib import pbkdf2_hmac
+from typing import TYPE_CHECKING
+
+from django_stream_zip.engine import spec
+from django_stream_zip.engine.errors import ZipValueError
+
+if TYPE_CHECKING:
+    from django_stream_zip.engine.bodies import Body
+
+
+class Encryption:
+    """A password and a source of randomness, good for any number of members."""
+
+    def __init__(self, password: str, get_crypto_random: Callable[[int], bytes]) -> None:
+        if not isinstance(password, str):
+            raise TypeError(f"password must be a str, not {type(password).__name__}")
+        if not password:
+            raise ZipValueError("password is empty: give None for an archive without encryption")
+        self._password = password.encode()
+        self._get_crypto_random = get_crypto_random
+
+    def encrypted(self, body: Body) -> Body:
+        """Wrap what a member's bytes become."""
+        return _Encrypted(body, self._password, self._get_crypto_random)
+
+
+class EncryptionOverhead:
+    """Stands in for Encryption where an archive is only measured: no password and no keys."""
+
+    def encrypted(self, body: Body) -> Body:
+        """Wrap what a member's bytes become."""
+        return _Overhead(body)
+
+
+class _Encrypted:
+    """Salt and password verifier, ciphertext, authentication code."""
+
+    def __init__(
+        self, body: Body, password: bytes, get_crypto_random: Callable[[int], bytes]
+    ) -> None:
+        self._body = body
+        self._password = password
+        self._get_crypto_random = get_crypto_random
+        self._started = False
+
+    def write(self, chunk: bytes) -> bytes:
+        data = self._body.write(chunk)
+        if self._started:
+            return self._encrypt(data)
+        return self._start() + self._encrypt(data)
+
+    def skip(self, length: int) -> int:
+        raise RuntimeError("an encrypted member can't be skipped: measure with EncryptionOverhead")
+
+    def end(self) -> bytes:
+        start = b"" if self._started else self._start()
+        data = self._encrypt(self._body.end())
+        return start + data + self._hmac.digest()[: spec.AES_AUTHENTICATION_LENGTH]
+
+    def _start(self) -> bytes:
+        """Derive the keys. Left until the first bytes: it takes as long as compressing some KiB."""
+        from Crypto.Cipher import AES
+        from Crypto.Util import Counter
+
+        self._started = True
+        salt = self._get_crypto_random(spec.AES_SALT_LENGTH)
+        if len(salt) != spec.AES_SALT_LENGTH:
+            raise ZipValueError(
+                f"get_crypto_random gave {len(salt)} bytes where {spec.AES_SALT_LENGTH} were asked"
+            )
+        length = spec.AES_KEY_LENGTH
+        keys = pbkdf2_hmac(
+            "sha1",
+            self._password,
+            salt,
+            spec.AES_PBKDF2_ITERATIONS,
+            2 * length + spec.AES_VERIFIER_LENGTH,
+        )
+        counter = Counter.new(128, little_endian=True)
+        self._cipher = AES.new(keys[:length], AES.MODE_CTR, counter=counter)
+        self._hmac = hmac.new(keys[length : 2 * length], digestmod="sha1")
+        return salt + keys[2 * length :]
+
+    def _encrypt(self, data: bytes) -> bytes:
+        encrypted: bytes = self._cipher.encrypt(data)
+        self._hmac.update(encrypted)
+        return encrypted
+
+
+class _Overhead:
+    """As long as an encrypted member, and nothing else."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def write(self, chunk: bytes) -> bytes:
+        raise RuntimeError("this archive is only measured: skip its members")
+
+    def skip(self, length: int) -> int:
+        return self._body.skip(length)
+
+    def end(self) -> bytes:
+        return self._body.end() + bytes(spec.AES_OVERHEAD)

@@ -1,0 +1,262 @@
+"""The archive while it is written: where the next byte goes, and the central directory.
+
+Push, not pull: for each member `begin`, then `write` (or `skip`) until its content is over, then
+`end`; after the last one `finish`. Each verb gives the bytes that come next and keeps none, so the
+central directory is all that grows.
+
+    for name, modified_at, mode, method, chunks in members:
+        yield archive.begin(name, modified_at, mode, method)
+        for chunk in chunks:
+            yield archive.write(chunk)
+        yield from archive.end()
+    yield from archive.finish()
+
+A verb that raises has written nothing, and the archive is not to be used after that.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+from django_stream_zip.engine import records, spec
+from django_stream_zip.engine.entry import Entry, Options
+from django_stream_zip.engine.errors import (
+    CentralDirectoryNumberOfEntriesOverflowError,
+    CentralDirectorySizeOverflowError,
+    OffsetOverflowError,
+)
+from django_stream_zip.engine.methods import BufferedMethod, Method
+
+_DIRECTORY_BLOCK_LENGTH = 65536
+
+
+class Directory(Protocol):
+    """Where central directory headers go until the end."""
+
+    size: int
+    entries: int
+
+    def append(self, header: bytes) -> None:
+        """Take one more header."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give all of them, in blocks of any length."""
+
+
+class HeldDirectory:
+    """The central directory in memory: nothing beside the bytes that will be written."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.entries = 0
+        self._blocks: list[bytes] = []
+        self._last = bytearray()
+
+    def append(self, header: bytes) -> None:
+        """Take one more header."""
+        self.entries += 1
+        self.size += len(header)
+        self._last += header
+        if len(self._last) >= _DIRECTORY_BLOCK_LENGTH:
+            self._blocks.append(bytes(self._last))
+            self._last.clear()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give all of them, in blocks of about 64 KiB."""
+        yield from self._blocks
+        yield bytes(self._last)
+
+
+class CountedDirectory:
+    """Counts the headers and forgets them, where an archive is only measured."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.entries = 0
+
+    def append(self, header: bytes) -> None:
+        """Take one more header."""
+        self.entries += 1
+        self.size += len(header)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give nothing."""
+        yield from ()
+
+
+class Archive:
+    """An archive that is being written. `offset` is the position of its next byte.
+
+    Raises what `errors` has where a member can't be written, before any of its bytes are given.
+    """
+
+    def __init__(
+        self, options: Options, *, offset: int = 0, directory: Directory | None = None
+    ) -> None:
+        self.offset = offset
+        self._options = options
+        self._directory: Directory = HeldDirectory() if directory is None else directory
+        self._entry: Entry | None = None
+        self._held: _HeldMember | None = None
+        self._name = ""
+        # Whether the end records are to be, or may become, those of Zip64.
+        self._is_zip64 = False
+        self._may_be_zip64 = False
+        # Members often share a time: encode it once.
+        self._modified_at: datetime | None = None
+        self._modified = 0
+        self._timestamp = b""
+
+    def begin(self, name: str, modified_at: datetime, mode: int, method: Method) -> bytes:
+        """Start a member; give its local file header (nothing yet, if its method is buffered)."""
+        if not isinstance(method, Method):
+            raise TypeError(f"member {name!r}: method must be a Method, not {method!r}")
+        self._name = name
+        if method.buffered:
+            self._held = _HeldMember(name, modified_at, mode, method)
+            return b""
+        if modified_at is not self._modified_at:
+            self._set_time(name, modified_at)
+        entry = Entry(
+            name,
+            mode,
+            method,
+            modified=self._modified,
+            timestamp=self._timestamp,
+            offset=self.offset,
+            options=self._options,
+        )
+        self._admit(entry, name, method)
+        header = entry.local_file_header()
+        self._entry = entry
+        self.offset += len(header)
+        return header
+
+    def write(self, chunk: bytes) -> bytes:
+        """Take content of the member, any bytes-like object; give what it becomes."""
+        if chunk.__class__ is not bytes:
+            chunk = _as_bytes(self._name, chunk)
+        if self._held is not None:
+            self._held.chunks.append(chunk)
+            return b""
+        assert self._entry is not None, "write() comes after begin()"
+        data = self._entry.write(chunk)
+        self.offset += len(data)
+        return data
+
+    def skip(self, length: int) -> int:
+        """Pass over so many bytes of content; give how many bytes of the archive they are."""
+        assert self._entry is not None, "skip() comes after begin()"
+        data_length = self._entry.skip(length)
+        self.offset += data_length
+        return data_length
+
+    def end(self, crc_32: int | None = None) -> Iterator[bytes]:
+        """End the member; give the rest of it, piece by piece.
+
+        `crc_32` is that of the content, for a member of which something was skipped and whose
+        method doesn't promise one.
+        """
+        if self._held is not None:
+            held, self._held = self._held, None
+            return self._write_held(held)
+        assert self._entry is not None, "end() comes after begin()"
+        data = self._entry.end(crc_32)
+        self.offset += len(data)
+        self._directory.append(self._entry.central_directory_header())
+        self._entry = None
+        return iter((data,))
+
+    def finish(self) -> Iterator[bytes]:
+        """Give the central directory and the end records, piece by piece."""
+        directory, offset = self._directory, self.offset
+        fits = (
+            directory.entries <= spec.MAX_16
+            and directory.size <= spec.MAX_32
+            and offset <= spec.MAX_32
+        )
+        if not fits and not self._may_be_zip64:
+            # The other two were checked as members came.
+            raise OffsetOverflowError(
+                f"the central directory starts at byte {offset:,} of an archive without Zip64, "
+                f"which must be at most {spec.MAX_32:,}: use methods with Zip64"
+            )
+        is_zip64 = self._is_zip64 or not fits
+        end = (
+            records.zip64_end_of_central_directory if is_zip64 else records.end_of_central_directory
+        )
+        record = end(entries=directory.entries, size=directory.size, offset=offset)
+        self.offset += directory.size + len(record)
+        return _chained(directory.blocks(), record)
+
+    def _set_time(self, name: str, modified_at: datetime) -> None:
+        if not isinstance(modified_at, datetime):
+            raise TypeError(f"member {name!r}: modified_at must be a datetime, not {modified_at!r}")
+        self._modified = records.msdos_time(modified_at)
+        if self._options.extended_timestamps:
+            self._timestamp = records.extended_timestamp(modified_at)
+        self._modified_at = modified_at
+
+    def _admit(self, entry: Entry, name: str, method: Method) -> None:
+        """See that the end records can count one more member."""
+        if method.zip64 is not False:
+            self._is_zip64 = self._is_zip64 or method.zip64 is True
+            self._may_be_zip64 = True
+        if self._may_be_zip64:
+            return
+        entries = self._directory.entries + 1
+        size = self._directory.size + len(entry.central_directory_header())
+        if entries > spec.MAX_16:
+            raise CentralDirectoryNumberOfEntriesOverflowError(
+                f"member {name!r} is number {entries:,} of an archive without Zip64, "
+                f"which holds at most {spec.MAX_16:,}: use methods with Zip64"
+            )
+        if size > spec.MAX_32:
+            raise CentralDirectorySizeOverflowError(
+                f"with member {name!r} the central directory has {size:,} bytes, without Zip64 "
+                f"at most {spec.MAX_32:,} are possible: use methods with Zip64"
+            )
+
+    def _write_held(self, held: _HeldMember) -> Iterator[bytes]:
+        method = held.streamed_method()
+        yield self.begin(held.name, held.modified_at, held.mode, method)
+        for chunk in held.chunks:
+            yield self.write(chunk)
+        yield from self.end()
+
+
+class _HeldMember:
+    """A member whose method is buffered: held until its size and CRC-32 are known."""
+
+    def __init__(self, name: str, modified_at: datetime, mode: int, method: Method) -> None:
+        self.name = name
+        self.modified_at = modified_at
+        self.mode = mode
+        self.chunks: list[bytes] = []
+        self._method = method
+
+    def streamed_method(self) -> Method:
+        assert isinstance(self._method, BufferedMethod)
+        crc_32 = 0
+        for chunk in self.chunks:
+            crc_32 = zlib.crc32(chunk, crc_32)
+        return self._method(sum(map(len, self.chunks)), crc_32)
+
+
+def _as_bytes(name: str, chunk: object) -> bytes:
+    try:
+        return bytes(memoryview(chunk))  # type: ignore[arg-type]  # anything may come from callers
+    except TypeError:
+        hint = " (was the content itself given where chunks of it are expected?)"
+        raise TypeError(
+            f"member {name!r}: its chunks must be bytes-like, not {type(chunk).__name__}"
+            f"{hint if isinstance(chunk, int) else ''}"
+        ) from None
+
+
+def _chained(blocks: Iterator[bytes], last: bytes) -> Iterator[bytes]:
+    yield from blocks
+    yield last

@@ -1,0 +1,119 @@
+"""What a member's bytes become between its local file header and its data descriptor.
+
+Three kinds, one alphabet: `write` gives the bytes for a chunk, `skip` only says how many they would
+be, `end` gives what is left.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Protocol
+
+from django_stream_zip.engine import spec
+
+
+class CompressObj(Protocol):
+    """What `get_compressobj` returns: `zlib.compressobj(wbits=-zlib.MAX_WBITS)` or its like."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take uncompressed bytes, give compressed ones."""
+
+    def flush(self) -> bytes:
+        """Give what is left."""
+
+
+class Body(Protocol):
+    """What a member's bytes become."""
+
+    def write(self, chunk: bytes) -> bytes:
+        """Give the compressed bytes for the next uncompressed ones."""
+
+    def skip(self, length: int) -> int:
+        """Pass over uncompressed bytes; give how many compressed ones they are."""
+
+    def end(self) -> bytes:
+        """Give what is left."""
+
+
+class Stored:
+    """The bytes themselves, not even copied. Without state: one serves all members."""
+
+    def write(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def skip(self, length: int) -> int:
+        return length
+
+    def end(self) -> bytes:
+        return b""
+
+
+class StoredBlocks:
+    """Deflate without compression: stored blocks (RFC 1951 §3.2.4), the last one marked final.
+
+    Blocks have a fixed length, so the bytes are the same whatever the chunks, and any position
+    among them follows from a position in the content.
+    """
+
+    def __init__(self, uncompressed_size: int) -> None:
+        self._size = uncompressed_size
+        self._position = 0
+
+    def write(self, chunk: bytes) -> bytes:
+        into_block = self._position % spec.STORED_BLOCK_LENGTH
+        first = min(len(chunk), -into_block % spec.STORED_BLOCK_LENGTH)
+        pieces = [chunk[:first]]
+        for start in range(first, len(chunk), spec.STORED_BLOCK_LENGTH):
+            pieces.append(self._block_header(self._position + start))
+            pieces.append(chunk[start : start + spec.STORED_BLOCK_LENGTH])
+        self._position += len(chunk)
+        return b"".join(pieces)
+
+    def skip(self, length: int) -> int:
+        started = _blocks(self._position)
+        self._position += length
+        headers = _blocks(self._position) - started
+        return length + headers * spec.STORED_BLOCK_HEADER_LENGTH
+
+    def end(self) -> bytes:
+        return b"" if self._size else self._block_header(0)
+
+    def _block_header(self, position: int) -> bytes:
+        left = self._size - position
+        length = min(left, spec.STORED_BLOCK_LENGTH)
+        return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
+
+
+class Deflated:
+    """Whatever the compression object makes of them."""
+
+    def __init__(self, compressobj: CompressObj) -> None:
+        self.write = compressobj.compress
+        self.end = compressobj.flush
+
+    def skip(self, length: int) -> int:
+        raise RuntimeError("a deflated member can't be skipped: only deflating tells its size")
+
+
+_BLOCK_HEADER = Struct("<BHH")
+
+STORED = Stored()
+
+
+def _blocks(length: int) -> int:
+    return -(-length // spec.STORED_BLOCK_LENGTH)
+
+
+def deflated_size_bound(uncompressed_size: int) -> int:
+    """Give the most bytes that zlib's deflate makes of so many, at any level.
+
+    It is zlib's `deflateBound` for raw deflate with the default window and memory.
+    """
+    size = uncompressed_size
+    return size + (size >> 12) + (size >> 14) + (size >> 25) + 7
+
+
+def stored_blocks_size(uncompressed_size: int) -> int:
+    """Give the exact size of so many bytes in stored blocks."""
+    body = StoredBlocks(uncompressed_size)
+    return body.skip(uncompressed_size) + len(body.end())

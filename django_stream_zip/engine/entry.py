@@ -1,0 +1,343 @@
+"""One member while it is written: what its records say, and whether its promises are kept.
+
+Knows nothing of other members: its offset is told, and the central directory is somebody else's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+from django_stream_zip.engine import records, spec
+from django_stream_zip.engine.aes import Encryption, EncryptionOverhead
+from django_stream_zip.engine.bodies import (
+    STORED,
+    Body,
+    CompressObj,
+    Deflated,
+    StoredBlocks,
+    deflated_size_bound,
+    stored_blocks_size,
+)
+from django_stream_zip.engine.errors import (
+    CompressedSizeOverflowError,
+    CRC32IntegrityError,
+    NameLengthOverflowError,
+    OffsetOverflowError,
+    UncompressedSizeIntegrityError,
+    UncompressedSizeOverflowError,
+    ZipOverflowError,
+    ZipValueError,
+)
+from django_stream_zip.engine.methods import Coding, Method
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What holds for all members of an archive."""
+
+    get_compressobj: Callable[[], CompressObj]
+    extended_timestamps: bool = True
+    encryption: Encryption | EncryptionOverhead | None = None
+
+
+class Layout(NamedTuple):
+    """How a method's bytes lie in the archive.
+
+    `size` is the compressed size without encryption: exact if `size_is_exact`, else the most that
+    it can be; None where nothing is promised.
+    """
+
+    body: Body
+    compression_method: int
+    has_data_descriptor: bool
+    size: int | None
+    size_is_exact: bool
+
+
+def _layout(method: Method, options: Options) -> Layout:
+    """Decide what becomes of a member's bytes, and whether size and CRC-32 come after them."""
+    size = method.uncompressed_size
+    if method.coding is Coding.STORE:
+        assert size is not None, "a buffered method is given its size before it gets here"
+        if method.crc_32 is not None or options.encryption:
+            return Layout(STORED, spec.METHOD_STORED, False, size, True)
+        return Layout(
+            StoredBlocks(size), spec.METHOD_DEFLATED, True, stored_blocks_size(size), True
+        )
+    if method.level is None:
+        return Layout(Deflated(options.get_compressobj()), spec.METHOD_DEFLATED, True, None, False)
+    body = Deflated(zlib.compressobj(method.level, wbits=-zlib.MAX_WBITS))
+    bound = None if size is None else deflated_size_bound(size)
+    return Layout(body, spec.METHOD_DEFLATED, True, bound, False)
+
+
+class Entry:
+    """A member's records and body, sizes and CRC-32.
+
+    `modified` and `timestamp` are its time as MS-DOS's number and as an extra field. Raises
+    ZipValueError and its kin where the member can't be written as its method says.
+    """
+
+    __slots__ = (
+        "_body",
+        "_compressed_size",
+        "_compression_method",
+        "_crc_32",
+        "_encrypted",
+        "_extra_field",
+        "_file_name",
+        "_flags",
+        "_has_data_descriptor",
+        "_limit",
+        "_method",
+        "_mode",
+        "_modified",
+        "_name",
+        "_offset",
+        "_offset_is_wide",
+        "_skipped",
+        "_uncompressed_size",
+        "_version_needed",
+        "_zip64",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        mode: int,
+        method: Method,
+        *,
+        modified: int,
+        timestamp: bytes,
+        offset: int,
+        options: Options,
+    ) -> None:
+        body, compression_method, has_data_descriptor, size, size_is_exact = _layout(
+            method, options
+        )
+        self._name = name
+        self._file_name = _file_name(name)
+        self._mode = _mode(name, mode)
+        self._method = method
+        self._modified = modified
+        self._offset = offset
+        self._has_data_descriptor = has_data_descriptor
+        self._flags = spec.FLAG_UTF8
+        if has_data_descriptor:
+            self._flags |= spec.FLAG_DATA_DESCRIPTOR
+        self._encrypted = options.encryption is not None
+        if options.encryption is not None:
+            self._flags |= spec.FLAG_ENCRYPTED
+            body = options.encryption.encrypted(body)
+            timestamp += records.aes_extra_field(compression_method)
+            compression_method = spec.METHOD_AES
+            size = None if size is None else size + spec.AES_OVERHEAD
+        self._body = body
+        self._compression_method = compression_method
+        self._extra_field = timestamp
+        self._zip64 = _sizes_are_wide(method, size)
+        self._offset_is_wide = _offset_is_wide(method, offset)
+        self._limit = spec.MAX_64 if self._zip64 else spec.MAX_32
+        self._version_needed = (
+            spec.VERSION_AES
+            if self._encrypted
+            else spec.VERSION_ZIP64
+            if self._zip64 or self._offset_is_wide
+            else spec.VERSION_DEFAULT
+        )
+        self._uncompressed_size = self._compressed_size = self._crc_32 = 0
+        self._skipped = False
+        self._check_promises_fit(size if size_is_exact else None)
+
+    def local_file_header(self) -> bytes:
+        """Give the record that comes before the data."""
+        crc_32 = size = compressed_size = 0
+        if not self._has_data_descriptor:
+            size = self._method.uncompressed_size or 0
+            compressed_size = size + spec.AES_OVERHEAD if self._encrypted else size
+            crc_32 = 0 if self._encrypted else self._method.crc_32 or 0
+        extra_field = self._extra_field
+        if self._zip64:
+            extra_field = records.zip64_extended_information(size, compressed_size) + extra_field
+            size = compressed_size = spec.MAX_32
+        return records.local_file_header(
+            version_needed=self._version_needed,
+            flags=self._flags,
+            compression_method=self._compression_method,
+            modified=self._modified,
+            crc_32=crc_32,
+            compressed_size=compressed_size,
+            uncompressed_size=size,
+            file_name=self._file_name,
+            extra_field=extra_field,
+        )
+
+    def write(self, chunk: bytes) -> bytes:
+        """Take content, give what it becomes.
+
+        Content beyond the promised size is an error at once, unless a CRC-32 is promised too:
+        then the whole content tells which of the two promises is broken, and nothing is given.
+        """
+        method = self._method
+        self._uncompressed_size += len(chunk)
+        if self._uncompressed_size > self._limit:
+            self._overflow(UncompressedSizeOverflowError, "content", self._uncompressed_size)
+        if method.crc_32 is not None or not self._encrypted:
+            self._crc_32 = zlib.crc32(chunk, self._crc_32)
+        promised = method.uncompressed_size
+        if promised is not None and self._uncompressed_size > promised:
+            if method.crc_32 is None:
+                self._wrong_size("at least ")
+            return b""
+        data = self._body.write(chunk)
+        self._compressed_size += len(data)
+        if self._compressed_size > self._limit:
+            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+        return data
+
+    def skip(self, length: int) -> int:
+        """Count content without having it; give how long it is when written."""
+        self._skipped = True
+        self._uncompressed_size += length
+        data_length = self._body.skip(length)
+        self._compressed_size += data_length
+        return data_length
+
+    def end(self, crc_32: int | None) -> bytes:
+        """Check the promises; give what comes after the data.
+
+        `crc_32` is the content's where some of it was skipped and its method doesn't promise one.
+        """
+        if self._skipped:
+            self._crc_32 = self._skipped_crc_32(crc_32)
+        self._check_promises_kept()
+        data = self._body.end()
+        self._compressed_size += len(data)
+        if self._compressed_size > self._limit:
+            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+        if not self._has_data_descriptor:
+            return data
+        data_descriptor = records.zip64_data_descriptor if self._zip64 else records.data_descriptor
+        return data + data_descriptor(
+            crc_32=0 if self._encrypted else self._crc_32,
+            compressed_size=self._compressed_size,
+            uncompressed_size=self._uncompressed_size,
+        )
+
+    def central_directory_header(self) -> bytes:
+        """Give the record for the central directory. Final after `end` only, but never longer."""
+        size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
+        wide: tuple[int, ...] = ()
+        if self._zip64:
+            wide = (size, compressed_size)
+            size = compressed_size = spec.MAX_32
+        if self._offset_is_wide:
+            wide = (*wide, offset)
+            offset = spec.MAX_32
+        directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
+        return records.central_directory_header(
+            version_needed=self._version_needed,
+            flags=self._flags,
+            compression_method=self._compression_method,
+            modified=self._modified,
+            crc_32=0 if self._encrypted else self._crc_32,
+            compressed_size=compressed_size,
+            uncompressed_size=size,
+            external_file_attributes=self._mode << 16 | directory,
+            offset_of_local_header=offset,
+            file_name=self._file_name,
+            extra_field=records.zip64_extended_information(*wide) + self._extra_field,
+        )
+
+    def _check_promises_fit(self, compressed_size: int | None) -> None:
+        size = self._method.uncompressed_size
+        if size is not None and size > self._limit:
+            self._overflow(UncompressedSizeOverflowError, "content", size)
+        if compressed_size is not None and compressed_size > self._limit:
+            self._overflow(CompressedSizeOverflowError, "compressed content", compressed_size)
+        if self._offset > spec.MAX_32 and not self._offset_is_wide:
+            raise OffsetOverflowError(
+                f"member {self._name!r} with {self._method.name} starts at byte {self._offset:,} "
+                f"of the archive, which must be at most {spec.MAX_32:,}: use a method with Zip64"
+            )
+
+    def _check_promises_kept(self) -> None:
+        method = self._method
+        if method.crc_32 is not None and method.crc_32 != self._crc_32:
+            raise CRC32IntegrityError(
+                f"member {self._name!r}: its content's CRC-32 is {self._crc_32:#010x}, "
+                f"promised was {method.crc_32:#010x}"
+            )
+        promised = method.uncompressed_size
+        if promised is not None and promised != self._uncompressed_size:
+            self._wrong_size("")
+
+    def _skipped_crc_32(self, crc_32: int | None) -> int:
+        known = crc_32 if crc_32 is not None else self._method.crc_32
+        if known is None and self._encrypted:
+            return 0
+        if known is None:
+            raise RuntimeError(
+                f"member {self._name!r} was skipped: its CRC-32 must be given to end()"
+            )
+        return known
+
+    def _wrong_size(self, at_least: str) -> NoReturn:
+        raise UncompressedSizeIntegrityError(
+            f"member {self._name!r}: its content has {at_least}{self._uncompressed_size:,} bytes, "
+            f"promised were {self._method.uncompressed_size:,}"
+        )
+
+    def _overflow(self, error: type[ZipOverflowError], what: str, size: int) -> NoReturn:
+        raise error(
+            f"member {self._name!r}: its {what} has at least {size:,} bytes, "
+            f"{self._method.name} holds at most {self._limit:,}"
+        )
+
+
+def _sizes_are_wide(method: Method, compressed_size: int | None) -> bool:
+    """Decide whether a member's sizes have 64 bits: in both its headers and its data descriptor.
+
+    `compressed_size` is the most it can be.
+    """
+    if method.zip64 is not None:
+        return method.zip64
+    size = method.uncompressed_size or 0
+    return size > spec.MAX_32 or (compressed_size or 0) > spec.MAX_32
+
+
+def _offset_is_wide(method: Method, offset: int) -> bool:
+    """Decide whether a member's offset has 64 bits, in its central directory header.
+
+    No reason for wide sizes: Java's ZipInputStream (17) refuses a 64-bit data descriptor behind a
+    small member, and bsdtar, unzip and 7-Zip read either, also beyond 4 GiB.
+    """
+    return offset > spec.MAX_32 if method.zip64 is None else method.zip64
+
+
+def _file_name(name: str) -> bytes:
+    if not isinstance(name, str):
+        raise TypeError(f"a member's name must be a str, not {name!r}")
+    try:
+        file_name = name.encode()
+    except UnicodeEncodeError as error:
+        raise ZipValueError(
+            f"member {name!r}: its name can't be written as UTF-8 ({error.reason})"
+        ) from None
+    if len(file_name) > spec.MAX_16:
+        raise NameLengthOverflowError(
+            f"member {name[:100]!r}…: its name has {len(file_name):,} bytes in UTF-8, "
+            f"at most {spec.MAX_16:,} fit"
+        )
+    return file_name
+
+
+def _mode(name: str, mode: int) -> int:
+    if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
+        raise ZipValueError(
+            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
+        )
+    return mode

@@ -1,0 +1,123 @@
+"""How a member is written: the methods of the API, as values.
+
+What a method means for the bytes is decided in `entry`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from operator import index
+from typing import Final, NamedTuple
+
+from django_stream_zip.engine import spec
+from django_stream_zip.engine.errors import ZipValueError
+
+
+class Coding(Enum):
+    """What becomes of a member's bytes."""
+
+    DEFLATE = "deflate"
+    STORE = "store"
+
+
+class Method(NamedTuple):
+    """How a member is written. Made by the names below, not by hand.
+
+    `zip64` is None where Zip64 is used only if it is needed; `uncompressed_size` (bytes) and
+    `crc_32` are promises about the content, or None.
+    """
+
+    name: str
+    coding: Coding
+    zip64: bool | None
+    uncompressed_size: int | None = None
+    crc_32: int | None = None
+    level: int | None = None
+    buffered: bool = False
+
+    def __repr__(self) -> str:
+        """Show the call that makes it."""
+        values = [v for v in (self.uncompressed_size, self.crc_32, self.level) if v is not None]
+        return f"{self.name}({', '.join(map(str, values))})" if values else self.name
+
+
+class BufferedMethod(Method):
+    """A stored method. As it is, it holds the whole member in memory to learn size and CRC-32;
+    called with both, it streams.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, uncompressed_size: int, crc_32: int) -> Method:
+        """Give the method that streams a member of this size (bytes) and CRC-32.
+
+        Raises ZipValueError where a value can't be a size or a CRC-32.
+        """
+        return Method(
+            self.name,
+            self.coding,
+            self.zip64,
+            _size(self.name, uncompressed_size),
+            _crc_32(self.name, crc_32),
+        )
+
+
+#: Deflated by `get_compressobj`, at most 4 GiB.
+ZIP_32: Final = Method("ZIP_32", Coding.DEFLATE, zip64=False)
+#: Deflated by `get_compressobj`, of any size.
+ZIP_64: Final = Method("ZIP_64", Coding.DEFLATE, zip64=True)
+#: Stored, at most 4 GiB.
+NO_COMPRESSION_32: Final = BufferedMethod(
+    "NO_COMPRESSION_32", Coding.STORE, zip64=False, buffered=True
+)
+#: Stored, of any size.
+NO_COMPRESSION_64: Final = BufferedMethod(
+    "NO_COMPRESSION_64", Coding.STORE, zip64=True, buffered=True
+)
+
+
+def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
+    """Deflate a member of this size (bytes) with zlib's `level` (-1 to 9), Zip64 where needed.
+
+    Raises ZipValueError where a value can't be a size or a level.
+    """
+    if not (isinstance(level, int) and -1 <= level <= 9):
+        raise ZipValueError(f"ZIP_AUTO: level must be an integer from -1 to 9, not {level!r}")
+    size = _size("ZIP_AUTO", uncompressed_size)
+    return Method("ZIP_AUTO", Coding.DEFLATE, None, size, None, level)
+
+
+def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Method:
+    """Write a member of this size (bytes) without compression, Zip64 where needed.
+
+    With its CRC-32 the member is stored, size and CRC-32 in its local file header. Without, it is
+    deflate made of stored blocks, which streaming readers can read though the CRC-32 comes last.
+    Raises ZipValueError where a value can't be a size or a CRC-32.
+    """
+    return Method(
+        "NO_COMPRESSION_AUTO",
+        Coding.STORE,
+        None,
+        _size("NO_COMPRESSION_AUTO", uncompressed_size),
+        None if crc_32 is None else _crc_32("NO_COMPRESSION_AUTO", crc_32),
+    )
+
+
+def _size(method: str, value: int) -> int:
+    return _integer(method, "uncompressed_size", value, spec.MAX_64)
+
+
+def _crc_32(method: str, value: int) -> int:
+    return _integer(method, "crc_32", value, spec.MAX_32)
+
+
+def _integer(method: str, name: str, value: int, maximum: int) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= maximum:
+        raise ZipValueError(
+            f"{method}: {name} must be an integer from 0 to {maximum:,}, not {value!r}"
+        )
+    return number

@@ -1,0 +1,190 @@
+"""Each record of the format as a function of named arguments. Stateless; decides nothing.
+
+The parameters have the APPNOTE's names. What a function returns depends on its arguments alone,
+so the record of a 5 GiB member is tested without one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from struct import Struct
+
+from django_stream_zip.engine import spec
+
+_LOCAL_FILE_HEADER = Struct("<4sHHHLLLLHH")
+_CENTRAL_DIRECTORY_HEADER = Struct("<4sHHHHLLLLHHHHHLL")
+_DATA_DESCRIPTOR = Struct("<4sLLL")
+_ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
+_END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
+_ZIP64_END_OF_CENTRAL_DIRECTORY = Struct("<4sQHHLLQQQQ")
+_ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR = Struct("<4sLQL")
+_ZIP64_EXTENDED_INFORMATION = (None, Struct("<HHQ"), Struct("<HHQQ"), Struct("<HHQQQ"))
+_EXTENDED_TIMESTAMP = Struct("<HHBl")
+_AES = Struct("<HHH2sBH")
+
+CENTRAL_DIRECTORY_HEADER_LENGTH = _CENTRAL_DIRECTORY_HEADER.size
+
+_EARLIEST_MSDOS_TIME = (1 << 21) | (1 << 16)
+_LATEST_MSDOS_TIME = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
+
+
+def local_file_header(
+    *,
+    version_needed: int,
+    flags: int,
+    compression_method: int,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Local file header (4.3.7). `modified` is the MS-DOS date (high 16 bits) and time (low 16)."""
+    return (
+        _LOCAL_FILE_HEADER.pack(
+            spec.LOCAL_FILE_HEADER_SIGNATURE,
+            version_needed,
+            flags,
+            compression_method,
+            modified,
+            crc_32,
+            compressed_size,
+            uncompressed_size,
+            len(file_name),
+            len(extra_field),
+        )
+        + file_name
+        + extra_field
+    )
+
+
+def data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+    """Data descriptor (4.3.9) with its customary signature."""
+    return _DATA_DESCRIPTOR.pack(
+        spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
+    )
+
+
+def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+    """Data descriptor whose sizes have 8 bytes (4.3.9.2)."""
+    return _ZIP64_DATA_DESCRIPTOR.pack(
+        spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
+    )
+
+
+def central_directory_header(
+    *,
+    version_needed: int,
+    flags: int,
+    compression_method: int,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    external_file_attributes: int,
+    offset_of_local_header: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Central directory header (4.3.12), without comment."""
+    return (
+        _CENTRAL_DIRECTORY_HEADER.pack(
+            spec.CENTRAL_DIRECTORY_HEADER_SIGNATURE,
+            spec.VERSION_MADE_BY,
+            version_needed,
+            flags,
+            compression_method,
+            modified,
+            crc_32,
+            compressed_size,
+            uncompressed_size,
+            len(file_name),
+            len(extra_field),
+            0,  # file comment length
+            0,  # disk number start
+            0,  # internal file attributes
+            external_file_attributes,
+            offset_of_local_header,
+        )
+        + file_name
+        + extra_field
+    )
+
+
+def end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
+    """End of central directory record (4.3.16), without comment. Values have to fit."""
+    return _END_OF_CENTRAL_DIRECTORY.pack(
+        spec.END_OF_CENTRAL_DIRECTORY_SIGNATURE, 0, 0, entries, entries, size, offset, 0
+    )
+
+
+def zip64_end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
+    """All three end records of a Zip64 archive (4.3.14 to 4.3.16)."""
+    record = _ZIP64_END_OF_CENTRAL_DIRECTORY.pack(
+        spec.ZIP64_END_OF_CENTRAL_DIRECTORY_SIGNATURE,
+        _ZIP64_END_OF_CENTRAL_DIRECTORY.size - 12,  # 4.3.14.1: less signature and this field
+        spec.VERSION_MADE_BY,
+        spec.VERSION_ZIP64,
+        0,  # number of this disk
+        0,  # number of the disk with the start of the central directory
+        entries,
+        entries,
+        size,
+        offset,
+    )
+    locator = _ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR.pack(
+        spec.ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR_SIGNATURE, 0, offset + size, 1
+    )
+    # 4.4.1.4: the classic record sends readers to the Zip64 one.
+    end = end_of_central_directory(entries=spec.MAX_16, size=spec.MAX_32, offset=spec.MAX_32)
+    return record + locator + end
+
+
+def zip64_extended_information(*values: int) -> bytes:
+    """Zip64's extra field (4.5.3): of uncompressed size, compressed size and offset of the local
+    header, in this order, those whose own field is 0xFFFFFFFF.
+    """
+    layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
+    if layout is None:
+        return b""
+    return layout.pack(spec.EXTRA_ZIP64, 8 * len(values), *values)
+
+
+def extended_timestamp(modified_at: datetime) -> bytes:
+    """Info-ZIP's extra field 0x5455 with the modification time only, in seconds since 1970.
+
+    The field is a signed 32-bit number; a time outside of it becomes the nearest it can hold.
+    """
+    try:
+        seconds = int(modified_at.timestamp() // 1)
+    except (OverflowError, OSError, ValueError):
+        # A naive time near year 1 or 9999, which the platform can't convert.
+        seconds = 0 if modified_at.year < 1970 else spec.MAX_32
+    seconds = min(max(seconds, -0x80000000), 0x7FFFFFFF)
+    return _EXTENDED_TIMESTAMP.pack(spec.EXTRA_EXTENDED_TIMESTAMP, 5, 1, seconds)
+
+
+def aes_extra_field(compression_method: int) -> bytes:
+    """WinZip's extra field 0x9901: AE-2, AES-256, and the compression method underneath."""
+    return _AES.pack(spec.EXTRA_AES, 7, 2, b"AE", 3, compression_method)
+
+
+def msdos_time(modified_at: datetime) -> int:
+    """MS-DOS date (high 16 bits) and time (low 16 bits) of a wall-clock time (4.4.6).
+
+    It counts from 1980 to 2107 in steps of 2 seconds; a time outside becomes the nearest it holds.
+    """
+    year = modified_at.year - 1980
+    if year < 0:
+        return _EARLIEST_MSDOS_TIME
+    if year > 127:
+        return _LATEST_MSDOS_TIME
+    return (
+        year << 25
+        | modified_at.month << 21
+        | modified_at.day << 16
+        | modified_at.hour << 11
+        | modified_at.minute << 5
+        | modified_at.second >> 1
+    )

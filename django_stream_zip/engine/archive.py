@@ -147,10 +147,14 @@ class Archive:
         self.offset += len(data)
         return data
 
-    def skip(self, length: int) -> int:
-        """Pass over so many bytes of content; give how many bytes of the archive they are."""
+    def skip(self, length: int, crc_32: int | None = None) -> int:
+        """Pass over so many bytes of content; give how many bytes of the archive they are.
+
+        `crc_32` is that of the member's content up to there: with it, what is written afterwards
+        goes on from it; without, `end` has to be told that of the whole.
+        """
         assert self._entry is not None, "skip() comes after begin()"
-        data_length = self._entry.skip(length)
+        data_length = self._entry.skip(length, crc_32)
         self.offset += data_length
         return data_length
 
@@ -169,6 +173,12 @@ class Archive:
         self._directory.append(self._entry.central_directory_header())
         self._entry = None
         return iter((data,))
+
+    @property
+    def crc_32(self) -> int | None:
+        """CRC-32 of what the current member's content was so far, None if that isn't known."""
+        assert self._entry is not None, "there is no current member"
+        return self._entry.crc_32
 
     def finish(self) -> Iterator[bytes]:
         """Give the central directory and the end records, piece by piece."""

@@ -85,7 +85,6 @@ class Entry:
         "_body",
         "_compressed_size",
         "_compression_method",
-        "_crc_32",
         "_encrypted",
         "_extra_field",
         "_file_name",
@@ -98,10 +97,10 @@ class Entry:
         "_name",
         "_offset",
         "_offset_is_wide",
-        "_skipped",
         "_uncompressed_size",
         "_version_needed",
         "_zip64",
+        "crc_32",
     )
 
     def __init__(
@@ -148,8 +147,9 @@ class Entry:
             if self._zip64 or self._offset_is_wide
             else spec.VERSION_DEFAULT
         )
-        self._uncompressed_size = self._compressed_size = self._crc_32 = 0
-        self._skipped = False
+        self._uncompressed_size = self._compressed_size = 0
+        # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
+        self.crc_32 = None if self._encrypted and method.crc_32 is None else 0
         self._check_promises_fit(size if size_is_exact else None)
 
     def local_file_header(self) -> bytes:
@@ -185,8 +185,8 @@ class Entry:
         self._uncompressed_size += len(chunk)
         if self._uncompressed_size > self._limit:
             self._overflow(UncompressedSizeOverflowError, "content", self._uncompressed_size)
-        if method.crc_32 is not None or not self._encrypted:
-            self._crc_32 = zlib.crc32(chunk, self._crc_32)
+        if self.crc_32 is not None:
+            self.crc_32 = zlib.crc32(chunk, self.crc_32)
         promised = method.uncompressed_size
         if promised is not None and self._uncompressed_size > promised:
             if method.crc_32 is None:
@@ -198,9 +198,12 @@ class Entry:
             self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
         return data
 
-    def skip(self, length: int) -> int:
-        """Count content without having it; give how long it is when written."""
-        self._skipped = True
+    def skip(self, length: int, crc_32: int | None) -> int:
+        """Count content without having it; give how long it is when written.
+
+        `crc_32` is that of the content up to where the skip ends, if somebody knows it.
+        """
+        self.crc_32 = crc_32
         self._uncompressed_size += length
         data_length = self._body.skip(length)
         self._compressed_size += data_length
@@ -209,10 +212,10 @@ class Entry:
     def end(self, crc_32: int | None) -> bytes:
         """Check the promises; give what comes after the data.
 
-        `crc_32` is the content's where some of it was skipped and its method doesn't promise one.
+        `crc_32` is the content's, for a member of which something was skipped.
         """
-        if self._skipped:
-            self._crc_32 = self._skipped_crc_32(crc_32)
+        if self.crc_32 is None:
+            self.crc_32 = self._known_crc_32(crc_32)
         self._check_promises_kept()
         data = self._body.end()
         self._compressed_size += len(data)
@@ -222,7 +225,7 @@ class Entry:
             return data
         data_descriptor = records.zip64_data_descriptor if self._zip64 else records.data_descriptor
         return data + data_descriptor(
-            crc_32=0 if self._encrypted else self._crc_32,
+            crc_32=0 if self._encrypted else self.crc_32 or 0,
             compressed_size=self._compressed_size,
             uncompressed_size=self._uncompressed_size,
         )
@@ -243,7 +246,7 @@ class Entry:
             flags=self._flags,
             compression_method=self._compression_method,
             modified=self._modified,
-            crc_32=0 if self._encrypted else self._crc_32,
+            crc_32=0 if self._encrypted else self.crc_32 or 0,
             compressed_size=compressed_size,
             uncompressed_size=size,
             external_file_attributes=self._mode << 16 | directory,
@@ -266,24 +269,23 @@ class Entry:
 
     def _check_promises_kept(self) -> None:
         method = self._method
-        if method.crc_32 is not None and method.crc_32 != self._crc_32:
+        if method.crc_32 is not None and method.crc_32 != self.crc_32:
             raise CRC32IntegrityError(
-                f"member {self._name!r}: its content's CRC-32 is {self._crc_32:#010x}, "
+                f"member {self._name!r}: its content's CRC-32 is {self.crc_32:#010x}, "
                 f"promised was {method.crc_32:#010x}"
             )
         promised = method.uncompressed_size
         if promised is not None and promised != self._uncompressed_size:
             self._wrong_size("")
 
-    def _skipped_crc_32(self, crc_32: int | None) -> int:
-        known = crc_32 if crc_32 is not None else self._method.crc_32
-        if known is None and self._encrypted:
-            return 0
-        if known is None:
-            raise RuntimeError(
-                f"member {self._name!r} was skipped: its CRC-32 must be given to end()"
-            )
-        return known
+    def _known_crc_32(self, crc_32: int | None) -> int:
+        if crc_32 is not None:
+            return crc_32
+        if self._encrypted:
+            return 0  # nobody will see it
+        if self._method.crc_32 is not None:
+            return self._method.crc_32
+        raise RuntimeError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
 
     def _wrong_size(self, at_least: str) -> NoReturn:
         raise UncompressedSizeIntegrityError(

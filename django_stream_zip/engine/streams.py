@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.bodies import CompressObj
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.errors import ZipValueError
@@ -111,60 +112,6 @@ async def _async_stream(
         raise
 
 
-class Blocks:
-    """Cuts what is pushed into blocks of exactly `length` bytes; `flush` gives a shorter last one.
-
-    A piece that has just that length is given as it is, without a copy.
-    """
-
-    def __init__(self, length: int) -> None:
-        if not (isinstance(length, int) and length > 0):
-            raise ZipValueError(f"chunk_size must be a number of bytes, 1 or more, not {length!r}")
-        self._length = length
-        self._held: list[bytes] = []
-        self._held_length = 0
-
-    def push(self, piece: bytes) -> Iterable[bytes]:
-        """Take the next bytes; give the blocks that are full."""
-        total = self._held_length + len(piece)
-        if total < self._length:
-            self._held.append(piece)
-            self._held_length = total
-            return ()
-        if not self._held_length and total == self._length:
-            return (piece,)
-        return self._cut(piece)
-
-    def push_all(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Take several pieces; give the blocks that are full."""
-        for piece in pieces:
-            yield from self.push(piece)
-
-    def flush(self, last: bytes = b"") -> Iterable[bytes]:
-        """Take `last`; give all that is held, if anything is."""
-        total = self._held_length + len(last)
-        if total > self._length:
-            return chain(self.push(last), _deferred(self.flush))
-        if not total:
-            return ()
-        self._held.append(last)
-        block = b"".join(self._held)
-        self._held.clear()
-        self._held_length = 0
-        return (block,)
-
-    def _cut(self, piece: bytes) -> Iterator[bytes]:
-        self._held.append(piece)
-        whole = b"".join(self._held)
-        self._held.clear()
-        full = len(whole) - len(whole) % self._length
-        self._held_length = len(whole) - full
-        if self._held_length:
-            self._held.append(whole[full:])
-        for start in range(0, full, self._length):
-            yield whole[start : start + self._length]
-
-
 def _archive(
     get_compressobj: Callable[[], CompressObj],
     extended_timestamps: bool,
@@ -189,10 +136,6 @@ def _iterator(get: Callable[[Any], Any], name: str, content: Any) -> Any:
         return get(content)
     except TypeError as error:
         raise TypeError(f"member {name!r}: its chunks can't be iterated ({error})") from error
-
-
-def _deferred(blocks: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
-    yield from blocks()
 
 
 def _close(*iterators: Any) -> None:

@@ -1,0 +1,50 @@
+"""What a member's content can be asked for, beyond being iterated. Knows no storage and no Django.
+
+The fifth value of a member may be any iterable of bytes. One with this shape is worth more: its
+archive has a length, an entity tag and ranges. Those of `members` have it; yours may have it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+
+class ContentChangedError(Exception):
+    """A content is no longer what it was when its member was made."""
+
+
+@runtime_checkable
+class Content(Protocol):
+    """A member's content that can be read again, from any position.
+
+    `identity` says which content it is and `validator` which state of it: together they name the
+    very same bytes for ever (an upload's key and its ETag, a path and its modification time). A
+    validator of None says that nobody knows; the archive then has no entity tag and no ranges.
+    """
+
+    @property
+    def size(self) -> int | None:
+        """Number of bytes, None if it isn't known before reading."""
+
+    @property
+    def crc_32(self) -> int | None:
+        """CRC-32, None if it isn't known before reading."""
+
+    @property
+    def identity(self) -> str:
+        """Name of the content that no other content has."""
+
+    @property
+    def validator(self) -> str | None:
+        """Something that changes whenever a byte of the content does."""
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Give the bytes from `start` up to `stop` (exclusive; None is the end).
+
+        Opens what it reads with the first chunk and closes it with the last one, or when closed.
+        Raises ContentChangedError where it can tell that the content isn't the one described.
+        """
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give all of it."""

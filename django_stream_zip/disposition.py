@@ -1,0 +1,61 @@
+"""The name that a browser saves the archive under: `Content-Disposition`, from any text."""
+
+from __future__ import annotations
+
+import unicodedata
+from urllib.parse import quote
+
+# Room for what browsers add ("archive (1).zip.crdownload") within the 255 bytes of a file system.
+_MAX_BYTES = 180
+# Forbidden in Windows' file names, or taken for a path by somebody.
+_PATH_CHARACTERS = frozenset('/\\:*?"<>|')
+# Control, format (which bidi overrides are), surrogate: none of them can be seen in a name.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs"})
+
+
+def attachment(filename: str) -> str:
+    """Give the value of a Content-Disposition header (RFC 6266) that saves as `filename`.
+
+    Path, control and bidi characters are left out of the name. A name that isn't ASCII comes in
+    both forms, first the ASCII fallback that old clients and curl understand (RFC 6266 §4.3).
+    """
+    name = safe_filename(filename)
+    fallback = _ascii(name)
+    value = f'attachment; filename="{fallback}"'
+    if fallback != name:
+        value += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return value
+
+
+def safe_filename(filename: str) -> str:
+    """Give `filename` as one component of a path that any system takes."""
+    last = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    visible = "".join(
+        character
+        for character in unicodedata.normalize("NFC", last)
+        if unicodedata.category(character) not in _INVISIBLE_CATEGORIES
+        and character not in _PATH_CHARACTERS
+    )
+    return _shortened(visible.strip(" .")) or "archive.zip"
+
+
+def _shortened(name: str) -> str:
+    """Cut a long name, in UTF-8, but keep its ending."""
+    if len(name.encode()) <= _MAX_BYTES:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not dot or len(ending.encode()) > 10:
+        stem, ending = name, ""
+    ending = dot + ending if ending else ""
+    room = _MAX_BYTES - len(ending.encode())
+    return stem.encode()[:room].decode(errors="ignore").rstrip() + ending
+
+
+def _ascii(name: str) -> str:
+    """Give the name without accents, and `_` for what has no ASCII.
+
+    `%` goes too: some browsers would decode it in the quoted form.
+    """
+    decomposed = unicodedata.normalize("NFKD", name)
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in letters)

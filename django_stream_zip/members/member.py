@@ -1,0 +1,60 @@
+"""What all builders decide alike: the method by the kind of file, the time, the mode."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from stat import S_IFREG
+from typing import Final
+
+from django.utils import timezone
+
+from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, ZIP_AUTO, Method, conf
+from django_stream_zip.content import Content
+
+ContentMember = tuple[str, datetime, int, Method, Content]
+
+DEFAULT_MODE: Final = S_IFREG | 0o644
+
+#: Endings of files whose bytes are compressed already: deflating them again costs time, saves
+#: nothing, and takes length and ranges from the archive. A list of our own, because what
+#: `mimetypes` knows differs between hosts, and with it the bytes of an archive would.
+COMPRESSED: Final = frozenset(
+    # images
+    "jpg jpeg jpe jfif png gif webp avif heic heif jp2 jxl "
+    # video and audio
+    "mp4 m4v mov mkv webm avi wmv flv mpg mpeg 3gp ts "
+    "mp3 m4a aac ogg oga ogv opus flac wma "
+    # archives
+    "zip gz tgz bz2 tbz2 xz txz zst 7z rar lz lz4 lzma br cab jar war apk whl "
+    # documents that are archives inside, fonts, columnar data
+    "pdf docx docm xlsx xlsm pptx pptm odt ods odp odg epub "
+    "woff woff2 parquet kmz vsdx sketch key pages numbers".split()
+)
+
+
+def member(
+    name: str, modified_at: datetime, mode: int, compress: bool | None, content: Content
+) -> ContentMember:
+    """Make a member, not compressed if its name says that it is already, or as `compress` says."""
+    if compress is None:
+        compress = PurePosixPath(name).suffix[1:].lower() not in COMPRESSED
+    return name, wall_clock(modified_at), mode, _method(compress, content), content
+
+
+def wall_clock(modified_at: datetime) -> datetime:
+    """Give a time as the site's clocks show it, as ZIP has no time zones.
+
+    It is the zone of TIME_ZONE and not the visitor's: an archive is the same for everybody.
+    """
+    if timezone.is_naive(modified_at):
+        return modified_at
+    return timezone.localtime(modified_at, timezone.get_default_timezone())
+
+
+def _method(compress: bool, content: Content) -> Method:
+    if content.size is None:
+        return ZIP_64
+    if compress:
+        return ZIP_AUTO(content.size, level=conf.get("COMPRESSION_LEVEL"))
+    return NO_COMPRESSION_AUTO(content.size, content.crc_32)

@@ -1,0 +1,90 @@
+"""The public API as a user writes it, for mypy. Not run."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
+from stat import S_IFREG
+
+from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponseBase
+
+from django_stream_zip import (
+    NO_COMPRESSION_32,
+    NO_COMPRESSION_64,
+    NO_COMPRESSION_AUTO,
+    ZIP_32,
+    ZIP_64,
+    ZIP_AUTO,
+    AsyncMemberFile,
+    MemberFile,
+    Method,
+    async_stream_zip,
+    stream_zip,
+)
+from django_stream_zip.content import Content
+from django_stream_zip.members import bytes_member, file_member, storage_member
+from django_stream_zip.response import ZipResponse, zip_response
+from django_stream_zip.views import ZipDownloadView
+
+now = datetime.now()
+methods: list[Method] = [
+    ZIP_32,
+    ZIP_64,
+    ZIP_AUTO(3),
+    ZIP_AUTO(3, level=1),
+    NO_COMPRESSION_32,
+    NO_COMPRESSION_32(3, 0),
+    NO_COMPRESSION_64,
+    NO_COMPRESSION_64(3, 0),
+    NO_COMPRESSION_AUTO(3),
+    NO_COMPRESSION_AUTO(3, crc_32=zlib.crc32(b"abc")),
+]
+
+
+def members() -> Iterator[MemberFile]:
+    for number, method in enumerate(methods):
+        yield f"{number}.txt", now, S_IFREG | 0o644, method, (b"abc",)
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    yield b"abc"
+
+
+async def async_members() -> AsyncIterator[AsyncMemberFile]:
+    yield "a.txt", now, S_IFREG | 0o644, ZIP_64, chunks()
+
+
+def sync_archive() -> bytes:
+    return b"".join(
+        stream_zip(
+            members(),
+            chunk_size=65536,
+            get_compressobj=lambda: zlib.compressobj(wbits=-zlib.MAX_WBITS, level=1),
+            extended_timestamps=False,
+            password="secret",
+            get_crypto_random=lambda length: bytes(length),
+        )
+    )
+
+
+async def async_archive() -> list[bytes]:
+    return [block async for block in async_stream_zip(async_members())]
+
+
+def view(request: HttpRequest) -> ZipResponse:
+    return zip_response(request, [file_member("a.txt")], filename="b.zip", password="secret")
+
+
+class Download(ZipDownloadView):
+    filename = "download.zip"
+
+    def get_members(self) -> Iterable[MemberFile]:
+        member = storage_member(default_storage, "a.txt", "b.txt", size=1, modified_at=now)
+        content: Content = member[4]
+        assert content.size == 1
+        return [member, bytes_member(b"abc", "c.txt")]
+
+
+response: type[HttpResponseBase] = ZipResponse

@@ -20,6 +20,7 @@ from django_stream_zip.engine.errors import (
     ZipOverflowError,
     ZipValueError,
 )
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile
 from django_stream_zip.engine.methods import (
     NO_COMPRESSION_32,
     NO_COMPRESSION_64,
@@ -29,12 +30,7 @@ from django_stream_zip.engine.methods import (
     ZIP_AUTO,
     Method,
 )
-from django_stream_zip.engine.streams import (
-    AsyncMemberFile,
-    MemberFile,
-    async_stream_zip,
-    stream_zip,
-)
+from django_stream_zip.engine.streams import async_stream_zip, stream_zip
 
 __all__ = [
     "NO_COMPRESSION_32",

@@ -62,6 +62,9 @@ class _Encrypted:
     def skip(self, length: int) -> int:
         raise RuntimeError("an encrypted member can't be skipped: measure with EncryptionOverhead")
 
+    def content_before(self, position: int) -> int:
+        raise RuntimeError("an encrypted member has no ranges")
+
     def end(self) -> bytes:
         start = b"" if self._started else self._start()
         data = self._encrypt(self._body.end())
@@ -108,6 +111,9 @@ class _Overhead:
 
     def skip(self, length: int) -> int:
         return self._body.skip(length)
+
+    def content_before(self, position: int) -> int:
+        raise RuntimeError("an encrypted member has no ranges")
 
     def end(self) -> bytes:
         return self._body.end() + bytes(spec.AES_OVERHEAD)

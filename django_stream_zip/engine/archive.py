@@ -158,6 +158,11 @@ class Archive:
         self.offset += data_length
         return data_length
 
+    def content_before(self, position: int) -> int:
+        """Give how many bytes of the member's content come before a position in its data."""
+        assert self._entry is not None, "there is no current member"
+        return self._entry.content_before(position)
+
     def end(self, crc_32: int | None = None) -> Iterator[bytes]:
         """End the member; give the rest of it, piece by piece.
 
@@ -173,6 +178,13 @@ class Archive:
         self._directory.append(self._entry.central_directory_header())
         self._entry = None
         return iter((data,))
+
+    @property
+    def data_length(self) -> int:
+        """Length in the archive of the current member's data, known before it is written."""
+        assert self._entry is not None, "there is no current member"
+        assert self._entry.data_length is not None, "only writing it tells"
+        return self._entry.data_length
 
     @property
     def crc_32(self) -> int | None:

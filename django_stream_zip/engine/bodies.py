@@ -31,6 +31,9 @@ class Body(Protocol):
     def skip(self, length: int) -> int:
         """Pass over uncompressed bytes; give how many compressed ones they are."""
 
+    def content_before(self, position: int) -> int:
+        """Give how many uncompressed bytes come before a position among the compressed ones."""
+
     def end(self) -> bytes:
         """Give what is left."""
 
@@ -44,6 +47,9 @@ class Stored:
     def skip(self, length: int) -> int:
         return length
 
+    def content_before(self, position: int) -> int:
+        return position
+
     def end(self) -> bytes:
         return b""
 
@@ -52,36 +58,48 @@ class StoredBlocks:
     """Deflate without compression: stored blocks (RFC 1951 §3.2.4), the last one marked final.
 
     Blocks have a fixed length, so the bytes are the same whatever the chunks, and any position
-    among them follows from a position in the content.
+    among them follows from a position in the content. A block's header comes with its first byte,
+    or with an empty chunk before it.
     """
 
     def __init__(self, uncompressed_size: int) -> None:
         self._size = uncompressed_size
         self._position = 0
+        self._headers = 0
 
     def write(self, chunk: bytes) -> bytes:
-        into_block = self._position % spec.STORED_BLOCK_LENGTH
-        first = min(len(chunk), -into_block % spec.STORED_BLOCK_LENGTH)
-        pieces = [chunk[:first]]
-        for start in range(first, len(chunk), spec.STORED_BLOCK_LENGTH):
-            pieces.append(self._block_header(self._position + start))
+        room = self._headers * spec.STORED_BLOCK_LENGTH - self._position
+        if len(chunk) <= room and chunk:
+            self._position += len(chunk)
+            return chunk
+        pieces = [chunk[:room]]
+        for start in range(room, len(chunk) or 1, spec.STORED_BLOCK_LENGTH):
+            pieces.append(self._next_block_header())
             pieces.append(chunk[start : start + spec.STORED_BLOCK_LENGTH])
         self._position += len(chunk)
         return b"".join(pieces)
 
     def skip(self, length: int) -> int:
-        started = _blocks(self._position)
         self._position += length
-        headers = _blocks(self._position) - started
-        return length + headers * spec.STORED_BLOCK_HEADER_LENGTH
+        headers = -(-self._position // spec.STORED_BLOCK_LENGTH)
+        new_headers = max(0, headers - self._headers)
+        self._headers += new_headers
+        return length + new_headers * spec.STORED_BLOCK_HEADER_LENGTH
+
+    def content_before(self, position: int) -> int:
+        blocks, into_block = divmod(position, _BLOCK_LENGTH)
+        into_content = max(0, into_block - spec.STORED_BLOCK_HEADER_LENGTH)
+        return min(self._size, blocks * spec.STORED_BLOCK_LENGTH + into_content)
 
     def end(self) -> bytes:
-        return b"" if self._size else self._block_header(0)
+        return b"" if self._size else _block_header(0)
 
-    def _block_header(self, position: int) -> bytes:
-        left = self._size - position
-        length = min(left, spec.STORED_BLOCK_LENGTH)
-        return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
+    def _next_block_header(self) -> bytes:
+        left = self._size - self._headers * spec.STORED_BLOCK_LENGTH
+        if left <= 0:
+            return b""  # an empty chunk behind the last byte
+        self._headers += 1
+        return _block_header(left)
 
 
 class Deflated:
@@ -94,14 +112,20 @@ class Deflated:
     def skip(self, length: int) -> int:
         raise RuntimeError("a deflated member can't be skipped: only deflating tells its size")
 
+    def content_before(self, position: int) -> int:
+        raise RuntimeError("no position of a deflated member is known")
+
 
 _BLOCK_HEADER = Struct("<BHH")
+_BLOCK_LENGTH = spec.STORED_BLOCK_HEADER_LENGTH + spec.STORED_BLOCK_LENGTH
 
 STORED = Stored()
 
 
-def _blocks(length: int) -> int:
-    return -(-length // spec.STORED_BLOCK_LENGTH)
+def _block_header(left: int) -> bytes:
+    """Give the header of a block when so many bytes are left."""
+    length = min(left, spec.STORED_BLOCK_LENGTH)
+    return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
 
 
 def deflated_size_bound(uncompressed_size: int) -> int:

@@ -77,8 +77,9 @@ def _layout(method: Method, options: Options) -> Layout:
 class Entry:
     """A member's records and body, sizes and CRC-32.
 
-    `modified` and `timestamp` are its time as MS-DOS's number and as an extra field. Raises
-    ZipValueError and its kin where the member can't be written as its method says.
+    `modified` and `timestamp` are its time as MS-DOS's number and as an extra field. `data_length`
+    is the length of its data in the archive, None if only writing it tells. Raises ZipValueError
+    and its kin where the member can't be written as its method says.
     """
 
     __slots__ = (
@@ -101,6 +102,7 @@ class Entry:
         "_version_needed",
         "_zip64",
         "crc_32",
+        "data_length",
     )
 
     def __init__(
@@ -150,7 +152,8 @@ class Entry:
         self._uncompressed_size = self._compressed_size = 0
         # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
         self.crc_32 = None if self._encrypted and method.crc_32 is None else 0
-        self._check_promises_fit(size if size_is_exact else None)
+        self.data_length = size if size_is_exact else None
+        self._check_promises_fit()
 
     def local_file_header(self) -> bytes:
         """Give the record that comes before the data."""
@@ -209,6 +212,11 @@ class Entry:
         self._compressed_size += data_length
         return data_length
 
+    def content_before(self, position: int) -> int:
+        """Give how much content comes before a position in the data."""
+        size = self._method.uncompressed_size or 0
+        return min(size, self._body.content_before(position))
+
     def end(self, crc_32: int | None) -> bytes:
         """Check the promises; give what comes after the data.
 
@@ -255,8 +263,8 @@ class Entry:
             extra_field=records.zip64_extended_information(*wide) + self._extra_field,
         )
 
-    def _check_promises_fit(self, compressed_size: int | None) -> None:
-        size = self._method.uncompressed_size
+    def _check_promises_fit(self) -> None:
+        size, compressed_size = self._method.uncompressed_size, self.data_length
         if size is not None and size > self._limit:
             self._overflow(UncompressedSizeOverflowError, "content", size)
         if compressed_size is not None and compressed_size > self._limit:

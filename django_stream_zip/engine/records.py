@@ -160,7 +160,7 @@ def extended_timestamp(modified_at: datetime) -> bytes:
         seconds = int(modified_at.timestamp() // 1)
     except (OverflowError, OSError, ValueError):
         # A naive time near year 1 or 9999, which the platform can't convert.
-        seconds = 0 if modified_at.year < 1970 else spec.MAX_32
+        seconds = -spec.MAX_32 if modified_at.year < 1970 else spec.MAX_32
     seconds = min(max(seconds, -0x80000000), 0x7FFFFFFF)
     return _EXTENDED_TIMESTAMP.pack(spec.EXTRA_EXTENDED_TIMESTAMP, 5, 1, seconds)
 

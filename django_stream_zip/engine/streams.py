@@ -10,32 +10,26 @@ import secrets
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from datetime import datetime
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
 from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.bodies import CompressObj
 from django_stream_zip.engine.entry import Options
-from django_stream_zip.engine.errors import ZipValueError
-from django_stream_zip.engine.methods import Method
-
-MemberFile: TypeAlias = tuple[str, datetime, int, Method, Iterable[bytes]]
-AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[bytes]]
-
-_NAMES = "(name, modified_at, mode, method, chunks)"
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 
 
-def _default_compressobj() -> CompressObj:
+def default_compressobj() -> CompressObj:
+    """Make what members are deflated by if nothing else is said: zlib at level 9."""
     return zlib.compressobj(wbits=-zlib.MAX_WBITS, level=9)
 
 
 def stream_zip(
     files: Iterable[MemberFile],
     chunk_size: int = 65536,
-    get_compressobj: Callable[[], CompressObj] = _default_compressobj,
+    get_compressobj: Callable[[], CompressObj] = default_compressobj,
     extended_timestamps: bool = True,
     password: str | None = None,
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
@@ -56,7 +50,7 @@ def stream_zip(
 def async_stream_zip(
     files: AsyncIterable[AsyncMemberFile],
     chunk_size: int = 65536,
-    get_compressobj: Callable[[], CompressObj] = _default_compressobj,
+    get_compressobj: Callable[[], CompressObj] = default_compressobj,
     extended_timestamps: bool = True,
     password: str | None = None,
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
@@ -74,7 +68,7 @@ def _stream(
     chunks: Iterator[bytes] = iter(())
     try:
         for member in members:
-            name, modified_at, mode, method, content = _unpacked(member)
+            name, modified_at, mode, method, content = unpacked(member)
             chunks = _iterator(iter, name, content)
             yield from blocks.flush(archive.begin(name, modified_at, mode, method))
             for chunk in chunks:
@@ -95,7 +89,7 @@ async def _async_stream(
     chunks: Any = None
     try:
         async for member in members:
-            name, modified_at, mode, method, content = _unpacked(member)
+            name, modified_at, mode, method, content = unpacked(member)
             chunks = _iterator(aiter, name, content)
             for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
                 yield block
@@ -120,15 +114,6 @@ def _archive(
 ) -> Archive:
     encryption = None if password is None else Encryption(password, get_crypto_random)
     return Archive(Options(get_compressobj, extended_timestamps, encryption))
-
-
-def _unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
-    try:
-        name, modified_at, mode, method, content = member
-    except (TypeError, ValueError):
-        what = f"{len(member)} values" if isinstance(member, tuple) else repr(member)
-        raise ZipValueError(f"a member must be a tuple of 5, {_NAMES}, not {what}") from None
-    return name, modified_at, mode, method, content
 
 
 def _iterator(get: Callable[[Any], Any], name: str, content: Any) -> Any:

@@ -1,0 +1,278 @@
+"""Members known ahead: the archive's exact length, its entity tag, any window of its bytes.
+
+A length is what the writer would write: the archive is written once with all content skipped. A
+window is written the same way, from the member in which it starts, and only content inside of it
+is read. Knows nothing of Django or HTTP.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
+from typing import NoReturn, Protocol, cast
+
+from django_stream_zip.content import Content, ContentChangedError
+from django_stream_zip.engine import spec
+from django_stream_zip.engine.aes import EncryptionOverhead
+from django_stream_zip.engine.archive import Archive, CountedDirectory
+from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.entry import Options
+from django_stream_zip.engine.members import MemberFile, unpacked
+from django_stream_zip.engine.methods import Coding, Method
+from django_stream_zip.engine.streams import default_compressobj
+
+
+class Checksums(Protocol):
+    """Remembers the CRC-32 of contents, as far as it can: it may forget all of them."""
+
+    def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
+        """Give those that are remembered, by `key`."""
+
+    def learn(self, content: Content, crc_32: int) -> None:
+        """Remember one."""
+
+    def key(self, content: Content) -> str:
+        """Give the name of a content in its present state."""
+
+
+class Plan:
+    """The layout of an archive, of which no content has been read.
+
+    `length` is in bytes. `entity_tag` is a strong one with its quotes, None where the bytes can't
+    be vouched for: a password, or a content without a validator.
+    """
+
+    def __init__(
+        self, members: Sequence[MemberFile], offsets: array[int], length: int, tag: str | None
+    ) -> None:
+        self.members = members
+        self.length = length
+        self.entity_tag = tag
+        self._offsets = offsets  # where each member starts, then where the directory does
+
+    @classmethod
+    def of(cls, members: Sequence[MemberFile], *, encrypted: bool = False) -> Plan | None:
+        """Plan an archive; give None if the size of some member can only be found by writing it."""
+        options = _options(EncryptionOverhead() if encrypted else None)
+        archive = Archive(options, directory=CountedDirectory())
+        offsets = array("Q")
+        digest = None if encrypted else sha256(b"%d" % spec.REVISION)
+        for member in members:
+            name, modified_at, mode, method, content = unpacked(member)
+            size = _known_size(method)
+            if size is None:
+                return None
+            offsets.append(archive.offset)
+            header = archive.begin(name, modified_at, mode, method)
+            archive.skip(size)
+            for _ in archive.end(method.crc_32 or 0):
+                pass
+            validator = getattr(content, "validator", None)
+            if validator is None:
+                digest = None
+            elif digest is not None:
+                digest.update(header)
+                digest.update(f"\n{mode} {size} {len(validator)} {validator}\n".encode())
+        offsets.append(archive.offset)
+        for _ in archive.finish():
+            pass
+        tag = None if digest is None else f'"{digest.hexdigest()[:32]}"'
+        return cls(members, offsets, archive.offset, tag)
+
+    def window(
+        self, start: int, stop: int, *, checksums: Checksums, block_length: int = 65536
+    ) -> Iterator[bytes]:
+        """Give the archive's bytes from `start` to `stop` (exclusive), in blocks.
+
+        Its contents must be `Content`s. Raises what they raise, and ContentChangedError or a
+        ZipIntegrityError where one isn't what it was planned to be; the end of the archive is not
+        given then.
+        """
+        blocks = Blocks(block_length)
+        for step in self.steps(start, stop, checksums):
+            if isinstance(step, Reading):
+                for chunk in step.content.chunks(step.start, step.stop):
+                    yield from blocks.push(step.take(chunk))
+                step.end()
+            else:
+                yield from blocks.push(step)
+        yield from blocks.flush()
+
+    def steps(self, start: int, stop: int, checksums: Checksums) -> Iterator[bytes | Reading]:
+        """Give the window's bytes, and between them the readings that give the others."""
+        window = _Window(start, stop, needs_directory=stop > self._offsets[-1])
+        # The directory has all members in it. Otherwise those before the window are nobody's need.
+        first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
+        crc_32s = _Checksums(self._partly_read(window, first), checksums)
+        archive = Archive(
+            _options(None),
+            offset=self._offsets[first],
+            directory=None if window.needs_directory else CountedDirectory(),
+        )
+        for number in range(first, len(self.members)):
+            if archive.offset >= stop:
+                return
+            steps = _skip if self._offsets[number + 1] <= start else _write
+            yield from steps(archive, self.members[number], window, crc_32s)
+        position = archive.offset
+        for piece in archive.finish():
+            yield window.cut(position, piece)
+            position += len(piece)
+
+    def _partly_read(self, window: _Window, first: int) -> Iterator[Content]:
+        """Give the contents of which not everything is read though a record tells their CRC-32."""
+        last = bisect_right(self._offsets, window.start)
+        for _, _, _, method, content in islice(self.members, first, last):
+            if method.crc_32 is None:
+                yield cast(Content, content)
+
+
+class Reading:
+    """Content that has to be read for a window: its bytes from `start` to `stop` (None: the end).
+
+    Each chunk is to be given to `take`, which gives bytes of the window; at last `end` is called.
+    """
+
+    def __init__(
+        self, member: MemberFile, start: int, stop: int, become: Callable[[bytes], bytes]
+    ) -> None:
+        self.name, _, _, method, content = member
+        self.content = cast(Content, content)
+        self.start = start
+        # To the very end, to find out if there is more than was promised.
+        self.stop = None if stop == method.uncompressed_size else stop
+        self._become = become
+        self._left = stop - start
+
+    def take(self, chunk: bytes) -> bytes:
+        """Take a chunk, give what comes of it."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            self._changed("more")
+        return self._become(chunk)
+
+    def end(self) -> None:
+        """Make sure that all of it was there."""
+        if self._left:
+            self._changed("fewer")
+
+    def _changed(self, how: str) -> NoReturn:
+        raise ContentChangedError(
+            f"member {self.name!r}: its content has {how} bytes than when the download was planned"
+        )
+
+
+class _Window:
+    def __init__(self, start: int, stop: int, *, needs_directory: bool) -> None:
+        self.start = start
+        self.stop = stop
+        self.needs_directory = needs_directory
+
+    def cut(self, position: int, piece: bytes) -> bytes:
+        """Give what lies in the window, of a piece at this position of the archive."""
+        first = max(0, self.start - position)
+        last = min(len(piece), self.stop - position)
+        if first == 0 and last == len(piece):
+            return piece
+        return piece[first : max(first, last)]
+
+
+class _Checksums:
+    """What is known about CRC-32s at the beginning of a window, and where new ones go."""
+
+    def __init__(self, contents: Iterable[Content], checksums: Checksums) -> None:
+        unknown = [content for content in contents if content.crc_32 is None]
+        self._known = checksums.known(unknown) if unknown else {}
+        self._checksums = checksums
+
+    def of(self, content: Content) -> int | None:
+        if content.crc_32 is not None or not self._known:
+            return content.crc_32
+        return self._known.get(self._checksums.key(content))
+
+    def learn(self, content: Content, crc_32: int | None) -> None:
+        if crc_32 is not None:
+            self._checksums.learn(content, crc_32)
+
+
+class _RunningChecksum:
+    """Computes a CRC-32 of content that isn't in the window."""
+
+    def __init__(self) -> None:
+        self.crc_32 = 0
+
+    def __call__(self, chunk: bytes) -> bytes:
+        self.crc_32 = zlib.crc32(chunk, self.crc_32)
+        return b""
+
+
+def _skip(
+    archive: Archive, member: MemberFile, window: _Window, crc_32s: _Checksums
+) -> Iterator[bytes | Reading]:
+    """Pass over a member before the window, for the sake of the central directory."""
+    name, modified_at, mode, method, content = member
+    size = _known_size(method) or 0
+    crc_32 = method.crc_32 if method.crc_32 is not None else crc_32s.of(cast(Content, content))
+    if crc_32 is None:
+        running = _RunningChecksum()
+        yield Reading(member, 0, size, running)
+        crc_32 = running.crc_32
+        crc_32s.learn(cast(Content, content), crc_32)
+    archive.begin(name, modified_at, mode, method)
+    archive.skip(size)
+    for _ in archive.end(crc_32):
+        pass
+
+
+def _write(
+    archive: Archive, member: MemberFile, window: _Window, crc_32s: _Checksums
+) -> Iterator[bytes | Reading]:
+    """Write what of a member is in the window."""
+    name, modified_at, mode, method, content = member
+    position = archive.offset
+    yield window.cut(position, archive.begin(name, modified_at, mode, method))
+
+    data_start, size = archive.offset, _known_size(method) or 0
+    first = archive.content_before(max(0, window.start - data_start))
+    last = archive.content_before(max(0, window.stop - data_start))
+    crc_32 = None
+    if first > 0:
+        needs_crc_32 = method.crc_32 is None and window.stop > data_start + archive.data_length
+        crc_32 = crc_32s.of(cast(Content, content)) if needs_crc_32 else method.crc_32 or 0
+        running = _RunningChecksum()
+        if crc_32 is None:
+            yield Reading(member, 0, first, running)
+        archive.skip(first, running.crc_32 if crc_32 is None else None)
+    if first < last:
+        yield Reading(member, first, last, _written(archive, window))
+    # A block's header may be the last thing in the window: an empty chunk brings it.
+    position = archive.offset
+    yield window.cut(position, archive.write(b""))
+    if archive.offset >= window.stop or last < size:
+        return
+    if method.crc_32 is None:
+        crc_32s.learn(cast(Content, content), archive.crc_32)
+    position = archive.offset
+    for piece in archive.end(crc_32):
+        yield window.cut(position, piece)
+
+
+def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
+    def become(chunk: bytes) -> bytes:
+        position = archive.offset
+        return window.cut(position, archive.write(chunk))
+
+    return become
+
+
+def _known_size(method: Method) -> int | None:
+    """Give a member's size if all of its bytes' positions follow from it."""
+    return method.uncompressed_size if method.coding is Coding.STORE else None
+
+
+def _options(encryption: EncryptionOverhead | None) -> Options:
+    return Options(default_compressobj, encryption=encryption)

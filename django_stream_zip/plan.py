@@ -23,7 +23,7 @@ from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
-from django_stream_zip.engine.streams import default_compressobj
+from django_stream_zip.engine.streams import close, default_compressobj
 
 
 class Checksums(Protocol):
@@ -84,22 +84,33 @@ class Plan:
         return cls(members, offsets, archive.offset, tag)
 
     def window(
-        self, start: int, stop: int, *, checksums: Checksums, block_length: int = 65536
+        self,
+        start: int,
+        stop: int,
+        *,
+        checksums: Checksums,
+        begun: Callable[[str], object] = str,
+        block_length: int = 65536,
     ) -> Iterator[bytes]:
         """Give the archive's bytes from `start` to `stop` (exclusive), in blocks.
 
-        Its contents must be `Content`s. Raises what they raise, and ContentChangedError or a
-        ZipIntegrityError where one isn't what it was planned to be; the end of the archive is not
-        given then.
+        `begun` is called with a member's name before its content is read. All contents must be
+        `Content`s. Raises what they raise, and ContentChangedError or a ZipIntegrityError where one
+        isn't what it was planned to be; the end of the archive is not given then.
         """
         blocks = Blocks(block_length)
         for step in self.steps(start, stop, checksums):
-            if isinstance(step, Reading):
-                for chunk in step.content.chunks(step.start, step.stop):
-                    yield from blocks.push(step.take(chunk))
-                step.end()
-            else:
+            if isinstance(step, bytes):
                 yield from blocks.push(step)
+                continue
+            begun(step.name)
+            chunks = step.content.chunks(step.start, step.stop)
+            try:
+                for chunk in chunks:
+                    yield from blocks.push(step.take(chunk))
+            finally:
+                close(chunks)
+            step.end()
         yield from blocks.flush()
 
     def steps(self, start: int, stop: int, checksums: Checksums) -> Iterator[bytes | Reading]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.generic import View
 
@@ -24,10 +24,15 @@ class ZipDownloadView(View):
     password: str | None = None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer with the archive."""
+        """Answer with the archive; with 404 if a file of it is missing."""
+        try:
+            members = self.get_members()
+        except FileNotFoundError as error:
+            # Not its text, which has the path.
+            raise Http404("A file of this download is missing.") from error
         return zip_response(
             request,
-            self.get_members(),
+            members,
             filename=self.get_filename(),
             password=self.get_password(),
         )

@@ -73,7 +73,7 @@ async def async_archive() -> list[bytes]:
     return [block async for block in async_stream_zip(async_members())]
 
 
-def view(request: HttpRequest) -> ZipResponse:
+def view(request: HttpRequest) -> HttpResponseBase:
     return zip_response(request, [file_member("a.txt")], filename="b.zip", password="secret")
 
 

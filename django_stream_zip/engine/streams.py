@@ -78,7 +78,7 @@ def _stream(
         yield from blocks.push_all(archive.finish())
         yield from blocks.flush()
     except BaseException:
-        _close(members, chunks)
+        close(members, chunks)
         raise
 
 
@@ -123,7 +123,8 @@ def _iterator(get: Callable[[Any], Any], name: str, content: Any) -> Any:
         raise TypeError(f"member {name!r}: its chunks can't be iterated ({error})") from error
 
 
-def _close(*iterators: Any) -> None:
+def close(*iterators: Any) -> None:
+    """Close those iterators that can be closed."""
     with ExitStack() as stack:
         for iterator in iterators:
             if close := getattr(iterator, "close", None):

@@ -1,0 +1,66 @@
+"""CRC-32s learned while sending, kept in Django's cache for whoever resumes a download.
+
+They spare reading a member again; the bytes of an archive don't depend on them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from django.core.cache import caches
+
+from django_stream_zip import conf
+from django_stream_zip.content import Content
+
+logger = logging.getLogger("django_stream_zip")
+
+# One round trip to a cache server takes as long as many small members.
+_BATCH: Final = 200
+
+
+class CachedChecksums:
+    """The checksums in the cache that the setting CRC_32_CACHE names; none if it names none.
+
+    What is learned is written in batches: call `save` in the end. A cache that fails costs time
+    later and no download now.
+    """
+
+    def __init__(self) -> None:
+        self._alias = conf.get("CRC_32_CACHE")
+        self._learned: dict[str, int] = {}
+
+    def key(self, content: Content) -> str:
+        """Give the cache key of a content in its present state."""
+        state = f"{len(content.identity)} {content.identity} {content.validator}"
+        return f"django_stream_zip:crc_32:{sha256(state.encode()).hexdigest()}"
+
+    def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
+        """Give those that are in the cache, by their keys."""
+        keys = [self.key(content) for content in contents] if self._alias else []
+        known: dict[str, int] = {}
+        for start in range(0, len(keys), _BATCH):
+            known |= self._cache("get_many", keys[start : start + _BATCH]) or {}
+        return known
+
+    def learn(self, content: Content, crc_32: int) -> None:
+        """Take note of one."""
+        if self._alias and content.validator is not None:
+            self._learned[self.key(content)] = crc_32
+            if len(self._learned) >= _BATCH:
+                self.save()
+
+    def save(self) -> None:
+        """Write to the cache what was learned since."""
+        learned, self._learned = self._learned, {}
+        if learned:
+            self._cache("set_many", learned, conf.get("CRC_32_CACHE_TIMEOUT"))
+
+    def _cache(self, method: str, *args: Any) -> Any:
+        try:
+            return getattr(caches[self._alias], method)(*args)
+        except Exception:
+            logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
+            return None

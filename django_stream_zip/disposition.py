@@ -29,10 +29,9 @@ def attachment(filename: str) -> str:
 
 def safe_filename(filename: str) -> str:
     """Give `filename` as one component of a path that any system takes."""
-    last = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
     visible = "".join(
         character
-        for character in unicodedata.normalize("NFC", last)
+        for character in unicodedata.normalize("NFC", filename)
         if unicodedata.category(character) not in _INVISIBLE_CATEGORIES
         and character not in _PATH_CHARACTERS
     )

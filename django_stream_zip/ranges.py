@@ -43,7 +43,12 @@ def requested_range(header: str | None, length: int) -> Range | Unsatisfiable | 
     first, last = match.groups()
     if not first:
         return _suffix(_number(last), length)
-    return _from_to(_number(first), _number(last) if last else length, length)
+    start = _number(first)
+    if last and _number(last) < start:
+        return None  # §14.1.2: invalid, and so ignored
+    if start >= length:
+        return UNSATISFIABLE
+    return Range(start, min(_number(last) + 1, length) if last else length)
 
 
 def if_range_holds(header: str | None, entity_tag: str) -> bool:
@@ -58,14 +63,6 @@ def _suffix(suffix_length: int, length: int) -> Range | Unsatisfiable:
     if not suffix_length or not length:
         return UNSATISFIABLE
     return Range(max(0, length - suffix_length), length)
-
-
-def _from_to(first: int, last: int, length: int) -> Range | Unsatisfiable | None:
-    if last < first:
-        return None  # §14.1.2: invalid, and so ignored
-    if first >= length:
-        return UNSATISFIABLE
-    return Range(first, min(last + 1, length))
 
 
 def _number(digits: str) -> int:

@@ -25,6 +25,7 @@ COMPRESSED: Final = frozenset(
     # video and audio
     "mp4 m4v mov mkv webm avi wmv flv mpg mpeg 3gp ts "
     "mp3 m4a aac ogg oga ogv opus flac wma "
+    "wav aif aiff "  # not compressed, but deflate finds little to save in sound
     # archives
     "zip gz tgz bz2 tbz2 xz txz zst 7z rar lz lz4 lzma br cab jar war apk whl "
     # documents that are archives inside, fonts, columnar data

@@ -1,0 +1,58 @@
+"""The library in Django's admin: where documents are added, replaced and removed."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+
+from library.models import Document, Folder
+
+
+@admin.register(Folder)
+class FolderAdmin(admin.ModelAdmin):
+    """Folders, with the number of their documents."""
+
+    list_display = ["name", "document_count", "description"]
+    search_fields = ["name", "description"]
+    prepopulated_fields = {"slug": ["name"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Folder]:
+        """Count in the same query that lists."""
+        return super().get_queryset(request).annotate(count=Count("documents"))
+
+    @admin.display(description="documents", ordering="count")
+    def document_count(self, folder: Folder) -> int:
+        """How many documents lie in the folder."""
+        return folder.count
+
+
+@admin.register(Document)
+class DocumentAdmin(admin.ModelAdmin):
+    """Documents, to be found by folder, type and date."""
+
+    list_display = ["title", "name", "folder", "content_type", "human_size", "uploaded_at"]
+    list_filter = ["folder", "content_type", "uploaded_at"]
+    list_select_related = ["folder"]
+    search_fields = ["title", "name"]
+    date_hierarchy = "uploaded_at"
+    autocomplete_fields = ["folder"]
+    readonly_fields = ["human_size"]
+
+    @admin.display(description="size", ordering="size")
+    def human_size(self, document: Document) -> str:
+        """The size as people read it."""
+        return filesizeformat(document.size)
+
+    def save_model(
+        self, request: HttpRequest, obj: Document, form: ModelForm, change: bool
+    ) -> None:
+        """A file put in place of another one brings its own name, type and date."""
+        if change and "file" in form.changed_data:
+            replaced = {"name": "", "content_type": "", "uploaded_at": timezone.now()}
+            for field in replaced.keys() - set(form.changed_data):
+                setattr(obj, field, replaced[field])
+        super().save_model(request, obj, form, change)

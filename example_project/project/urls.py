@@ -1,0 +1,19 @@
+"""Addresses of the example: the library at the root, and Django's admin."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.conf.urls.static import static
+from django.contrib import admin
+from django.urls import include, path
+
+admin.site.site_header = "Örö field station"
+admin.site.site_title = "Örö field station"
+admin.site.index_title = "Document library"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("library.urls")),
+    # With DEBUG on only: the admin links to the file of a document.
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
+]

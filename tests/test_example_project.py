@@ -1,0 +1,395 @@
+"""The example project: its command, its sample files, its page and its downloads.
+
+It is a Django project of its own, so it runs in processes of its own, with a folder of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+import wave
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "example_project"
+MANAGE = str(EXAMPLE / "manage.py")
+
+
+class Row(NamedTuple):
+    """A document, as the example's database has it."""
+
+    id: int
+    folder: str
+    slug: str
+    name: str
+    path: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """A folder that the example's command has filled."""
+
+    data: Path
+    said: str
+
+    def rows(self) -> list[Row]:
+        """All documents, in the order of the page."""
+        query = """
+            SELECT document.id, folder.name, folder.slug, document.name, document.file,
+                document.size, document.content_type
+            FROM library_document document JOIN library_folder folder
+                ON folder.id = document.folder_id
+            ORDER BY folder.name, document.name, document.id
+        """
+        with closing(sqlite3.connect(self.data / "library.sqlite3")) as database:
+            return [Row(*values) for values in database.execute(query)]
+
+    def content(self, row: Row) -> bytes:
+        """What is in the file of a document."""
+        return (self.data / "media" / row.path).read_bytes()
+
+    def contents(self, ending: str) -> list[bytes]:
+        """What is in the files with an ending."""
+        return [self.content(row) for row in self.rows() if row.name.endswith(ending)]
+
+
+def environment(data: Path) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    inherited = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
+    return {**inherited, "DEMO_DATA": str(data), "PYTHONPATH": path, "PYTHONUTF8": "1"}
+
+
+def run_demo(data: Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(
+        [sys.executable, MANAGE, "demo", "--no-server", "--small"],
+        cwd=cwd,
+        env=environment(data),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    data = tmp_path_factory.mktemp("library")
+    # From another folder: the command has to find everything by itself.
+    return Library(data, run_demo(data, cwd=data))
+
+
+def test_the_command_says_what_it_did(library: Library) -> None:
+    assert re.search(r"user admin, password \S{10,}", library.said)
+    assert "Photographs: 24 files" in library.said
+
+
+def test_running_it_again_makes_nothing_twice(library: Library) -> None:
+    def state() -> tuple:
+        files = library.data.glob("media/**/*")
+        return library.rows(), sorted((path, path.stat().st_mtime_ns) for path in files)
+
+    before = state()
+    said = run_demo(library.data)
+    assert state() == before
+    assert said.count("all there already") == 5
+    assert password_in(said) != password_in(library.said)
+
+
+def password_in(said: str) -> str:
+    return re.search(r"password (\S+)", said)[1]
+
+
+def test_a_file_that_is_missing_is_made_again(library: Library) -> None:
+    row = library.rows()[0]
+    before = library.content(row)
+    (library.data / "media" / row.path).unlink()
+    run_demo(library.data)
+    again = next(other for other in library.rows() if other.id == row.id)
+    assert library.content(again) == before
+
+
+def test_the_samples_are_of_many_kinds(library: Library) -> None:
+    rows = library.rows()
+    assert len(rows) > 55
+    assert len({row.folder for row in rows}) == 5
+    assert len({row.path for row in rows}) == len(rows)
+    assert [row.name for row in rows if row.size == 0] == ["weather-2026-01.csv"]
+    assert [name for name, count in names(rows).items() if count > 1] == [
+        ("Annual reports", "Annual report 2025.pdf")
+    ]
+    assert {row.content_type for row in rows} >= {"application/pdf", "image/jpeg", "text/csv"}
+    for row in rows:
+        assert len(library.content(row)) == row.size
+
+
+def names(rows: list[Row]) -> Counter[tuple[str, str]]:
+    return Counter((row.folder, row.name) for row in rows)
+
+
+def test_the_photographs_are_jpeg(library: Library) -> None:
+    for picture in library.contents(".jpg"):
+        assert jpeg_size(picture) == (160, 120)
+
+
+def jpeg_size(picture: bytes) -> tuple[int, int]:
+    """Walks through the segments to the very end; returns width and height."""
+    assert picture.startswith(b"\xff\xd8")
+    place, size = 2, None
+    while picture[place + 1] != 0xDA:
+        assert picture[place] == 0xFF
+        if picture[place + 1] == 0xC0:
+            height, width = struct.unpack_from(">HH", picture, place + 5)
+            size = (width, height)
+        place += 2 + struct.unpack_from(">H", picture, place + 2)[0]
+    # Within the scan, a marker byte is always followed by a zero.
+    markers = re.findall(rb"\xff[^\x00]", picture[place + 2 :])
+    assert markers == [b"\xff\xd9"]
+    assert picture.endswith(b"\xff\xd9")
+    assert size is not None
+    return size
+
+
+def test_the_reports_are_pdf(library: Library) -> None:
+    for report in library.contents(".pdf"):
+        start = int(re.search(rb"startxref\n(\d+)\n%%EOF\n\Z", report)[1])
+        table = re.match(rb"xref\n0 (\d+)\n((?:\d{10} \d{5} [fn] \n)+)trailer", report[start:])
+        offsets = [int(line.split()[0]) for line in table[2].splitlines()]
+        assert len(offsets) == int(table[1])
+        for number, offset in enumerate(offsets[1:], start=1):
+            assert report[offset:].startswith(b"%d 0 obj\n" % number)
+        streams = re.findall(rb"/Length (\d+) >>\nstream\n(.*?)\nendstream", report, re.DOTALL)
+        assert len(streams) == int(re.search(rb"/Count (\d+)", report)[1]) > 1
+        assert all(int(length) == len(stream) for length, stream in streams)
+
+
+def test_the_measurements_are_csv(library: Library) -> None:
+    tables = [table for table in library.contents(".csv") if table]
+    assert len(tables) == 12
+    for table in tables:
+        rows = list(csv.DictReader(io.StringIO(table.decode(), newline="")))
+        assert len(rows) == 24 * 60
+        assert all(-40 < float(row["temperature_c"]) < 40 for row in rows)
+
+
+def test_the_recordings_are_wav(library: Library) -> None:
+    for file in library.contents(".wav"):
+        with wave.open(io.BytesIO(file)) as recording:
+            assert recording.getparams()[:3] == (2, 2, 44_100)
+            frames = recording.readframes(recording.getnframes())
+        assert len(frames) == recording.getnframes() * 4 > 0
+        assert len(set(frames)) > 100
+
+
+def test_the_texts_are_utf_8(library: Library) -> None:
+    assert all(text.decode() for text in library.contents(".txt"))
+
+
+SERVERS = {
+    "runserver": [MANAGE, "runserver", "--noreload", "127.0.0.1:{port}"],
+    "uvicorn": [
+        *("-m", "uvicorn", "project.asgi:application"),
+        *("--app-dir", str(EXAMPLE), "--port", "{port}", "--lifespan", "off"),
+    ],
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def site(
+    request: pytest.FixtureRequest, library: Library, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    if request.param == "uvicorn":
+        pytest.importorskip("uvicorn")
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serving(SERVERS[request.param], library.data, log) as url:
+        yield url
+    assert "Traceback" not in log.read_text()
+    assert "Warning" not in log.read_text()
+
+
+@contextmanager
+def serving(arguments: list[str], data: Path, log: Path) -> Iterator[str]:
+    """Runs a server on a free port; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, *(part.format(port=port) for part in arguments)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment(data), stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            wait_for(port, server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"the server did not start: {log.read_text()}")
+
+
+class Boxes(HTMLParser):
+    """Finds the tick boxes of the page, what their labels say, and all links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels: dict[str, str] = {}
+        self.values: dict[str, str] = {}
+        self.links: list[str] = []
+        self.inside: str | None = None
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        if tag == "input":
+            assert found["type"] == "checkbox"
+            assert found["name"] == "ids"
+            self.values[found["id"]] = found["value"]
+        elif tag == "label":
+            self.inside = found["for"]
+            self.labels[self.inside] = ""
+        elif tag in ("a", "link"):
+            self.links.append(found["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "label":
+            self.inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.labels[self.inside] += data
+
+
+def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
+    with urlopen(Request(url, headers=headers or {}), timeout=20) as response:
+        return response.read()
+
+
+def archive(url: str) -> dict[str, bytes]:
+    """The members of a ZIP, each read whole so that its checksum is checked."""
+    with zipfile.ZipFile(io.BytesIO(fetch(url))) as file:
+        assert len(set(file.namelist())) == len(file.namelist())
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def test_the_page_lists_everything(site: str, library: Library) -> None:
+    page = Boxes()
+    page.feed(fetch(f"{site}/").decode())
+    rows = library.rows()
+    assert list(page.values.values()) == [str(row.id) for row in rows]
+    for row in rows:
+        assert row.name in page.labels[f"document-{row.id}"]
+        assert f"/folders/{row.slug}/download/" in page.links
+        assert f"#{row.slug}" in page.links
+
+
+def test_static_files_are_served(site: str) -> None:
+    page = Boxes()
+    page.feed(fetch(f"{site}/").decode())
+    static = [link for link in page.links if link.startswith("/static/")]
+    assert len(static) == 2
+    assert all(fetch(site + link) for link in static)
+    assert fetch(f"{site}/static/admin/css/base.css")
+
+
+def test_a_selection_is_downloaded(site: str, library: Library) -> None:
+    chosen = [row for row in library.rows() if row.slug in ("recordings", "field-notes")]
+    chosen += [row for row in library.rows() if row.size == 0]
+    query = urlencode({"ids": [row.id for row in chosen]}, doseq=True)
+    assert archive(f"{site}/download/?{query}") == {
+        f"{row.folder}/{row.name}": library.content(row) for row in chosen
+    }
+
+
+@pytest.mark.parametrize("slug", ["photographs", "measurements"])
+def test_a_folder_is_downloaded(site: str, library: Library, slug: str) -> None:
+    assert archive(f"{site}/folders/{slug}/download/") == {
+        f"{row.folder}/{row.name}": library.content(row)
+        for row in library.rows()
+        if row.slug == slug
+    }
+
+
+def test_the_same_name_twice_becomes_two_members(site: str, library: Library) -> None:
+    first, second = (row for row in library.rows() if row.name == "Annual report 2025.pdf")
+    members = archive(f"{site}/folders/annual-reports/download/")
+    assert members["Annual reports/Annual report 2025.pdf"] == library.content(first)
+    assert members["Annual reports/Annual report 2025 (1).pdf"] == library.content(second)
+    assert library.content(first) != library.content(second)
+
+
+def test_the_zip_is_called_like_its_folder(site: str) -> None:
+    with urlopen(f"{site}/folders/field-notes/download/", timeout=20) as response:
+        response.read()
+        disposition = response.headers["Content-Disposition"]
+    assert quote("Örö field notes.zip") in disposition
+
+
+def test_a_download_that_broke_off_is_resumed(site: str) -> None:
+    # Photographs are not compressed again, so that all of the ZIP is known beforehand.
+    url = f"{site}/folders/photographs/download/"
+    whole = fetch(url)
+    half = len(whole) // 2
+    with urlopen(Request(url, headers={"Range": f"bytes={half}-"}), timeout=20) as response:
+        assert response.status == 206
+        assert whole[:half] + response.read() == whole
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("/download/?ids=twelve", "not in the library"),
+        ("/download/?ids=1&ids=999999", "not in the library"),
+        ("/download/?ids=99999999999999999999", "not in the library"),
+        ("/download/?ids=-1", "not in the library"),
+        ("/folders/nothing/download/", "no such folder"),
+    ],
+)
+def test_what_is_unknown_is_not_found(site: str, address: str, reason: str) -> None:
+    with pytest.raises(HTTPError) as caught:
+        fetch(site + address)
+    with caught.value as error:
+        assert error.code == 404
+        assert reason in error.read().decode()
+
+
+def test_an_empty_selection_leads_back_with_a_message(site: str) -> None:
+    # The message waits in a cookie.
+    browser = build_opener(HTTPCookieProcessor())
+    with browser.open(f"{site}/download/", timeout=20) as response:
+        assert response.url == f"{site}/"
+        assert b"Nothing was selected" in response.read()

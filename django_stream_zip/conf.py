@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
 SETTING: Final = "DJANGO_STREAM_ZIP"
 
-#: Every key with its default.
-DEFAULTS: Final[dict[str, Any]] = {
-    # zlib's level for members that the builders deflate, -1 to 9: a download is made while
-    # somebody waits, and level 9 takes several times as long for a percent or two.
-    "COMPRESSION_LEVEL": 6,
-    # Alias of the cache that keeps the CRC-32s learned while sending, for how many seconds (None:
-    # as long as it can). No alias (None): a resumed download reads again what it needs to know.
-    "CRC_32_CACHE": "default",
-    "CRC_32_CACHE_TIMEOUT": 30 * 24 * 60 * 60,
+
+class Key(NamedTuple):
+    """A key of the setting: its default, and what its value must be, in words and as a test."""
+
+    default: Any
+    must_be: str
+    is_valid: Callable[[Any], bool]
+
+
+def _is_integer(minimum: int, maximum: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and minimum <= value <= maximum
+
+
+def _is_none_or(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_valid(value)
+
+
+KEYS: Final = {
+    # zlib's level for members that the builders deflate. A download is made while somebody waits,
+    # and level 9 takes several times as long for a percent or two.
+    "COMPRESSION_LEVEL": Key(6, "an integer from -1 to 9", _is_integer(-1, 9)),
+    # Which cache keeps the CRC-32s that are learned while sending. Without one, a resumed download
+    # reads again what it has to know.
+    "CRC_32_CACHE": Key(
+        "default",
+        "the alias of a cache in CACHES, or None",
+        lambda value: value is None or value in settings.CACHES,
+    ),
+    # For how many seconds; None is for ever.
+    "CRC_32_CACHE_TIMEOUT": Key(
+        30 * 24 * 60 * 60,
+        "a number of seconds, 1 or more, or None",
+        _is_none_or(_is_integer(1, 2**31)),
+    ),
+    # Whether database connections are given back before the first byte: a download takes minutes,
+    # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.
+    "RELEASE_CONNECTIONS": Key(True, "True or False", lambda value: isinstance(value, bool)),
 }
 
 
 def get(key: str) -> Any:
     """Give the value of a setting, or its default."""
-    return getattr(settings, SETTING, {}).get(key, DEFAULTS[key])
+    return getattr(settings, SETTING, {}).get(key, KEYS[key].default)

@@ -1,0 +1,57 @@
+"""The system checks of the setting DJANGO_STREAM_ZIP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from django_stream_zip import conf
+
+
+def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
+    with override_settings(DJANGO_STREAM_ZIP=value):
+        messages = [m for m in run_checks() if (m.id or "").startswith("django_stream_zip.")]
+    return [(message.id, f"{message.msg} {message.hint or ''}") for message in messages]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {name: key.default for name, key in conf.KEYS.items()},
+        {"CRC_32_CACHE": None, "CRC_32_CACHE_TIMEOUT": None, "COMPRESSION_LEVEL": -1},
+    ],
+    ids=["nothing", "all defaults", "the other choices"],
+)
+def test_good_settings_pass(value: dict[str, Any]) -> None:
+    assert ids_and_text(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "id_", "words"),
+    [
+        (["COMPRESSION_LEVEL"], "E001", "must be a dict, not list"),
+        ({"COMPRESION_LEVEL": 6}, "E002", "Did you mean 'COMPRESSION_LEVEL'?"),
+        ({"zzz": 6}, "E002", "Known are COMPRESSION_LEVEL, "),
+        ({3: 6}, "E002", "has no key 3"),
+        ({"COMPRESSION_LEVEL": 10}, "E003", "must be an integer from -1 to 9, not 10"),
+        ({"COMPRESSION_LEVEL": "6"}, "E003", "not '6'"),
+        ({"COMPRESSION_LEVEL": True}, "E003", "not True"),
+        ({"CRC_32_CACHE": "nowhere"}, "E003", "the alias of a cache in CACHES"),
+        ({"CRC_32_CACHE_TIMEOUT": 0}, "E003", "1 or more"),
+        ({"RELEASE_CONNECTIONS": "yes"}, "E003", "True or False"),
+    ],
+)
+def test_a_wrong_setting_is_told(value: Any, id_: str, words: str) -> None:
+    [(found, text)] = ids_and_text(value)
+    assert found == f"django_stream_zip.{id_}"
+    assert words in text
+
+
+def test_settings_are_read_when_they_are_needed() -> None:
+    assert conf.get("COMPRESSION_LEVEL") == 6
+    with override_settings(DJANGO_STREAM_ZIP={"COMPRESSION_LEVEL": 1}):
+        assert conf.get("COMPRESSION_LEVEL") == 1

@@ -135,12 +135,19 @@ class Archive:
         self.offset += len(header)
         return header
 
+    def checked(self, chunk: bytes) -> bytes:
+        """Give a chunk of the member as bytes that nobody can change any more.
+
+        Raises TypeError where it isn't bytes-like.
+        """
+        return chunk if chunk.__class__ is bytes else _as_bytes(self._name, chunk)
+
     def write(self, chunk: bytes) -> bytes:
         """Take content of the member, any bytes-like object; give what it becomes."""
         if chunk.__class__ is not bytes:
             chunk = _as_bytes(self._name, chunk)
         if self._held is not None:
-            self._held.chunks.append(chunk)
+            self._held.append(chunk)
             return b""
         assert self._entry is not None, "write() comes after begin()"
         data = self._entry.write(chunk)
@@ -157,6 +164,11 @@ class Archive:
         data_length = self._entry.skip(length, crc_32)
         self.offset += data_length
         return data_length
+
+    @property
+    def slow_from(self) -> int:
+        """Length from which writing a chunk should not be done on an event loop, in bytes."""
+        return spec.MAX_64 if self._entry is None else self._entry.slow_from
 
     def content_before(self, position: int) -> int:
         """Give how many bytes of the member's content come before a position in its data."""
@@ -254,18 +266,22 @@ class _HeldMember:
     """A member whose method is buffered: held until its size and CRC-32 are known."""
 
     def __init__(self, name: str, modified_at: datetime, mode: int, method: Method) -> None:
+        assert isinstance(method, BufferedMethod)
         self.name = name
         self.modified_at = modified_at
         self.mode = mode
         self.chunks: list[bytes] = []
         self._method = method
+        self._size = 0
+        self._crc_32 = 0
+
+    def append(self, chunk: bytes) -> None:
+        self.chunks.append(chunk)
+        self._size += len(chunk)
+        self._crc_32 = zlib.crc32(chunk, self._crc_32)
 
     def streamed_method(self) -> Method:
-        assert isinstance(self._method, BufferedMethod)
-        crc_32 = 0
-        for chunk in self.chunks:
-            crc_32 = zlib.crc32(chunk, crc_32)
-        return self._method(sum(map(len, self.chunks)), crc_32)
+        return self._method(self._size, self._crc_32)
 
 
 def _as_bytes(name: str, chunk: object) -> bytes:

@@ -25,6 +25,10 @@ class CompressObj(Protocol):
 class Body(Protocol):
     """What a member's bytes become."""
 
+    @property
+    def slow_from(self) -> int:
+        """Length from which a chunk takes longer than an event loop should wait, in bytes."""
+
     def write(self, chunk: bytes) -> bytes:
         """Give the compressed bytes for the next uncompressed ones."""
 
@@ -40,6 +44,8 @@ class Body(Protocol):
 
 class Stored:
     """The bytes themselves, not even copied. Without state: one serves all members."""
+
+    slow_from = 1 << 20  # the CRC-32 of 1 MiB takes 0.3 to 1 ms
 
     def write(self, chunk: bytes) -> bytes:
         return chunk
@@ -61,6 +67,8 @@ class StoredBlocks:
     among them follows from a position in the content. A block's header comes with its first byte,
     or with an empty chunk before it.
     """
+
+    slow_from = Stored.slow_from
 
     def __init__(self, uncompressed_size: int) -> None:
         self._size = uncompressed_size
@@ -104,6 +112,8 @@ class StoredBlocks:
 
 class Deflated:
     """Whatever the compression object makes of them."""
+
+    slow_from = 1 << 15  # zlib takes 1 ms for 32 KiB at level 9
 
     def __init__(self, compressobj: CompressObj) -> None:
         self.write = compressobj.compress

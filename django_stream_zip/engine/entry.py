@@ -212,6 +212,11 @@ class Entry:
         self._compressed_size += data_length
         return data_length
 
+    @property
+    def slow_from(self) -> int:
+        """Length from which writing a chunk should not be done on an event loop, in bytes."""
+        return self._body.slow_from
+
     def content_before(self, position: int) -> int:
         """Give how much content comes before a position in the data."""
         size = self._method.uncompressed_size or 0

@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.core.cache import caches
 
 from django_stream_zip import conf
-from django_stream_zip.content import Content
+from django_stream_zip.content import Description
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -24,20 +24,20 @@ _BATCH: Final = 200
 class CachedChecksums:
     """The checksums in the cache that the setting CRC_32_CACHE names; none if it names none.
 
-    What is learned is written in batches: call `save` in the end. A cache that fails costs time
-    later and no download now.
+    What is learned is written by `save`: in the end, and whenever it `is_due`. A cache that fails
+    costs time later, but no download.
     """
 
     def __init__(self) -> None:
         self._alias = conf.get("CRC_32_CACHE")
         self._learned: dict[str, int] = {}
 
-    def key(self, content: Content) -> str:
+    def key(self, content: Description) -> str:
         """Give the cache key of a content in its present state."""
         state = f"{len(content.identity)} {content.identity} {content.validator}"
         return f"django_stream_zip:crc_32:{sha256(state.encode()).hexdigest()}"
 
-    def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
+    def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
         """Give those that are in the cache, by their keys."""
         keys = [self.key(content) for content in contents] if self._alias else []
         known: dict[str, int] = {}
@@ -45,12 +45,15 @@ class CachedChecksums:
             known |= self._cache("get_many", keys[start : start + _BATCH]) or {}
         return known
 
-    def learn(self, content: Content, crc_32: int) -> None:
+    def learn(self, content: Description, crc_32: int) -> None:
         """Take note of one."""
         if self._alias and content.validator is not None:
             self._learned[self.key(content)] = crc_32
-            if len(self._learned) >= _BATCH:
-                self.save()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was learned to save it."""
+        return len(self._learned) >= _BATCH
 
     def save(self) -> None:
         """Write to the cache what was learned since."""

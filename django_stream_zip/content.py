@@ -6,17 +6,16 @@ archive has a length, an entity tag and ranges. Those of `members` have it; your
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
 
 
 class ContentChangedError(Exception):
     """A content is no longer what it was when its member was made."""
 
 
-@runtime_checkable
-class Content(Protocol):
-    """A member's content that can be read again, from any position.
+class Description(Protocol):
+    """What is known of a content before it is read.
 
     `identity` says which content it is and `validator` which state of it: together they name the
     very same bytes for ever (an upload's key and its ETag, a path and its modification time). A
@@ -39,6 +38,10 @@ class Content(Protocol):
     def validator(self) -> str | None:
         """Something that changes whenever a byte of the content does."""
 
+
+class Content(Description, Protocol):
+    """A member's content that can be read again, from any position."""
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give the bytes from `start` up to `stop` (exclusive; None is the end).
 
@@ -47,4 +50,14 @@ class Content(Protocol):
         """
 
     def __iter__(self) -> Iterator[bytes]:
+        """Give all of it."""
+
+
+class AsyncContent(Description, Protocol):
+    """The same, read on an event loop."""
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """Give the bytes from `start` up to `stop`, as Content does."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Give all of it."""

@@ -18,8 +18,10 @@ from django.http import HttpRequest
 from django_stream_zip import MemberFile, stream_zip
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.engine.members import unpacked
+from django_stream_zip.engine.streams import close
 from django_stream_zip.plan import Plan
 from django_stream_zip.signals import zip_download_finished, zip_download_started
+from django_stream_zip.threads import release_connections
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -32,32 +34,87 @@ class ZipDownloadError(Exception):
     """
 
 
-class Download:
-    """Iterates the blocks of an archive, or of `content_range` in it. Once."""
+class Progress:
+    """How far a download has come, as signals and logs tell it."""
 
-    def __init__(
-        self,
-        request: HttpRequest,
-        members: Iterable[MemberFile],
-        filename: str,
-        password: str | None,
-        plan: Plan | None,
-    ) -> None:
+    def __init__(self, request: HttpRequest, filename: str, plan: Plan | None) -> None:
         self.filename = filename
+        self.plan = plan
         self.content_range: tuple[int, int] | None = None
         self._request = request
-        self._members = members
-        self._plan = plan
         self._member: str | None = None
-        self._members_begun = 0
+        self._members = 0
         self._bytes_sent = 0
+        self._started = time.monotonic()
+
+    @property
+    def is_headers_only(self) -> bool:
+        """Whether nothing is asked for but the headers."""
+        return self._request.method == "HEAD"
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Start and stop of what is sent of a planned archive."""
+        assert self.plan is not None
+        return self.content_range or (0, self.plan.length)
+
+    def begin(self, member: str) -> None:
+        """Take note of a member that is begun."""
+        self._members += member != self._member
+        self._member = member
+
+    def count(self, block: bytes) -> None:
+        """Take note of a block that is sent."""
+        self._bytes_sent += len(block)
+
+    def at_start(self) -> dict[str, Any]:
+        """Give what `zip_download_started` tells."""
+        self._started = time.monotonic()
+        return self._facts()
+
+    def at_end(self, *, completed: bool) -> dict[str, Any]:
+        """Give what `zip_download_finished` tells."""
+        return self._facts() | {
+            "completed": completed,
+            "bytes_sent": self._bytes_sent,
+            "seconds": time.monotonic() - self._started,
+            "members": self._members,
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        start, stop = self.window if self.plan else (0, 0)
+        return {
+            "request": self._request,
+            "filename": self.filename,
+            "length": stop - start if self.plan else None,
+            "content_range": self.content_range,
+        }
+
+    def logged(self, error: Exception) -> ZipDownloadError:
+        """Log an error; give what to raise for it."""
+        message = (
+            f"the download of {self.filename!r} failed after {self._bytes_sent:,} bytes, "
+            f"at member {self._member!r}: {type(error).__name__}: {error}"
+        )
+        logger.error(message, exc_info=error)
+        return ZipDownloadError(message)
+
+
+class Download:
+    """Iterates the blocks of an archive, or of a range in it. Once."""
+
+    def __init__(
+        self, progress: Progress, members: Iterable[MemberFile], password: str | None
+    ) -> None:
+        self.progress = progress
+        self._members = members
         # Opens nothing, but raises now if the password is none.
         self._archive = stream_zip(self._primed(), password=password)
         self._blocks = self._told()
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the blocks; none for a HEAD request."""
-        return iter(()) if self._request.method == "HEAD" else self._blocks
+        return iter(()) if self.progress.is_headers_only else self._blocks
 
     def close(self) -> None:
         """Close what is open."""
@@ -65,34 +122,34 @@ class Download:
 
     def _told(self) -> Generator[bytes, None, None]:
         """Give the blocks, and tell of their beginning and end."""
-        started, completed = time.monotonic(), False
-        zip_download_started.send_robust(type(self), **self._facts())
-        blocks = self._window() if self._plan and self._plan.entity_tag else self._archive
+        progress, completed = self.progress, False
+        release_connections()
+        zip_download_started.send_robust(type(self), **progress.at_start())
+        plan = progress.plan
+        blocks = self._window(plan) if plan and plan.entity_tag else self._archive
         try:
             with closing(blocks):
                 for block in blocks:
-                    self._bytes_sent += len(block)
+                    progress.count(block)
                     yield block
             completed = True
         except Exception as error:
-            raise self._logged(error) from error
+            raise progress.logged(error) from error
         finally:
-            zip_download_finished.send_robust(
-                type(self),
-                **self._facts(),
-                completed=completed,
-                bytes_sent=self._bytes_sent,
-                seconds=time.monotonic() - started,
-                members=self._members_begun,
-            )
+            facts = progress.at_end(completed=completed)
+            zip_download_finished.send_robust(type(self), **facts)
 
-    def _window(self) -> Generator[bytes, None, None]:
+    def _window(self, plan: Plan) -> Generator[bytes, None, None]:
         """Give what is asked for of a planned archive."""
-        assert self._plan is not None
-        start, stop = self.content_range or (0, self._plan.length)
         checksums = CachedChecksums()
+        start, stop = self.progress.window
+        window = plan.window(start, stop, checksums=checksums, begun=self.progress.begin)
         try:
-            yield from self._plan.window(start, stop, checksums=checksums, begun=self._begin)
+            with closing(window):
+                for block in window:
+                    yield block
+                    if checksums.is_due:
+                        checksums.save()
         finally:
             checksums.save()
 
@@ -104,34 +161,13 @@ class Download:
         """
         for member in self._members:
             name, modified_at, mode, method, content = unpacked(member)
-            self._begin(name)
+            self.progress.begin(name)
             try:
                 chunks = iter(content)
             except TypeError:
                 yield member  # the engine says what is wrong with it
             else:
                 yield name, modified_at, mode, method, _Primed(chunks)
-
-    def _begin(self, name: str) -> None:
-        self._members_begun += name != self._member
-        self._member = name
-
-    def _facts(self) -> dict[str, Any]:
-        start, stop = self.content_range or (0, self._plan.length if self._plan else 0)
-        return {
-            "request": self._request,
-            "filename": self.filename,
-            "length": stop - start if self._plan else None,
-            "content_range": self.content_range,
-        }
-
-    def _logged(self, error: Exception) -> ZipDownloadError:
-        message = (
-            f"the download of {self.filename!r} failed after {self._bytes_sent:,} bytes, "
-            f"at member {self._member!r}: {type(error).__name__}: {error}"
-        )
-        logger.error(message, exc_info=error)
-        return ZipDownloadError(message)
 
 
 class _Primed:
@@ -148,5 +184,4 @@ class _Primed:
         return self._first.pop() if self._first else next(self._chunks)
 
     def close(self) -> None:
-        if close := getattr(self._chunks, "close", None):
-            close()
+        close(self._chunks)

@@ -10,18 +10,18 @@ from __future__ import annotations
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from typing import NoReturn, Protocol, cast
 
-from django_stream_zip.content import Content, ContentChangedError
+from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.entry import Options
-from django_stream_zip.engine.members import MemberFile, unpacked
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import close, default_compressobj
 
@@ -29,13 +29,13 @@ from django_stream_zip.engine.streams import close, default_compressobj
 class Checksums(Protocol):
     """Remembers the CRC-32 of contents, as far as it can: it may forget all of them."""
 
-    def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
+    def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
         """Give those that are remembered, by `key`."""
 
-    def learn(self, content: Content, crc_32: int) -> None:
+    def learn(self, content: Description, crc_32: int) -> None:
         """Remember one."""
 
-    def key(self, content: Content) -> str:
+    def key(self, content: Description) -> str:
         """Give the name of a content in its present state."""
 
 
@@ -47,7 +47,11 @@ class Plan:
     """
 
     def __init__(
-        self, members: Sequence[MemberFile], offsets: array[int], length: int, tag: str | None
+        self,
+        members: Sequence[MemberFile | AsyncMemberFile],
+        offsets: array[int],
+        length: int,
+        tag: str | None,
     ) -> None:
         self.members = members
         self.length = length
@@ -55,7 +59,9 @@ class Plan:
         self._offsets = offsets  # where each member starts, then where the directory does
 
     @classmethod
-    def of(cls, members: Sequence[MemberFile], *, encrypted: bool = False) -> Plan | None:
+    def of(
+        cls, members: Sequence[MemberFile | AsyncMemberFile], *, encrypted: bool = False
+    ) -> Plan | None:
         """Plan an archive; give None if the size of some member can only be found by writing it."""
         options = _options(EncryptionOverhead() if encrypted else None)
         archive = Archive(options, directory=CountedDirectory())
@@ -91,12 +97,13 @@ class Plan:
         checksums: Checksums,
         begun: Callable[[str], object] = str,
         block_length: int = 65536,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Give the archive's bytes from `start` to `stop` (exclusive), in blocks.
 
         `begun` is called with a member's name before its content is read. All contents must be
-        `Content`s. Raises what they raise, and ContentChangedError or a ZipIntegrityError where one
-        isn't what it was planned to be; the end of the archive is not given then.
+        `Content`s; with `AsyncContent`s, go through the `steps`. Raises what they raise, and
+        ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
+        end of the archive is not given then.
         """
         blocks = Blocks(block_length)
         for step in self.steps(start, stop, checksums):
@@ -134,12 +141,12 @@ class Plan:
             yield window.cut(position, piece)
             position += len(piece)
 
-    def _partly_read(self, window: _Window, first: int) -> Iterator[Content]:
+    def _partly_read(self, window: _Window, first: int) -> Iterator[Description]:
         """Give the contents of which not everything is read though a record tells their CRC-32."""
         last = bisect_right(self._offsets, window.start)
         for _, _, _, method, content in islice(self.members, first, last):
             if method.crc_32 is None:
-                yield cast(Content, content)
+                yield cast(Description, content)
 
 
 class Reading:
@@ -149,7 +156,11 @@ class Reading:
     """
 
     def __init__(
-        self, member: MemberFile, start: int, stop: int, become: Callable[[bytes], bytes]
+        self,
+        member: MemberFile | AsyncMemberFile,
+        start: int,
+        stop: int,
+        become: Callable[[bytes], bytes],
     ) -> None:
         self.name, _, _, method, content = member
         self.content = cast(Content, content)
@@ -195,17 +206,17 @@ class _Window:
 class _Checksums:
     """What is known about CRC-32s at the beginning of a window, and where new ones go."""
 
-    def __init__(self, contents: Iterable[Content], checksums: Checksums) -> None:
+    def __init__(self, contents: Iterable[Description], checksums: Checksums) -> None:
         unknown = [content for content in contents if content.crc_32 is None]
         self._known = checksums.known(unknown) if unknown else {}
         self._checksums = checksums
 
-    def of(self, content: Content) -> int | None:
+    def of(self, content: Description) -> int | None:
         if content.crc_32 is not None or not self._known:
             return content.crc_32
         return self._known.get(self._checksums.key(content))
 
-    def learn(self, content: Content, crc_32: int | None) -> None:
+    def learn(self, content: Description, crc_32: int | None) -> None:
         if crc_32 is not None:
             self._checksums.learn(content, crc_32)
 
@@ -222,17 +233,17 @@ class _RunningChecksum:
 
 
 def _skip(
-    archive: Archive, member: MemberFile, window: _Window, crc_32s: _Checksums
+    archive: Archive, member: MemberFile | AsyncMemberFile, window: _Window, crc_32s: _Checksums
 ) -> Iterator[bytes | Reading]:
     """Pass over a member before the window, for the sake of the central directory."""
     name, modified_at, mode, method, content = member
     size = _known_size(method) or 0
-    crc_32 = method.crc_32 if method.crc_32 is not None else crc_32s.of(cast(Content, content))
+    crc_32 = method.crc_32 if method.crc_32 is not None else crc_32s.of(cast(Description, content))
     if crc_32 is None:
         running = _RunningChecksum()
         yield Reading(member, 0, size, running)
         crc_32 = running.crc_32
-        crc_32s.learn(cast(Content, content), crc_32)
+        crc_32s.learn(cast(Description, content), crc_32)
     archive.begin(name, modified_at, mode, method)
     archive.skip(size)
     for _ in archive.end(crc_32):
@@ -240,7 +251,7 @@ def _skip(
 
 
 def _write(
-    archive: Archive, member: MemberFile, window: _Window, crc_32s: _Checksums
+    archive: Archive, member: MemberFile | AsyncMemberFile, window: _Window, crc_32s: _Checksums
 ) -> Iterator[bytes | Reading]:
     """Write what of a member is in the window."""
     name, modified_at, mode, method, content = member
@@ -253,7 +264,7 @@ def _write(
     crc_32 = None
     if first > 0:
         needs_crc_32 = method.crc_32 is None and window.stop > data_start + archive.data_length
-        crc_32 = crc_32s.of(cast(Content, content)) if needs_crc_32 else method.crc_32 or 0
+        crc_32 = crc_32s.of(cast(Description, content)) if needs_crc_32 else method.crc_32 or 0
         running = _RunningChecksum()
         if crc_32 is None:
             yield Reading(member, 0, first, running)
@@ -266,7 +277,7 @@ def _write(
     if archive.offset >= window.stop or last < size:
         return
     if method.crc_32 is None:
-        crc_32s.learn(cast(Content, content), archive.crc_32)
+        crc_32s.learn(cast(Description, content), archive.crc_32)
     position = archive.offset
     for piece in archive.end(crc_32):
         yield window.cut(position, piece)

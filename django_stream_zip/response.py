@@ -8,28 +8,27 @@ response which somebody throws away leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
 from django_stream_zip import MemberFile, disposition, ranges
-from django_stream_zip.download import Download
+from django_stream_zip.async_download import AnyMembers, AsyncDownload
+from django_stream_zip.download import Download, Progress
+from django_stream_zip.engine.members import unpacked
 from django_stream_zip.plan import Plan
-
-# A batch goes from the request's thread to the event loop when it has so many bytes, or is so many
-# seconds old: a hop costs about 0.2 ms, and a slow source must neither wait nor be hard to cancel.
-_BATCH_LENGTH: Final = 262144
-_BATCH_SECONDS: Final = 0.1
+from django_stream_zip.threads import Threaded
 
 
 def zip_response(
     request: HttpRequest,
-    members: Iterable[MemberFile],
+    members: AnyMembers,
     *,
     filename: str = "archive.zip",
     password: str | None = None,
@@ -41,12 +40,16 @@ def zip_response(
     that an interrupted download can be resumed. A HEAD request gets the headers only. With a
     `password` all members are encrypted (AES-256), which leaves the length but no ranges.
 
-    Raises ZipValueError and TypeError where the members can't be written, if that is known before.
+    `members` may be an asynchronous iterable, or a sequence with asynchronous contents: then the
+    archive is made on the event loop, and the request has to come through ASGI.
+
+    Raises ZipValueError and TypeError where the members can't be written, if that is known before;
+    ImproperlyConfigured where asynchronous members meet WSGI.
     """
     plan = None
     if isinstance(members, Sequence):
         plan = Plan.of(members, encrypted=password is not None)
-    download = Download(request, members, filename, password, plan)
+    download = _download(Progress(request, filename, plan), members, request, password)
     if plan is None:
         return ZipResponse(download)
     response = ZipResponse(download, headers={"Content-Length": str(plan.length)})
@@ -57,6 +60,29 @@ def zip_response(
     if request.method not in {"GET", "HEAD"}:
         return response
     return _conditional(request, response, plan.entity_tag)
+
+
+def _download(
+    progress: Progress, members: AnyMembers, request: HttpRequest, password: str | None
+) -> Download | AsyncDownload:
+    if not _is_async(members):
+        return Download(progress, cast(Iterable[MemberFile], members), password)
+    if isinstance(request, WSGIRequest):
+        # To stream them, WSGI's thread would have to run an event loop of its own between the
+        # blocks, another one than that in which the view made its clients and sessions.
+        raise ImproperlyConfigured(
+            "asynchronous members need ASGI, and this request came through WSGI: "
+            "give synchronous ones, which stream under both"
+        )
+    return AsyncDownload(progress, members, password)
+
+
+def _is_async(members: AnyMembers) -> bool:
+    if hasattr(members, "__aiter__"):
+        return True
+    return isinstance(members, Sequence) and any(
+        hasattr(unpacked(member)[4], "__aiter__") for member in members
+    )
 
 
 def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -> HttpResponseBase:
@@ -83,11 +109,12 @@ def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -
 class ZipResponse(StreamingHttpResponse):
     """Sends a download, under ASGI too though it is a synchronous iterable."""
 
-    def __init__(self, download: Download, **kwargs: Any) -> None:
+    def __init__(self, download: Download | AsyncDownload, **kwargs: Any) -> None:
         kwargs.setdefault("content_type", "application/zip")
         self.download = download
         super().__init__(download, **kwargs)
-        self.headers["Content-Disposition"] = disposition.attachment(download.filename)
+        filename = download.progress.filename
+        self.headers["Content-Disposition"] = disposition.attachment(filename)
         # An archive of somebody's choice is for nobody else, and no proxy may change its bytes.
         self.headers["Cache-Control"] = "private, no-transform"
 
@@ -97,7 +124,7 @@ class ZipResponse(StreamingHttpResponse):
         self.status_code = 206
         self.headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{length}"
         self.headers["Content-Length"] = str(wanted.stop - wanted.start)
-        self.download.content_range = (wanted.start, wanted.stop)
+        self.download.progress.content_range = (wanted.start, wanted.stop)
 
     def has_header(self, header: str) -> bool:
         """Say whether there is such a header, and that Content-Encoding is settled.
@@ -116,32 +143,24 @@ class ZipResponse(StreamingHttpResponse):
             super().close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Pull the blocks in the request's own thread, in batches.
+        """Give the blocks to an ASGI server.
 
-        Django would make a list of all of them first. It has to be this thread (`thread_sensitive`)
-        because database connections belong to it and because `close()` is called in it: from
-        another one that could happen while a block is being made.
+        Synchronous ones too: Django would make a list of all of them first.
         """
-        blocks: Iterator[bytes] = iter(self.streaming_content)  # type: ignore[arg-type]
-        length = 0  # the first block goes out alone, at once
+        content: Any = self.streaming_content
+        blocks = aiter(content) if self.is_async else Threaded(content)
         try:
-            while batch := await sync_to_async(_batch)(blocks, length):
-                yield batch
-                length = _BATCH_LENGTH
+            async for block in blocks:
+                yield block
+                # Sources that never wait would leave the loop no moment to notice a disconnect.
+                await asyncio.sleep(0)
         except BaseException:
-            # The client has gone, perhaps while a batch is made: this waits for that. Or it is an
-            # error, after which Django under ASGI calls neither close() nor request_finished.
-            await asyncio.shield(sync_to_async(self.close)())
+            # The client has gone, or it is an error, after which Django under ASGI calls neither
+            # close() nor request_finished.
+            await asyncio.shield(self._aclose())
             raise
 
-
-def _batch(blocks: Iterator[bytes], length: int) -> bytes:
-    """Join blocks until there are `length` bytes or a moment is over; nothing at the end."""
-    batch: list[bytes] = []
-    deadline = time.monotonic() + _BATCH_SECONDS
-    for block in blocks:
-        batch.append(block)
-        length -= len(block)
-        if length <= 0 or time.monotonic() > deadline:
-            break
-    return b"".join(batch)
+    async def _aclose(self) -> None:
+        if isinstance(self.download, AsyncDownload):
+            await self.download.aclose()
+        await sync_to_async(self.close)()

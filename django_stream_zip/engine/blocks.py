@@ -14,7 +14,7 @@ class Blocks:
     A piece that has just that length is given as it is, without a copy.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int = 65536) -> None:
         if not (isinstance(length, int) and length > 0):
             raise ZipValueError(f"chunk_size must be a number of bytes, 1 or more, not {length!r}")
         self._length = length

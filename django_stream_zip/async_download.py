@@ -1,0 +1,167 @@
+"""One download whose members or contents are asynchronous, made on the event loop.
+
+The same as `download`, step by step. What is synchronous in it, a content among asynchronous ones
+or the cache, is left to the request's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip
+from django_stream_zip.checksums import CachedChecksums
+from django_stream_zip.download import Progress
+from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.members import unpacked
+from django_stream_zip.engine.streams import aclose
+from django_stream_zip.plan import Plan, Reading
+from django_stream_zip.signals import zip_download_finished, zip_download_started
+from django_stream_zip.threads import Threaded, release_connections
+
+AnyMembers = Iterable[MemberFile | AsyncMemberFile] | AsyncIterable[MemberFile | AsyncMemberFile]
+
+
+class AsyncDownload:
+    """Iterates the blocks of an archive, or of a range in it. Once."""
+
+    def __init__(self, progress: Progress, members: AnyMembers, password: str | None) -> None:
+        self.progress = progress
+        self._members = members
+        # Opens nothing, but raises now if the password is none.
+        self._archive = async_stream_zip(self._primed(), password=password)
+        self._blocks = self._told()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the blocks; none for a HEAD request."""
+        if not self.progress.is_headers_only:
+            async for block in self._blocks:
+                yield block
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._blocks.aclose()
+
+    async def _told(self) -> AsyncGenerator[bytes, None]:
+        """Give the blocks, and tell of their beginning and end."""
+        progress, completed = self.progress, False
+        await sync_to_async(release_connections)()
+        await zip_download_started.asend_robust(type(self), **progress.at_start())
+        plan = progress.plan
+        blocks = self._window(plan) if plan and plan.entity_tag else self._archive
+        try:
+            async with aclosing(blocks):
+                async for block in blocks:
+                    progress.count(block)
+                    yield block
+            completed = True
+        except Exception as error:
+            raise progress.logged(error) from error
+        finally:
+            facts = progress.at_end(completed=completed)
+            await zip_download_finished.asend_robust(type(self), **facts)
+
+    async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
+        """Give what is asked for of a planned archive."""
+        checksums = CachedChecksums()
+        blocks = Blocks()
+        steps = plan.steps(*self.progress.window, checksums)
+        try:
+            async with aclosing(self._pieces(steps)) as pieces:
+                async for piece in pieces:
+                    for block in blocks.push(piece):
+                        yield block
+                    if checksums.is_due:
+                        await sync_to_async(checksums.save)()
+            for block in blocks.flush():
+                yield block
+        finally:
+            await sync_to_async(checksums.save)()
+
+    async def _pieces(self, steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes, None]:
+        """Give what the steps give, and what comes of their readings."""
+        async with aclosing(_pulled(steps)) as pulled:
+            async for step in pulled:
+                if isinstance(step, bytes):
+                    yield step
+                    continue
+                self.progress.begin(step.name)
+                async with aclosing(_read(step)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+
+    async def _primed(self) -> AsyncIterator[AsyncMemberFile]:
+        """Give the members, each with its first chunk read: see `Download`."""
+        async with aclosing(_each(self._members)) as members:
+            async for member in members:
+                name, modified_at, mode, method, content = unpacked(member)
+                self.progress.begin(name)
+                if not hasattr(content, "__aiter__"):
+                    content = Threaded(content)
+                primed = _Primed(aiter(content))
+                await primed.read_first()
+                yield name, modified_at, mode, method, primed
+
+
+class _Primed:
+    """Iterates chunks of which the first one has been read."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._first: list[bytes] = []
+
+    async def read_first(self) -> None:
+        async for chunk in self._chunks:
+            self._first.append(chunk)
+            break
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return self._first.pop() if self._first else await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        await aclose(self._chunks)
+
+
+async def _each(members: AnyMembers) -> AsyncGenerator[Any, None]:
+    if isinstance(members, AsyncIterable):
+        iterator = aiter(members)
+        try:
+            async for member in iterator:
+                yield member
+        finally:
+            await aclose(iterator)
+        return
+    for member in members:
+        yield member
+
+
+async def _pulled(steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes | Reading, None]:
+    """Give the steps; those up to the first bytes from a thread.
+
+    Before them, the cache is asked, and members are passed over: 100,000 of them take 0.7 s.
+    """
+    pull = sync_to_async(lambda: next(steps, None))
+    while (step := await pull()) is not None:
+        yield step
+        if step and isinstance(step, bytes):
+            break
+    for step in steps:
+        yield step
+
+
+async def _read(reading: Reading) -> AsyncGenerator[bytes, None]:
+    chunks: Any = reading.content.chunks(reading.start, reading.stop)
+    if not hasattr(chunks, "__aiter__"):
+        chunks = Threaded(chunks)
+    try:
+        async for chunk in chunks:
+            yield reading.take(chunk)
+    finally:
+        await aclose(chunks)
+    reading.end()

@@ -1,0 +1,70 @@
+"""Synchronous iterables under ASGI: pulled in the request's own thread, in batches.
+
+It has to be that thread (`thread_sensitive`): database connections belong to it, and Django closes
+the response in it. From another one, closing could happen while the next chunk is being made.
+Back-pressure comes by itself: who isn't asked doesn't pull.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from django_stream_zip import conf
+from django_stream_zip.engine.streams import close
+
+# A batch is full when it has so many bytes, or is so many seconds old: a hop costs about 0.2 ms,
+# and a slow source must neither wait nor be hard to cancel.
+_BATCH_LENGTH: Final = 262144
+_BATCH_SECONDS: Final = 0.1
+
+
+class Threaded:
+    """Iterates chunks of bytes from an event loop, several of them joined to one."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._length = 0  # the first chunk goes on alone, at once
+
+    def __aiter__(self) -> Threaded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        batch = await sync_to_async(_batch)(self._chunks, self._length)
+        self._length = _BATCH_LENGTH
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+    async def aclose(self) -> None:
+        """Close the iterator, after the batch that is being made."""
+        await sync_to_async(close)(self._chunks)
+
+
+def _batch(chunks: Iterator[bytes], length: int) -> bytes:
+    """Join chunks until there are `length` bytes or a moment is over; nothing at the end."""
+    batch: list[bytes] = []
+    deadline = time.monotonic() + _BATCH_SECONDS
+    for chunk in chunks:
+        batch.append(chunk)
+        length -= len(chunk)
+        if chunk and (length <= 0 or time.monotonic() > deadline):
+            break
+    return b"".join(batch)
+
+
+def release_connections() -> None:
+    """Give back this thread's database connections, but for those in an atomic block.
+
+    A download would keep them for as long as it takes. One that is needed on the way is opened
+    again, and closed with the response.
+    """
+    if not conf.get("RELEASE_CONNECTIONS"):
+        return
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

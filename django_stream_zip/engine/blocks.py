@@ -37,6 +37,11 @@ class Blocks:
         for piece in pieces:
             yield from self.push(piece)
 
+    def push_last(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Take the last pieces; give all that is left."""
+        yield from self.push_all(pieces)
+        yield from self.flush()
+
     def flush(self, last: bytes = b"") -> Iterable[bytes]:
         """Take `last`; give all that is held, if anything is."""
         total = self._held_length + len(last)

@@ -19,7 +19,6 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import AsyncExitStack, ExitStack
-from itertools import chain
 from typing import Any
 
 from django_stream_zip.engine.aes import Encryption
@@ -92,8 +91,7 @@ def _stream(
                 yield from blocks.push(archive.write(chunk))
             chunks = iter(())
             yield from blocks.push_all(archive.end())
-        yield from blocks.push_all(archive.finish())
-        yield from blocks.flush()
+        yield from blocks.push_last(archive.finish())
     except BaseException:
         close(members, chunks)
         raise
@@ -118,7 +116,7 @@ async def _async_stream(
             chunks = portions = None
             for block in blocks.push_all(archive.end()):
                 yield block
-        for block in chain(blocks.push_all(archive.finish()), blocks.flush()):
+        for block in blocks.push_last(archive.finish()):
             yield block
     except BaseException:
         await aclose(members, chunks, portions)

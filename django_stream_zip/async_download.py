@@ -68,7 +68,7 @@ class AsyncDownload:
         """Give what is asked for of a planned archive."""
         checksums = CachedChecksums()
         blocks = Blocks()
-        steps = plan.steps(*self.progress.window, checksums)
+        steps = plan.steps(*self.progress.window, checksums, self.progress.begin)
         try:
             async with aclosing(self._pieces(steps)) as pieces:
                 async for piece in pieces:
@@ -88,7 +88,6 @@ class AsyncDownload:
                 if isinstance(step, bytes):
                     yield step
                     continue
-                self.progress.begin(step.name)
                 async with aclosing(_read(step)) as pieces:
                     async for piece in pieces:
                         yield piece

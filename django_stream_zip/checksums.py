@@ -66,4 +66,5 @@ class CachedChecksums:
             return getattr(caches[self._alias], method)(*args)
         except Exception:
             logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
+            self._alias = None  # for this download: a server that is gone takes its time to say so
             return None

@@ -43,6 +43,9 @@ KEYS: Final = {
         "a number of seconds, 1 or more, or None",
         _is_none_or(_is_integer(1, 2**31)),
     ),
+    # How many members, and bytes of content, a queryset's archive may have at most. None: any.
+    "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
+    "MAX_BYTES": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
     # Whether database connections are given back before the first byte: a download takes minutes,
     # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.
     "RELEASE_CONNECTIONS": Key(True, "True or False", lambda value: isinstance(value, bool)),

@@ -9,8 +9,9 @@ from urllib.parse import quote
 _MAX_BYTES = 180
 # Forbidden in Windows' file names, or taken for a path by somebody.
 _PATH_CHARACTERS = frozenset('/\\:*?"<>|')
-# Control, format (which bidi overrides are), surrogate: none of them can be seen in a name.
-_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs"})
+# Control, format (which bidi overrides are), surrogate, line and paragraph separator: none of them
+# can be seen in a name.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def attachment(filename: str) -> str:
@@ -20,7 +21,7 @@ def attachment(filename: str) -> str:
     both forms, first the ASCII fallback that old clients and curl understand (RFC 6266 §4.3).
     """
     name = safe_filename(filename)
-    fallback = _ascii(name)
+    fallback = safe_filename(_ascii(name))
     value = f'attachment; filename="{fallback}"'
     if fallback != name:
         value += f"; filename*=UTF-8''{quote(name, safe='')}"
@@ -47,7 +48,7 @@ def _shortened(name: str) -> str:
         stem, ending = name, ""
     ending = dot + ending if ending else ""
     room = _MAX_BYTES - len(ending.encode())
-    return stem.encode()[:room].decode(errors="ignore").rstrip() + ending
+    return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + ending
 
 
 def _ascii(name: str) -> str:
@@ -57,4 +58,4 @@ def _ascii(name: str) -> str:
     """
     decomposed = unicodedata.normalize("NFKD", name)
     letters = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in letters)
+    return "".join(c if " " <= c <= "~" and c != "%" else "_" for c in letters)

@@ -159,15 +159,16 @@ class Download:
         The engine gives a member's header before it asks for the first chunk: a content that can't
         be read at all would be found out after the first byte.
         """
-        for member in self._members:
-            name, modified_at, mode, method, content = unpacked(member)
-            self.progress.begin(name)
-            try:
-                chunks = iter(content)
-            except TypeError:
-                yield member  # the engine says what is wrong with it
-            else:
-                yield name, modified_at, mode, method, _Primed(chunks)
+        members = iter(self._members)
+        try:
+            for member in members:
+                name, modified_at, mode, method, content = unpacked(member)
+                self.progress.begin(name)
+                if hasattr(content, "__iter__"):
+                    content = _Primed(iter(content))
+                yield name, modified_at, mode, method, content
+        finally:
+            close(members)
 
 
 class _Primed:

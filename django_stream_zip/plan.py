@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol, cast
 from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.aes import EncryptionOverhead
-from django_stream_zip.engine.archive import Archive, CountedDirectory
+from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
@@ -82,7 +82,8 @@ class Plan:
                 digest = None
             elif digest is not None:
                 digest.update(header)
-                digest.update(f"\n{mode} {size} {len(validator)} {validator}\n".encode())
+                state = f"{len(validator)} {validator} {getattr(content, 'identity', '')}"
+                digest.update(f"\n{mode} {size} {state}\n".encode(errors="surrogatepass"))
         offsets.append(archive.offset)
         for _ in archive.finish():
             pass
@@ -100,17 +101,16 @@ class Plan:
     ) -> Generator[bytes, None, None]:
         """Give the archive's bytes from `start` to `stop` (exclusive), in blocks.
 
-        `begun` is called with a member's name before its content is read. All contents must be
+        `begun` is called with the name of each member that is written or read. All contents must be
         `Content`s; with `AsyncContent`s, go through the `steps`. Raises what they raise, and
         ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
         end of the archive is not given then.
         """
         blocks = Blocks(block_length)
-        for step in self.steps(start, stop, checksums):
+        for step in self.steps(start, stop, checksums, begun):
             if isinstance(step, bytes):
                 yield from blocks.push(step)
                 continue
-            begun(step.name)
             chunks = step.content.chunks(step.start, step.stop)
             try:
                 for chunk in chunks:
@@ -120,7 +120,9 @@ class Plan:
             step.end()
         yield from blocks.flush()
 
-    def steps(self, start: int, stop: int, checksums: Checksums) -> Iterator[bytes | Reading]:
+    def steps(
+        self, start: int, stop: int, checksums: Checksums, begun: Callable[[str], object]
+    ) -> Iterator[bytes | Reading]:
         """Give the window's bytes, and between them the readings that give the others."""
         window = _Window(start, stop, needs_directory=stop > self._offsets[-1])
         # The directory has all members in it. Otherwise those before the window are nobody's need.
@@ -129,15 +131,20 @@ class Plan:
         archive = Archive(
             _options(None),
             offset=self._offsets[first],
-            directory=None if window.needs_directory else CountedDirectory(),
+            directory=None if window.needs_directory else NoDirectory(),
         )
         for number in range(first, len(self.members)):
             if archive.offset >= stop:
                 return
-            steps = _skip if self._offsets[number + 1] <= start else _write
-            yield from steps(archive, self.members[number], window, crc_32s)
+            member = self.members[number]
+            if self._offsets[number + 1] <= start:
+                yield from _skip(archive, member, crc_32s, begun)
+            else:
+                begun(member[0])
+                yield from _write(archive, member, window, crc_32s)
         position = archive.offset
-        for piece in archive.finish():
+        pieces = archive.finish() if window.needs_directory else ()
+        for piece in pieces:
             yield window.cut(position, piece)
             position += len(piece)
 
@@ -233,13 +240,17 @@ class _RunningChecksum:
 
 
 def _skip(
-    archive: Archive, member: MemberFile | AsyncMemberFile, window: _Window, crc_32s: _Checksums
+    archive: Archive,
+    member: MemberFile | AsyncMemberFile,
+    crc_32s: _Checksums,
+    begun: Callable[[str], object],
 ) -> Iterator[bytes | Reading]:
     """Pass over a member before the window, for the sake of the central directory."""
     name, modified_at, mode, method, content = member
     size = _known_size(method) or 0
     crc_32 = method.crc_32 if method.crc_32 is not None else crc_32s.of(cast(Description, content))
     if crc_32 is None:
+        begun(name)
         running = _RunningChecksum()
         yield Reading(member, 0, size, running)
         crc_32 = running.crc_32
@@ -291,8 +302,10 @@ def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
     return become
 
 
-def _known_size(method: Method) -> int | None:
+def _known_size(method: object) -> int | None:
     """Give a member's size if all of its bytes' positions follow from it."""
+    if not isinstance(method, Method):
+        return 0  # and the engine says what is wrong with it
     return method.uncompressed_size if method.coding is Coding.STORE else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from copy import copy
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
@@ -49,7 +50,7 @@ def zip_response(
     plan = None
     if isinstance(members, Sequence):
         plan = Plan.of(members, encrypted=password is not None)
-    download = _download(Progress(request, filename, plan), members, request, password)
+    download = _download(Progress(request, str(filename), plan), members, request, password)
     if plan is None:
         return ZipResponse(download)
     response = ZipResponse(download, headers={"Content-Length": str(plan.length)})
@@ -88,7 +89,7 @@ def _is_async(members: AnyMembers) -> bool:
 def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -> HttpResponseBase:
     """Evaluate what the request demands of the entity tag, then its range (RFC 9110 §13.2.2)."""
     answer: HttpResponseBase | None = get_conditional_response(
-        request,
+        _without_dates(request),
         etag=entity_tag,
         response=response,  # type: ignore[arg-type]  # only its headers are looked at
     )
@@ -104,6 +105,17 @@ def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{length}"})
     response.narrow(wanted)
     return response
+
+
+def _without_dates(request: HttpRequest) -> HttpRequest:
+    """Give the request without conditions on a Last-Modified, which an archive hasn't got.
+
+    They are to be ignored then (RFC 9110 §13.1.3 and §13.1.4); Django would answer 412 to one.
+    """
+    dates = {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"}
+    bare = copy(request)
+    bare.META = {key: value for key, value in request.META.items() if key not in dates}
+    return bare
 
 
 class ZipResponse(StreamingHttpResponse):

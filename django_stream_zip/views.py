@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import ImproperlyConfigured
-from django.http import Http404, HttpRequest
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.generic import View
+from django.views.generic.list import MultipleObjectMixin
 
 from django_stream_zip import MemberFile
 from django_stream_zip.async_download import AnyMembers
+from django_stream_zip.members import DownloadTooLargeError, queryset_members
 from django_stream_zip.response import zip_response
+
+if TYPE_CHECKING:
+    _MultipleObjectMixin = MultipleObjectMixin[Any]
+else:
+    _MultipleObjectMixin = MultipleObjectMixin
 
 
 class ZipViewMixin:
@@ -58,6 +66,60 @@ class ZipDownloadView(ZipViewMixin, View):
     def get_members(self) -> Iterable[MemberFile]:
         """Give the archive's members. A list makes more of the archive known than a generator."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs a get_members() method")
+
+
+class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
+    """Answers with the files of a queryset's rows, or of those that `ids` names.
+
+    Set `model`, `queryset` or `get_queryset`, as with Django's ListView, and `file_fields` where
+    the model has several; `member_options` are those of `queryset_members`. Ids come in the query
+    string (?ids=1&ids=2), or in the form of a POST where they are many. Each of them has to be in
+    `get_queryset()`: an id of somebody else's row, or none at all, is a 404. A download over a
+    limit is a 413.
+    """
+
+    file_fields: tuple[str, ...] = ()
+    member_options: Mapping[str, Any] = {}
+    #: Name of the parameter. Without it the whole queryset is meant, unless `ids_required`.
+    ids_param = "ids"
+    ids_required = False
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer with the archive, or with 413 if it would be too large."""
+        try:
+            return super().get(request, *args, **kwargs)
+        except DownloadTooLargeError as error:
+            return self.too_large(error)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer a form with more ids than a URL takes. Such a download can't be resumed."""
+        return self.get(request, *args, **kwargs)
+
+    def too_large(self, error: DownloadTooLargeError) -> HttpResponseBase:
+        """Answer where a limit is passed: 413 with the reason."""
+        reason = f"{error}."
+        return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
+
+    def get_members(self) -> Iterable[MemberFile]:
+        """Give a member for each file of the rows."""
+        queryset = self.get_selected(self.get_queryset())
+        return queryset_members(queryset, *self.file_fields, **self.member_options)
+
+    def get_selected(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Give those rows of the queryset that the request asks for. Raises Http404."""
+        data = self.request.POST if self.request.method == "POST" else self.request.GET
+        given = set(data.getlist(self.ids_param))
+        if not given and not self.ids_required:
+            return queryset
+        pk = queryset.model._meta.pk
+        try:
+            ids = {pk.clean(value, None) for value in given}
+        except ValidationError as error:
+            raise Http404("No such id.") from error
+        selected = queryset.filter(pk__in=ids)
+        if not ids or selected.values("pk").distinct().count() != len(ids):
+            raise Http404("No such id.")
+        return selected
 
 
 class AsyncZipDownloadView(ZipViewMixin, View):

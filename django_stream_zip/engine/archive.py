@@ -27,6 +27,7 @@ from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
     CentralDirectorySizeOverflowError,
     OffsetOverflowError,
+    UncompressedSizeOverflowError,
 )
 from django_stream_zip.engine.methods import BufferedMethod, Method
 
@@ -87,6 +88,13 @@ class CountedDirectory:
         yield from ()
 
 
+class NoDirectory(CountedDirectory):
+    """Forgets even their number: for a part of an archive that has no directory in it."""
+
+    def append(self, header: bytes) -> None:
+        """Take no note."""
+
+
 class Archive:
     """An archive that is being written. `offset` is the position of its next byte.
 
@@ -106,7 +114,7 @@ class Archive:
         self._is_zip64 = False
         self._may_be_zip64 = False
         # Members often share a time: encode it once.
-        self._modified_at: datetime | None = None
+        self._modified_at: object = object()
         self._modified = 0
         self._timestamp = b""
 
@@ -279,6 +287,11 @@ class _HeldMember:
         self.chunks.append(chunk)
         self._size += len(chunk)
         self._crc_32 = zlib.crc32(chunk, self._crc_32)
+        if self._size > spec.MAX_32 and not self._method.zip64:
+            raise UncompressedSizeOverflowError(
+                f"member {self.name!r}: its content has at least {self._size:,} bytes, "
+                f"{self._method.name} holds at most {spec.MAX_32:,}"
+            )
 
     def streamed_method(self) -> Method:
         return self._method(self._size, self._crc_32)

@@ -23,6 +23,8 @@ class Blocks:
 
     def push(self, piece: bytes) -> Iterable[bytes]:
         """Take the next bytes; give the blocks that are full."""
+        if not piece:
+            return ()
         total = self._held_length + len(piece)
         if total < self._length:
             self._held.append(piece)

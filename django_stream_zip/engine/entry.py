@@ -246,13 +246,10 @@ class Entry:
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory. Final after `end` only, but never longer."""
         size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
-        wide: tuple[int, ...] = ()
-        if self._zip64:
-            wide = (size, compressed_size)
-            size = compressed_size = spec.MAX_32
-        if self._offset_is_wide:
-            wide = (*wide, offset)
-            offset = spec.MAX_32
+        extra_field = self._extra_field
+        if self._zip64 or self._offset_is_wide:
+            size, compressed_size, offset, wide = self._wide_fields()
+            extra_field = records.zip64_extended_information(*wide) + extra_field
         directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
         return records.central_directory_header(
             version_needed=self._version_needed,
@@ -265,8 +262,23 @@ class Entry:
             external_file_attributes=self._mode << 16 | directory,
             offset_of_local_header=offset,
             file_name=self._file_name,
-            extra_field=records.zip64_extended_information(*wide) + self._extra_field,
+            extra_field=extra_field,
         )
+
+    def _wide_fields(self) -> tuple[int, int, int, list[int]]:
+        """Give sizes and offset for a central directory header, and those for its Zip64 field.
+
+        Where there is such a field, a value of just 0xFFFFFFFF belongs there too: it is what sends
+        readers to it (4.5.3).
+        """
+        values = (self._uncompressed_size, self._compressed_size, self._offset)
+        are_wide = (self._zip64, self._zip64, self._offset_is_wide)
+        fields = [
+            spec.MAX_32 if is_wide else value
+            for value, is_wide in zip(values, are_wide, strict=True)
+        ]
+        wide = [value for value, field in zip(values, fields, strict=True) if field == spec.MAX_32]
+        return fields[0], fields[1], fields[2], wide
 
     def _check_promises_fit(self) -> None:
         size, compressed_size = self._method.uncompressed_size, self.data_length
@@ -292,12 +304,11 @@ class Entry:
             self._wrong_size("")
 
     def _known_crc_32(self, crc_32: int | None) -> int:
-        if crc_32 is not None:
-            return crc_32
+        known = self._method.crc_32 if crc_32 is None else crc_32
+        if known is not None:
+            return known
         if self._encrypted:
             return 0  # nobody will see it
-        if self._method.crc_32 is not None:
-            return self._method.crc_32
         raise RuntimeError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
 
     def _wrong_size(self, at_least: str) -> NoReturn:

@@ -85,7 +85,7 @@ def _stream(
     try:
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
-            chunks = _iterator(iter, name, content)
+            chunks = iter(_iterable(name, content, "__iter__"))
             yield from blocks.flush(archive.begin(name, modified_at, mode, method))
             for chunk in chunks:
                 yield from blocks.push(archive.write(chunk))
@@ -106,7 +106,7 @@ async def _async_stream(
     try:
         async for member in members:
             name, modified_at, mode, method, content = unpacked(member)
-            chunks = _iterator(aiter, name, content)
+            chunks = aiter(_iterable(name, content, "__aiter__"))
             portions = _portions(chunks, archive)
             for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
                 yield block
@@ -133,10 +133,11 @@ async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
     length = 0
     asked = now()
     async for chunk in chunks:
-        portion.append(archive.checked(chunk))
-        length += len(portion[-1])
+        if checked := archive.checked(chunk):
+            portion.append(checked)
+            length += len(checked)
         is_slow = archive.slow_from <= _PORTION_LENGTH
-        if not is_slow or length >= _PORTION_LENGTH or now() - asked > _PATIENCE:
+        if length and (not is_slow or length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
             yield portion
             portion, length = [], 0
         asked = now()
@@ -167,11 +168,14 @@ def _archive(
     return Archive(Options(get_compressobj, extended_timestamps, encryption))
 
 
-def _iterator(get: Callable[[Any], Any], name: str, content: Any) -> Any:
-    try:
-        return get(content)
-    except TypeError as error:
-        raise TypeError(f"member {name!r}: its chunks can't be iterated ({error})") from error
+def _iterable(name: str, content: Any, how: str) -> Any:
+    """Give a member's chunks if they can be iterated as `how` says, by that method's name."""
+    if hasattr(content, how) or (how == "__iter__" and hasattr(content, "__getitem__")):
+        return content
+    kind = "iterable" if how == "__iter__" else "asynchronous iterable"
+    raise TypeError(
+        f"member {name!r}: its chunks must be an {kind} of bytes, not {type(content).__name__}"
+    )
 
 
 def close(*iterators: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where members come from: files, bytes, storages and model fields.
+"""Where members come from: files, bytes, storages, model fields and querysets.
 
 Each builder gives a member, the tuple `(name, modified_at, mode, method, content)`, whose content
 is a `content.Content`.
@@ -6,7 +6,28 @@ is a `content.Content`.
 
 from __future__ import annotations
 
+from django_stream_zip.members.collect import (
+    DownloadTooLargeError,
+    TooManyBytesError,
+    TooManyMembersError,
+)
 from django_stream_zip.members.local import bytes_member, file_member
+from django_stream_zip.members.queryset import (
+    aqueryset_members,
+    lazy_queryset_members,
+    queryset_members,
+)
 from django_stream_zip.members.storage import field_member, storage_member
 
-__all__ = ["bytes_member", "field_member", "file_member", "storage_member"]
+__all__ = [
+    "DownloadTooLargeError",
+    "TooManyBytesError",
+    "TooManyMembersError",
+    "aqueryset_members",
+    "bytes_member",
+    "field_member",
+    "file_member",
+    "lazy_queryset_members",
+    "queryset_members",
+    "storage_member",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -86,6 +88,8 @@ class FileContent:
     def from_stat(cls, path: str, size: int | None, crc_32: int | None) -> FileContent:
         """Describe the file as it is now, or of the `size` that the caller knows of."""
         status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         size = status.st_size if size is None else size
         validator = f"{size:x}-{status.st_mtime_ns:x}"
         return cls(path, size, crc_32, validator, status.st_mtime_ns)

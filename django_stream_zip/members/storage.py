@@ -76,8 +76,7 @@ class StorageContent:
     def __init__(
         self, storage: Storage, name: str, size: int, crc_32: int | None, modified_at: datetime
     ) -> None:
-        storage_class = type(storage)
-        self.identity = f"storage:{storage_class.__module__}.{storage_class.__qualname__}:{name}"
+        self.identity = f"{_storage_identity(storage)}:{name}"
         self.size = size
         self.crc_32 = crc_32
         self.validator = f"{size:x}-{modified_at.timestamp()}"
@@ -92,3 +91,13 @@ class StorageContent:
     def __iter__(self) -> Iterator[bytes]:
         """Give all bytes of the file."""
         return self.chunks()
+
+
+# What tells two storages of one class apart. Not their constructors' arguments, which may be secret
+# or have another repr in each process.
+_PLACES = ("endpoint_url", "account_name", "bucket_name", "azure_container", "location", "base_url")
+
+
+def _storage_identity(storage: Storage) -> str:
+    places = [str(getattr(storage, place, "")) for place in _PLACES]
+    return f"storage:{type(storage).__module__}.{type(storage).__qualname__}:{':'.join(places)}"

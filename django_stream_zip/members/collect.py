@@ -1,0 +1,149 @@
+"""Many files to one list of members: names that don't collide, files that are missing, limits.
+
+One policy, applied once over the whole list.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from django_stream_zip import conf
+from django_stream_zip.engine.names import Names
+from django_stream_zip.members.local import bytes_member
+from django_stream_zip.members.member import ContentMember
+from django_stream_zip.members.storage import storage_member
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+logger = logging.getLogger("django_stream_zip")
+
+Missing = Literal["raise", "skip", "report"]
+
+#: Name of the member that lists the files which are missing.
+REPORT_NAME: Final = "MISSING.txt"
+
+
+class Limit:
+    """Stands for the limit in the settings, where None would be no limit."""
+
+
+SETTING: Final = Limit()
+
+
+class DownloadTooLargeError(Exception):
+    """A download is over a limit. Not raised itself."""
+
+
+class TooManyMembersError(DownloadTooLargeError):
+    """There are more members than the limit allows."""
+
+
+class TooManyBytesError(DownloadTooLargeError):
+    """The members have more bytes in total than the limit allows."""
+
+
+class StoredFile(NamedTuple):
+    """A file in a storage, under the name that it is to have as a member."""
+
+    storage: Storage
+    stored_name: str
+    name: str | None = None
+    size: int | None = None
+    crc_32: int | None = None
+    modified_at: datetime | None = None
+
+
+class Collector:
+    """Makes members of stored files.
+
+    `missing` says what to do with a file that can't be described: "raise" what the storage raises,
+    "skip" it, or skip it and "report" it in a text member at the end. `limit` (members) and
+    `max_bytes` (of all contents) are those of the settings, unless given; None is no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        compress: bool | None = None,
+        missing: Missing = "raise",
+        limit: int | Limit | None = SETTING,
+        max_bytes: int | Limit | None = SETTING,
+    ) -> None:
+        if missing not in _POLICIES:
+            raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
+        self._policy = _POLICIES[missing]
+        self._compress = compress
+        self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
+        self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
+        self._names = Names()
+        self._missing: list[tuple[str, Exception]] = []
+        self._members = 0
+        self._bytes = 0
+
+    def members(self, files: Iterable[StoredFile]) -> Iterator[ContentMember]:
+        """Give the members one by one.
+
+        Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
+        """
+        for file in files:
+            name = file.name or posixpath.basename(file.stored_name)
+            try:
+                member = self._member(file, name)
+            except Exception as error:
+                self._policy(self._missing, name, error)
+            else:
+                self._count(member[4].size or 0)
+                yield self._names.of(member[0]), *member[1:]
+        if self._missing:
+            yield self._report()
+
+    def _member(self, file: StoredFile, name: str) -> ContentMember:
+        return storage_member(
+            file.storage,
+            file.stored_name,
+            name,
+            compress=self._compress,
+            size=file.size,
+            crc_32=file.crc_32,
+            modified_at=file.modified_at,
+        )
+
+    def _count(self, size: int) -> None:
+        self._members += 1
+        self._bytes += size
+        if self.limit is not None and self._members > self.limit:
+            raise TooManyMembersError(f"more than {self.limit:,} files are too many to download")
+        if self._max_bytes is not None and self._bytes > self._max_bytes:
+            raise TooManyBytesError(f"more than {self._max_bytes:,} bytes are too many to download")
+
+    def _report(self) -> ContentMember:
+        lines = ["These files could not be included:", ""]
+        lines += [f"{name}: {_reason(error)}" for name, error in self._missing]
+        data = "\r\n".join([*lines, ""]).encode(errors="replace")
+        return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
+
+
+def _raise(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+    raise error
+
+
+def _skip(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+    logger.warning("left %r out of a download: %s: %s", name, type(error).__name__, error)
+
+
+def _note(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+    _skip(missing, name, error)
+    missing.append((name, error))
+
+
+_POLICIES: Final[dict[Missing, Any]] = {"raise": _raise, "skip": _skip, "report": _note}
+
+
+def _reason(error: Exception) -> str:
+    """Tell a visitor why, without what the error knows of the server."""
+    return "not found" if isinstance(error, FileNotFoundError) else "could not be read"

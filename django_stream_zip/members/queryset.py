@@ -1,0 +1,330 @@
+"""Members from the rows of a queryset: which column is the file, which one names it.
+
+One query for the columns that are needed, and no model instance is kept. Or, for more rows than
+anybody wants in memory, one short query for each page of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from string import Formatter
+from typing import Any, Final, TypeAlias
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import F, FileField, Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
+
+from django_stream_zip import threads
+from django_stream_zip.members.collect import (
+    SETTING,
+    Collector,
+    Limit,
+    Missing,
+    StoredFile,
+    TooManyMembersError,
+)
+from django_stream_zip.members.member import ContentMember
+
+Name: TypeAlias = str | Callable[..., str] | None
+# A field's name, or one for each file field.
+Fields: TypeAlias = str | Mapping[str, str] | None
+
+_PAGE_LENGTH: Final = 1000
+
+
+def queryset_members(
+    queryset: QuerySet[Any],
+    *file_fields: str,
+    name: Name = None,
+    size: Fields = None,
+    crc_32: Fields = None,
+    modified_at: Fields = None,
+    compress: bool | None = None,
+    missing: Missing = "raise",
+    limit: int | Limit | None = SETTING,
+    max_bytes: int | Limit | None = SETTING,
+) -> list[ContentMember]:
+    """Make a member of every file of a queryset's rows, with one query.
+
+    `file_fields` name file fields, also across relations ("attachments__file"); the model's only
+    one needn't be named. A row whose field is empty has no member there.
+
+    `name` is the name of a field ("title", "folder__name") or attribute; or a format string such as
+    "{folder.name}/{title}.pdf", in which {basename} is the stored file's name without its folders,
+    {ext} its ending with the dot and {field} the file field's name; or a callable that is given the
+    instance, and the stored name too if it takes two arguments. By default it is the base name.
+    Names are made safe, and unique without regard to case.
+
+    `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
+    such: what they hold isn't asked of the storage. `missing`, `limit` and `max_bytes`: see
+    `collect.Collector`.
+
+    Raises ValueError where a field isn't what it should be; TooManyMembersError and
+    TooManyBytesError over a limit; what the storage raises where a file is missing.
+    """
+    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    collector = Collector(compress=compress, missing=missing, limit=limit, max_bytes=max_bytes)
+    return list(collector.members(rows.files(_in_total_order(queryset))))
+
+
+async def aqueryset_members(
+    queryset: QuerySet[Any], *file_fields: str, **options: Any
+) -> list[ContentMember]:
+    """Do what `queryset_members` does, from an event loop."""
+    return await sync_to_async(queryset_members)(queryset, *file_fields, **options)
+
+
+def lazy_queryset_members(
+    queryset: QuerySet[Any],
+    *file_fields: str,
+    name: Name = None,
+    size: Fields = None,
+    crc_32: Fields = None,
+    modified_at: Fields = None,
+    compress: bool | None = None,
+    missing: Missing = "raise",
+    limit: int | Limit | None = SETTING,
+) -> Iterator[ContentMember]:
+    """Make members while the archive is sent, ordered by primary key, in constant memory.
+
+    There is a short query for each thousand rows, and between them no connection is held, so it
+    works with ATOMIC_REQUESTS and behind pgbouncer. The archive has neither length nor ranges, and
+    a missing file breaks it off unless `missing` says otherwise. The limit is checked now, by
+    counting rows; else as `queryset_members`.
+    """
+    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    collector = Collector(compress=compress, missing=missing, limit=limit, max_bytes=None)
+    if collector.limit is not None and queryset.count() > collector.limit:
+        raise TooManyMembersError(f"more than {collector.limit:,} files are too many to download")
+    return collector.members(chain.from_iterable(map(rows.files, _pages(queryset))))
+
+
+def _pages(queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
+    """Give a queryset in pages of whole rows, by ranges of primary keys."""
+    ordered = queryset.order_by("pk")
+    last = None
+    while True:
+        following = ordered if last is None else ordered.filter(pk__gt=last)
+        keys = list(following.values_list("pk", flat=True)[:_PAGE_LENGTH])
+        if not keys:
+            return
+        last = keys[-1]
+        yield following.filter(pk__lte=last)
+        threads.release_connections()
+
+
+def _in_total_order(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Order rows that the ordering leaves equal by primary key.
+
+    The same archive has to have the same bytes when it is resumed. (What is sliced or combined
+    can't be ordered any more.)
+    """
+    query = queryset.query
+    if query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
+        return queryset
+    default: Any = query.get_meta().ordering if query.default_ordering else ()
+    ordering: Any = query.order_by or default
+    return queryset.order_by(*ordering, "pk")
+
+
+class _Rows:
+    """What to select of rows, and how a file's description is made of them."""
+
+    def __init__(
+        self,
+        queryset: QuerySet[Any],
+        file_fields: tuple[str, ...],
+        name: Name,
+        size: Fields,
+        crc_32: Fields,
+        modified_at: Fields,
+    ) -> None:
+        model = queryset.model
+        self._file_fields = file_field_paths(model, file_fields)
+        self._storages = {path: _file_field(model, path).storage for path in self._file_fields}
+        self._facts = {
+            path: tuple(_field_for(path, fields) for fields in (size, crc_32, modified_at))
+            for path in self._file_fields
+        }
+        self._name = _naming(model, name)
+        facts = chain.from_iterable(self._facts.values())
+        wanted = [*self._file_fields, *filter(None, facts), *self._name.columns]
+        self._columns = list(dict.fromkeys(wanted))
+        for path in self._columns:
+            _check_path(model, path)
+
+    def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
+        """Give the files of all rows, by one query."""
+        for values, instance in self._values(queryset):
+            for path in self._file_fields:
+                stored_name = str(values[path] or "")
+                if not stored_name:
+                    continue
+                yield StoredFile(
+                    self._storages[path],
+                    stored_name,
+                    self._name.of(stored_name, path, values, instance),
+                    *[values[fact] if fact else None for fact in self._facts[path]],
+                )
+
+    def _values(self, queryset: QuerySet[Any]) -> Iterator[tuple[dict[str, Any], Model | None]]:
+        if not self._name.needs_instance:
+            for row in queryset.values_list(*self._columns):
+                yield dict(zip(self._columns, row, strict=True)), None
+            return
+        aliases = {f"zip_column_{number}": path for number, path in enumerate(self._columns)}
+        annotated = queryset.annotate(**{alias: F(path) for alias, path in aliases.items()})
+        for instance in annotated:
+            yield {path: getattr(instance, alias) for alias, path in aliases.items()}, instance
+
+
+class _Naming:
+    """How members get their names. This one: by the stored file's own."""
+
+    needs_instance = False
+    columns: tuple[str, ...] = ()
+
+    def of(
+        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
+    ) -> str:
+        return posixpath.basename(stored_name)
+
+
+class _ByColumn(_Naming):
+    def __init__(self, path: str) -> None:
+        self.columns = (path,)
+
+    def of(
+        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
+    ) -> str:
+        return str(values[self.columns[0]])
+
+
+class _ByFormat(_Naming):
+    def __init__(self, template: str) -> None:
+        self._template = template
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        self._paths = {name: name.replace(".", LOOKUP_SEP) for name in names - _FILE_VALUES.keys()}
+        self.columns = tuple(self._paths.values())
+
+    def of(
+        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
+    ) -> str:
+        known: dict[str, Any] = {
+            name: value(stored_name, path) for name, value in _FILE_VALUES.items()
+        }
+        known |= {name: values[column] for name, column in self._paths.items()}
+        return _Flat().vformat(self._template, (), known)
+
+
+class _ByAttribute(_Naming):
+    needs_instance = True
+
+    def __init__(self, attribute: str) -> None:
+        self._attribute = attribute
+
+    def of(
+        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
+    ) -> str:
+        value: Any = getattr(instance, self._attribute)
+        if callable(value):
+            value = value()
+        return str(value)
+
+
+class _ByCallable(_Naming):
+    needs_instance = True
+
+    def __init__(self, name: Callable[..., str]) -> None:
+        self._call = name
+        self._takes_stored_name = _arity(name) > 1
+
+    def of(
+        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
+    ) -> str:
+        arguments = (instance, stored_name) if self._takes_stored_name else (instance,)
+        return str(self._call(*arguments))
+
+
+class _Flat(Formatter):
+    """Takes "folder.name" for one name: what it stands for is in the row already."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        return kwargs[field_name], field_name
+
+
+_FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
+    "basename": lambda stored_name, path: posixpath.basename(stored_name),
+    "ext": lambda stored_name, path: posixpath.splitext(stored_name)[1],
+    "field": lambda stored_name, path: path,
+}
+
+
+def _naming(model: type[Model], name: Name) -> _Naming:
+    if name is None:
+        return _Naming()
+    if callable(name):
+        return _ByCallable(name)
+    if "{" in name:
+        return _ByFormat(name)
+    if LOOKUP_SEP not in name and not _is_field(model, name) and hasattr(model, name):
+        return _ByAttribute(name)
+    return _ByColumn(name)
+
+
+def _is_field(model: type[Model], name: str) -> bool:
+    try:
+        model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return True
+
+
+def _arity(function: Callable[..., Any]) -> int:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    return sum(1 for parameter in parameters if parameter.kind in positional)
+
+
+def _field_for(path: str, fields: Fields) -> str | None:
+    return fields.get(path) if isinstance(fields, Mapping) else fields
+
+
+def file_field_paths(model: type[Model], file_fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the file fields that are meant: these, or else the model's only one.
+
+    Raises ValueError if there isn't just one.
+    """
+    if file_fields:
+        return file_fields
+    names = [field.name for field in model._meta.get_fields() if isinstance(field, FileField)]
+    if len(names) != 1:
+        raise ValueError(
+            f"say which file fields of {model._meta.label} are wanted: it has "
+            f"{', '.join(names) or 'none'}"
+        )
+    return (names[0],)
+
+
+def _file_field(model: type[Model], path: str) -> FileField:
+    field = _check_path(model, path)
+    if not isinstance(field, FileField):
+        raise ValueError(f"{path!r} of {model._meta.label} is no FileField")
+    return field
+
+
+def _check_path(model: type[Model], path: str) -> Any:
+    """Follow a path of fields ("folder__name", "pk") to its last one."""
+    field: Any = None
+    related: Any = model
+    for part in path.split(LOOKUP_SEP):
+        try:
+            field = related._meta.pk if part == "pk" else related._meta.get_field(part)
+        except (FieldDoesNotExist, AttributeError) as error:
+            raise ValueError(f"{model._meta.label} has no field {path!r}") from error
+        related = getattr(field, "related_model", None)
+    return field

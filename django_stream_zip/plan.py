@@ -75,8 +75,7 @@ class Plan:
             offsets.append(archive.offset)
             header = archive.begin(name, modified_at, mode, method)
             archive.skip(size)
-            for _ in archive.end(method.crc_32 or 0):
-                pass
+            archive.end(method.crc_32 or 0)
             validator = getattr(content, "validator", None)
             if validator is None:
                 digest = None
@@ -257,8 +256,7 @@ def _skip(
         crc_32s.learn(cast(Description, content), crc_32)
     archive.begin(name, modified_at, mode, method)
     archive.skip(size)
-    for _ in archive.end(crc_32):
-        pass
+    archive.end(crc_32)
 
 
 def _write(
@@ -290,8 +288,7 @@ def _write(
     if method.crc_32 is None:
         crc_32s.learn(cast(Description, content), archive.crc_32)
     position = archive.offset
-    for piece in archive.end(crc_32):
-        yield window.cut(position, piece)
+    yield window.cut(position, archive.end(crc_32))
 
 
 def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:

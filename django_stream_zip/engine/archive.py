@@ -1,14 +1,16 @@
 """The archive while it is written: where the next byte goes, and the central directory.
 
 Push, not pull: for each member `begin`, then `write` (or `skip`) until its content is over, then
-`end`; after the last one `finish`. Each verb gives the bytes that come next and keeps none, so the
-central directory is all that grows.
+`release` and `end`; after the last one `finish`. Each verb gives the bytes that come next and keeps
+none, so the central directory is all that grows. (Only a member whose method is buffered is held,
+until `release`.)
 
     for name, modified_at, mode, method, chunks in members:
         yield archive.begin(name, modified_at, mode, method)
         for chunk in chunks:
             yield archive.write(chunk)
-        yield from archive.end()
+        yield from archive.release()
+        yield archive.end()
     yield from archive.finish()
 
 A verb that raises has written nothing, and the archive is not to be used after that.
@@ -29,9 +31,11 @@ from django_stream_zip.engine.errors import (
     OffsetOverflowError,
     UncompressedSizeOverflowError,
 )
-from django_stream_zip.engine.methods import BufferedMethod, Method
+from django_stream_zip.engine.methods import BufferedMethod, Coding, Method
 
 _DIRECTORY_BLOCK_LENGTH = 65536
+# A central directory of this size has room for any header: each of its parts is counted in 16 bits.
+_SURE_TO_FIT = spec.MAX_32 - 3 * spec.MAX_16
 
 
 class Directory(Protocol):
@@ -113,6 +117,10 @@ class Archive:
         # Whether the end records are to be, or may become, those of Zip64.
         self._is_zip64 = False
         self._may_be_zip64 = False
+        # A compression object has 256 KiB. Where one is freed at the top of the heap, glibc
+        # gives them back to the kernel, and the next one has to get them again page by page: 10 µs
+        # a member. This one is made behind the first and stays there, so the top stays too.
+        self._pin: object = None
         # Members often share a time: encode it once.
         self._modified_at: object = object()
         self._modified = 0
@@ -129,15 +137,15 @@ class Archive:
         if modified_at is not self._modified_at:
             self._set_time(name, modified_at)
         entry = Entry(
-            name,
-            mode,
-            method,
-            modified=self._modified,
-            timestamp=self._timestamp,
-            offset=self.offset,
-            options=self._options,
+            name, mode, method, self._modified, self._timestamp, self.offset, self._options
         )
-        self._admit(entry, name, method)
+        if method.zip64 is False and not self._may_be_zip64:
+            self._check_directory_fits(entry, name)
+        elif method.zip64 is not False:
+            self._is_zip64 = self._is_zip64 or method.zip64 is True
+            self._may_be_zip64 = True
+        if self._pin is None and method.coding is Coding.DEFLATE:
+            self._pin = zlib.compressobj()
         header = entry.local_file_header()
         self._entry = entry
         self.offset += len(header)
@@ -183,21 +191,26 @@ class Archive:
         assert self._entry is not None, "there is no current member"
         return self._entry.content_before(position)
 
-    def end(self, crc_32: int | None = None) -> Iterator[bytes]:
-        """End the member; give the rest of it, piece by piece.
+    def release(self) -> Iterator[bytes]:
+        """Give what was held of a member whose method is buffered, piece by piece; else nothing."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            yield self.begin(held.name, held.modified_at, held.mode, held.streamed_method())
+            for chunk in held.chunks:
+                yield self.write(chunk)
+
+    def end(self, crc_32: int | None = None) -> bytes:
+        """End the member; give the rest of it.
 
         `crc_32` is that of the content, for a member of which something was skipped and whose
         method doesn't promise one.
         """
-        if self._held is not None:
-            held, self._held = self._held, None
-            return self._write_held(held)
         assert self._entry is not None, "end() comes after begin()"
         data = self._entry.end(crc_32)
         self.offset += len(data)
         self._directory.append(self._entry.central_directory_header())
         self._entry = None
-        return iter((data,))
+        return data
 
     @property
     def data_length(self) -> int:
@@ -242,32 +255,22 @@ class Archive:
             self._timestamp = records.extended_timestamp(modified_at)
         self._modified_at = modified_at
 
-    def _admit(self, entry: Entry, name: str, method: Method) -> None:
-        """See that the end records can count one more member."""
-        if method.zip64 is not False:
-            self._is_zip64 = self._is_zip64 or method.zip64 is True
-            self._may_be_zip64 = True
-        if self._may_be_zip64:
-            return
+    def _check_directory_fits(self, entry: Entry, name: str) -> None:
+        """See that end records without Zip64 can count one more member."""
         entries = self._directory.entries + 1
-        size = self._directory.size + len(entry.central_directory_header())
         if entries > spec.MAX_16:
             raise CentralDirectoryNumberOfEntriesOverflowError(
                 f"member {name!r} is number {entries:,} of an archive without Zip64, "
                 f"which holds at most {spec.MAX_16:,}: use methods with Zip64"
             )
+        if self._directory.size <= _SURE_TO_FIT:
+            return
+        size = self._directory.size + len(entry.central_directory_header())
         if size > spec.MAX_32:
             raise CentralDirectorySizeOverflowError(
                 f"with member {name!r} the central directory has {size:,} bytes, without Zip64 "
                 f"at most {spec.MAX_32:,} are possible: use methods with Zip64"
             )
-
-    def _write_held(self, held: _HeldMember) -> Iterator[bytes]:
-        method = held.streamed_method()
-        yield self.begin(held.name, held.modified_at, held.mode, method)
-        for chunk in held.chunks:
-            yield self.write(chunk)
-        yield from self.end()
 
 
 class _HeldMember:

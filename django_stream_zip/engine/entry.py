@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.aes import Encryption, EncryptionOverhead
@@ -43,35 +43,35 @@ class Options:
     encryption: Encryption | EncryptionOverhead | None = None
 
 
-class Layout(NamedTuple):
-    """How a method's bytes lie in the archive.
-
-    `size` is the compressed size without encryption: exact if `size_is_exact`, else the most that
-    it can be; None where nothing is promised.
-    """
-
-    body: Body
-    compression_method: int
-    has_data_descriptor: bool
-    size: int | None
-    size_is_exact: bool
+# How a method's bytes lie in the archive: body, compression method, whether a data descriptor comes
+# after them, their length without encryption (None: only writing tells), and the most it can be.
+_Layout = tuple[Body, int, bool, int | None, int]
 
 
-def _layout(method: Method, options: Options) -> Layout:
+def _layout(method: Method, options: Options) -> _Layout:
     """Decide what becomes of a member's bytes, and whether size and CRC-32 come after them."""
-    size = method.uncompressed_size
-    if method.coding is Coding.STORE:
+    _, coding, _, size, crc_32, level, _ = method
+    if coding is Coding.STORE:
         assert size is not None, "a buffered method is given its size before it gets here"
-        if method.crc_32 is not None or options.encryption:
-            return Layout(STORED, spec.METHOD_STORED, False, size, True)
-        return Layout(
-            StoredBlocks(size), spec.METHOD_DEFLATED, True, stored_blocks_size(size), True
-        )
-    if method.level is None:
-        return Layout(Deflated(options.get_compressobj()), spec.METHOD_DEFLATED, True, None, False)
-    body = Deflated(zlib.compressobj(method.level, wbits=-zlib.MAX_WBITS))
-    bound = None if size is None else deflated_size_bound(size)
-    return Layout(body, spec.METHOD_DEFLATED, True, bound, False)
+        if crc_32 is not None or options.encryption is not None:
+            return STORED, spec.METHOD_STORED, False, size, size
+        length = stored_blocks_size(size)
+        return StoredBlocks(size), spec.METHOD_DEFLATED, True, length, length
+    if level is None:
+        return Deflated(options.get_compressobj()), spec.METHOD_DEFLATED, True, None, 0
+    body = Deflated(zlib.compressobj(level, wbits=-zlib.MAX_WBITS))
+    return body, spec.METHOD_DEFLATED, True, None, deflated_size_bound(size or 0)
+
+
+# General purpose bit flags, by whether there is a data descriptor.
+_FLAGS = {False: spec.FLAG_UTF8, True: spec.FLAG_UTF8 | spec.FLAG_DATA_DESCRIPTOR}
+# Version needed to extract, by whether there is a Zip64 field and whether there is encryption.
+_VERSIONS = {
+    (False, False): spec.VERSION_DEFAULT,
+    (True, False): spec.VERSION_ZIP64,
+    (False, True): spec.VERSION_AES,
+    (True, True): spec.VERSION_AES,
+}
 
 
 class Entry:
@@ -110,15 +110,20 @@ class Entry:
         name: str,
         mode: int,
         method: Method,
-        *,
         modified: int,
         timestamp: bytes,
         offset: int,
         options: Options,
     ) -> None:
-        body, compression_method, has_data_descriptor, size, size_is_exact = _layout(
-            method, options
-        )
+        body, compression_method, has_data_descriptor, length, bound = _layout(method, options)
+        flags = _FLAGS[has_data_descriptor]
+        if options.encryption is not None:
+            flags |= spec.FLAG_ENCRYPTED
+            body = options.encryption.encrypted(body)
+            timestamp += records.aes_extra_field(compression_method)
+            compression_method = spec.METHOD_AES
+            bound += spec.AES_OVERHEAD
+            length = None if length is None else length + spec.AES_OVERHEAD
         self._name = name
         self._file_name = _file_name(name)
         self._mode = _mode(name, mode)
@@ -126,34 +131,20 @@ class Entry:
         self._modified = modified
         self._offset = offset
         self._has_data_descriptor = has_data_descriptor
-        self._flags = spec.FLAG_UTF8
-        if has_data_descriptor:
-            self._flags |= spec.FLAG_DATA_DESCRIPTOR
-        self._encrypted = options.encryption is not None
-        if options.encryption is not None:
-            self._flags |= spec.FLAG_ENCRYPTED
-            body = options.encryption.encrypted(body)
-            timestamp += records.aes_extra_field(compression_method)
-            compression_method = spec.METHOD_AES
-            size = None if size is None else size + spec.AES_OVERHEAD
+        self._flags = flags
+        self._encrypted = encrypted = options.encryption is not None
         self._body = body
         self._compression_method = compression_method
         self._extra_field = timestamp
-        self._zip64 = _sizes_are_wide(method, size)
-        self._offset_is_wide = _offset_is_wide(method, offset)
-        self._limit = spec.MAX_64 if self._zip64 else spec.MAX_32
-        self._version_needed = (
-            spec.VERSION_AES
-            if self._encrypted
-            else spec.VERSION_ZIP64
-            if self._zip64 or self._offset_is_wide
-            else spec.VERSION_DEFAULT
-        )
+        self._zip64, self._offset_is_wide = zip64, offset_is_wide = _wide(method, bound, offset)
+        self._limit = spec.MAX_64 if zip64 else spec.MAX_32
+        self._version_needed = _VERSIONS[zip64 or offset_is_wide, encrypted]
         self._uncompressed_size = self._compressed_size = 0
         # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
-        self.crc_32 = None if self._encrypted and method.crc_32 is None else 0
-        self.data_length = size if size_is_exact else None
-        self._check_promises_fit()
+        self.crc_32 = None if encrypted and method.crc_32 is None else 0
+        self.data_length = length
+        if offset > spec.MAX_32 or max(bound, method.uncompressed_size or 0) > self._limit:
+            self._check_promises_fit()
 
     def local_file_header(self) -> bytes:
         """Give the record that comes before the data."""
@@ -167,15 +158,15 @@ class Entry:
             extra_field = records.zip64_extended_information(size, compressed_size) + extra_field
             size = compressed_size = spec.MAX_32
         return records.local_file_header(
-            version_needed=self._version_needed,
-            flags=self._flags,
-            compression_method=self._compression_method,
-            modified=self._modified,
-            crc_32=crc_32,
-            compressed_size=compressed_size,
-            uncompressed_size=size,
-            file_name=self._file_name,
-            extra_field=extra_field,
+            self._version_needed,
+            self._flags,
+            self._compression_method,
+            self._modified,
+            crc_32,
+            compressed_size,
+            size,
+            self._file_name,
+            extra_field,
         )
 
     def write(self, chunk: bytes) -> bytes:
@@ -185,13 +176,13 @@ class Entry:
         then the whole content tells which of the two promises is broken, and nothing is given.
         """
         method = self._method
-        self._uncompressed_size += len(chunk)
-        if self._uncompressed_size > self._limit:
-            self._overflow(UncompressedSizeOverflowError, "content", self._uncompressed_size)
+        size = self._uncompressed_size = self._uncompressed_size + len(chunk)
+        if size > self._limit:
+            self._overflow(UncompressedSizeOverflowError, "content", size)
         if self.crc_32 is not None:
             self.crc_32 = zlib.crc32(chunk, self.crc_32)
         promised = method.uncompressed_size
-        if promised is not None and self._uncompressed_size > promised:
+        if promised is not None and size > promised:
             if method.crc_32 is None:
                 self._wrong_size("at least ")
             return b""
@@ -252,17 +243,17 @@ class Entry:
             extra_field = records.zip64_extended_information(*wide) + extra_field
         directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
         return records.central_directory_header(
-            version_needed=self._version_needed,
-            flags=self._flags,
-            compression_method=self._compression_method,
-            modified=self._modified,
-            crc_32=0 if self._encrypted else self.crc_32 or 0,
-            compressed_size=compressed_size,
-            uncompressed_size=size,
-            external_file_attributes=self._mode << 16 | directory,
-            offset_of_local_header=offset,
-            file_name=self._file_name,
-            extra_field=extra_field,
+            self._version_needed,
+            self._flags,
+            self._compression_method,
+            self._modified,
+            0 if self._encrypted else self.crc_32 or 0,
+            compressed_size,
+            size,
+            self._mode << 16 | directory,
+            offset,
+            self._file_name,
+            extra_field,
         )
 
     def _wide_fields(self) -> tuple[int, int, int, list[int]]:
@@ -324,24 +315,18 @@ class Entry:
         )
 
 
-def _sizes_are_wide(method: Method, compressed_size: int | None) -> bool:
-    """Decide whether a member's sizes have 64 bits: in both its headers and its data descriptor.
+def _wide(method: Method, bound: int, offset: int) -> tuple[bool, bool]:
+    """Decide whether a member's sizes have 64 bits, and whether its offset has.
 
-    `compressed_size` is the most it can be.
+    `bound` is the most that its compressed size can be. Wide sizes are in both headers and in the
+    data descriptor; a wide offset is in the central directory header and is no reason for wide
+    sizes: Java's ZipInputStream (17) refuses a 64-bit data descriptor behind a small member, while
+    bsdtar, unzip and 7-Zip read either, also beyond 4 GiB.
     """
-    if method.zip64 is not None:
-        return method.zip64
-    size = method.uncompressed_size or 0
-    return size > spec.MAX_32 or (compressed_size or 0) > spec.MAX_32
-
-
-def _offset_is_wide(method: Method, offset: int) -> bool:
-    """Decide whether a member's offset has 64 bits, in its central directory header.
-
-    No reason for wide sizes: Java's ZipInputStream (17) refuses a 64-bit data descriptor behind a
-    small member, and bsdtar, unzip and 7-Zip read either, also beyond 4 GiB.
-    """
-    return offset > spec.MAX_32 if method.zip64 is None else method.zip64
+    zip64 = method.zip64
+    if zip64 is not None:
+        return zip64, zip64
+    return max(bound, method.uncompressed_size or 0) > spec.MAX_32, offset > spec.MAX_32
 
 
 def _file_name(name: str) -> bytes:

@@ -29,7 +29,6 @@ _LATEST_MSDOS_TIME = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 <<
 
 
 def local_file_header(
-    *,
     version_needed: int,
     flags: int,
     compression_method: int,
@@ -74,7 +73,6 @@ def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_siz
 
 
 def central_directory_header(
-    *,
     version_needed: int,
     flags: int,
     compression_method: int,

@@ -90,7 +90,9 @@ def _stream(
             for chunk in chunks:
                 yield from blocks.push(archive.write(chunk))
             chunks = iter(())
-            yield from blocks.push_all(archive.end())
+            if method.buffered:
+                yield from blocks.push_all(archive.release())
+            yield from blocks.push(archive.end())
         yield from blocks.push_last(archive.finish())
     except BaseException:
         close(members, chunks)
@@ -114,13 +116,18 @@ async def _async_stream(
                 for block in blocks.push(await _written(archive, portion)):
                     yield block
             chunks = portions = None
-            for block in blocks.push_all(archive.end()):
+            for block in blocks.push_all(_ending(archive)):
                 yield block
         for block in blocks.push_last(archive.finish()):
             yield block
     except BaseException:
         await aclose(members, chunks, portions)
         raise
+
+
+def _ending(archive: Archive) -> Iterator[bytes]:
+    yield from archive.release()
+    yield archive.end()
 
 
 async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIterator[list[bytes]]:

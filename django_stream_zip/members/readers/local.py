@@ -1,0 +1,66 @@
+"""Django's own storages: files of this machine, and files in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django_stream_zip.content import ContentChangedError
+from django_stream_zip.members.local import BytesContent, FileContent
+from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+
+
+class FileReader(Reader):
+    """Reads a FileSystemStorage: one `stat`, and no file that was modified since."""
+
+    bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
+
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        super().__init__(storage, name, decode=decode)
+        self._content = FileContent(storage.path(name), -1, None, "")
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+        """Look at the file."""
+        content = FileContent.from_stat(self.storage.path(self.name), size, None)
+        self._content = content
+        return Facts(content.size, content.modified_at, content.validator)
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Read the file."""
+        return self._content.chunks(start, stop)
+
+
+class MemoryReader(Reader):
+    """Reads an InMemoryStorage.
+
+    What its `open()` gives is one object for all who open the file, with one position: two of them
+    would get each other's bytes.
+    """
+
+    bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
+
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        super().__init__(storage, name, decode=decode)
+        self._described: tuple[datetime, int] | None = None
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+        """Look at the file."""
+        node, data = self._snapshot()
+        self._described = node.modified_time, len(data)
+        size = len(data) if size is None else size
+        return Facts(size, node.modified_time, derived_validator(size, node.modified_time))
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Give slices of what the file is when the first one is asked for."""
+        node, data = self._snapshot()
+        if self._described not in (None, (node.modified_time, len(data))):
+            raise ContentChangedError(f"{self.name} was modified after the download was planned")
+        yield from BytesContent(data).chunks(start, stop)
+
+    def _snapshot(self) -> tuple[Any, bytes]:
+        node = self.storage._resolve(self.name)
+        if not hasattr(node, "file"):
+            raise IsADirectoryError(self.name)
+        data = node.file.getvalue()
+        return node, data.encode() if isinstance(data, str) else data

@@ -1,0 +1,208 @@
+"""What all object stores have in common: an object has versions, and a response may break off.
+
+A reader stays with the version of the object that it saw first, be it when it was described or in
+the first response. A body that breaks off is resumed where it stopped, with the same version, so
+that nobody gets a mixture of two. Each store says only how to ask.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import Any, ClassVar, Final, NamedTuple
+
+from django_stream_zip.content import ContentChangedError
+from django_stream_zip.members.readers.gzipped import cut, unpacked
+from django_stream_zip.members.readers.reader import Facts, Reader
+
+# Crossing threads and protocols costs per chunk; waiting for a chunk to be full costs the first
+# byte.
+CHUNK_LENGTH: Final = 256 << 10
+
+# A store that can't stream is asked for pieces, each as long as all before it.
+_MAX_PIECE_LENGTH: Final = 4 << 20
+
+_MAX_FAILURES: Final = 3
+# Who takes an archive slowly has idle connections that are reset again and again, for hours. It is
+# a new failure, and not the same one again, if so much came in between.
+_PROGRESS: Final = 1 << 20
+
+
+class Head(NamedTuple):
+    """What one question tells of an object as it is stored. The `pin` names its version."""
+
+    size: int
+    modified_at: datetime
+    pin: str
+    encoding: str
+    crc_32: int | None = None
+
+
+class Body(NamedTuple):
+    """Bytes of an object up to `stop`, as one response promises them.
+
+    `total` is the object's size, if the response tells; `pin` and `encoding` likewise.
+    """
+
+    chunks: Iterator[bytes]
+    stop: int
+    total: int | None
+    pin: str | None
+    encoding: str
+    close: Callable[[], object] = bool
+
+
+class RemoteReader(Reader):
+    """Reads an object of a store."""
+
+    bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
+    is_remote: ClassVar[bool] = True
+
+    #: What the store's package raises where the store says no.
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
+    #: What comes out of a body that breaks off.
+    breaks: ClassVar[tuple[type[Exception], ...]] = (OSError,)
+    #: Whether the storage's own `open()` unpacks what is stored gzipped.
+    opens_decoded = False
+
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        super().__init__(storage, name, decode=decode)
+        self._pin: str | None = None
+        self._size: int | None = None
+        self._encoding: str | None = None  # not known yet; "" is none
+
+    @abstractmethod
+    def _head(self) -> Head:
+        """Ask for what the store knows of the object."""
+
+    @abstractmethod
+    def _body(self, start: int, stop: int | None, done: int) -> Body | None:
+        """Ask for bytes of the pinned version from `start` on, up to `stop` or not so far.
+
+        None says that there is nothing at that position. `done` is how many came before.
+        """
+
+    @abstractmethod
+    def _status(self, error: Any) -> int | None:
+        """Give the HTTP status in a refusal."""
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+        """Ask once. From now on this version is read and no other."""
+        with self._refusals():
+            head = self._head()
+        self._pin, self._size, self._encoding = head.pin, head.size, head.encoding
+        if self._is_packed:
+            return Facts(None, head.modified_at, head.pin)
+        return Facts(head.size, head.modified_at, head.pin, head.crc_32)
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Give the bytes from `start` to `stop`, unpacked if they are to be."""
+        if not self._is_packed:
+            with closing(self._stored(start, stop)) as chunks:
+                first = next(chunks, b"")  # and now it is known how they are stored
+                if not self._is_packed:
+                    if first:
+                        yield first
+                    yield from chunks
+                    return
+        with closing(self._stored(0, None)) as packed:
+            yield from cut(unpacked(packed), start, stop)
+
+    def decodes(self, encoding: str | None) -> bool:
+        """Tell whether what is stored with this content encoding is given unpacked."""
+        decode = self.opens_decoded if self.decode is None else self.decode
+        return decode and encoding == "gzip"
+
+    @property
+    def _is_packed(self) -> bool:
+        return self.decodes(self._encoding)
+
+    def _stored(self, start: int, stop: int | None) -> Iterator[bytes]:
+        """Give the bytes as they are stored, by as many requests as it takes."""
+        position, patience = start, _Patience(self.name, start)
+        while stop is None or position < stop:
+            with self._refusals():
+                body = self._body(position, stop, position - start)
+            if body is None:
+                return
+            cause = None
+            with closing(body):
+                self._check(body)
+                try:
+                    for chunk in body.chunks:
+                        position += len(chunk)
+                        self._check_position(position, body)
+                        yield chunk
+                except self.breaks as error:
+                    cause = error
+            if position < body.stop:
+                patience.lose(position, cause)
+            elif body.total is not None:
+                stop = body.total if stop is None else min(stop, body.total)
+
+    def _check(self, body: Body) -> None:
+        if body.pin is not None:
+            if self._pin is None:
+                self._pin = body.pin
+            self._check_equal(body.pin, self._pin)
+        if body.total is not None:
+            if self._size is None:
+                self._size = body.total
+            self._check_equal(body.total, self._size)
+        if self._encoding is None:
+            self._encoding = body.encoding
+
+    def _check_equal(self, found: object, expected: object) -> None:
+        if found != expected:
+            raise self._changed()
+
+    def _check_position(self, position: int, body: Body) -> None:
+        if position > body.stop:
+            raise ContentChangedError(f"{self.name}: the store sent more bytes than it said")
+
+    def _piece_stop(self, start: int, stop: int | None, done: int) -> int:
+        """Give the end of the piece to ask for at `start`, if a store must be asked for pieces."""
+        end = start + min(max(done, CHUNK_LENGTH), _MAX_PIECE_LENGTH)
+        return min(bound for bound in (end, stop, self._size) if bound is not None)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Raise for a store's refusals what Python has for them, with the store's as the cause."""
+        try:
+            yield
+        except self.refusals as error:
+            status = self._status(error)
+            if status in (401, 403):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.name) from error
+            if status == 404:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
+            if status == 412:
+                raise self._changed() from error
+            raise
+
+    def _changed(self) -> ContentChangedError:
+        return ContentChangedError(f"{self.name} was replaced after it was seen first")
+
+
+class _Patience:
+    """Counts how often bodies broke off, from one real progress to the next."""
+
+    def __init__(self, name: str, position: int) -> None:
+        self._name = name
+        self._position = position
+        self._failures = 0
+
+    def lose(self, position: int, cause: Exception | None) -> None:
+        """Take note of a body that broke off here; raise OSError if it was once too often."""
+        if position - self._position >= _PROGRESS:
+            self._failures = 0
+        self._position = position
+        self._failures += 1
+        if self._failures > _MAX_FAILURES:
+            raise OSError(
+                f"{self._name} broke off {self._failures} times near byte {position:,}"
+            ) from cause

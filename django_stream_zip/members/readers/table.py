@@ -1,0 +1,92 @@
+"""Which reader is for which storage: a table by class, and when it must not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from django.utils.functional import LazyObject
+from django.utils.module_loading import import_string
+
+from django_stream_zip import conf
+from django_stream_zip.members.readers.generic import GenericReader, StreamReader
+from django_stream_zip.members.readers.reader import Reader
+
+ReaderClass: TypeAlias = type[Reader]
+
+_ROOM: Final = "django_stream_zip.members.readers"
+
+# Paths on both sides: nothing is imported that a project doesn't use.
+_READERS: Final[dict[str, str | ReaderClass]] = {
+    "django.core.files.storage.filesystem.FileSystemStorage": f"{_ROOM}.local.FileReader",
+    "django.core.files.storage.memory.InMemoryStorage": f"{_ROOM}.local.MemoryReader",
+    "storages.backends.s3.S3Storage": f"{_ROOM}.s3.S3Reader",
+    "storages.backends.gcloud.GoogleCloudStorage": f"{_ROOM}.gcloud.GoogleCloudReader",
+    "storages.backends.azure_storage.AzureStorage": f"{_ROOM}.azure.AzureReader",
+    "storages.backends.sftpstorage.SFTPStorage": f"{_ROOM}.sftp.SFTPReader",
+}
+
+
+def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
+    """Have a reader read the files of a storage class, and of those subclasses that it fits.
+
+    Both may be dotted paths. The setting READERS does the same.
+    """
+    _READERS[_path(storage)] = reader
+
+
+def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader:
+    """Make the reader of a stored file. Asks and opens nothing."""
+    if isinstance(storage, LazyObject):  # `default_storage` is one
+        storage = unwrapped(storage)
+    return reader_class(storage)(storage, name, decode=decode)
+
+
+def unwrapped(storage: Any) -> Any:
+    """Give the storage itself, which a LazyObject may stand for."""
+    while isinstance(storage, LazyObject):
+        bool(storage)  # sets it up
+        storage = storage._wrapped
+    return storage
+
+
+def reader_class(storage: Any) -> ReaderClass:
+    """Give the class of reader for a storage: that of its nearest class which has one.
+
+    A class that comes nearer and overrides how files are opened knows better than the reader: it
+    may decrypt them, or count them. Its files are read through its own `open()`.
+    """
+    configured = _configured()
+    for known in type(storage).__mro__:
+        reader = _reader_of(known, configured)
+        if reader is not None:
+            return GenericReader if _overrides(storage, known, reader) else reader
+    return GenericReader
+
+
+def _reader_of(known: type, configured: Mapping[str, str]) -> ReaderClass | None:
+    path = _path(known)
+    reader = configured.get(path) or _READERS.get(path)
+    if reader is None and "open_stream" in vars(known):
+        return StreamReader
+    return import_string(reader) if isinstance(reader, str) else reader
+
+
+def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:
+    for name in reader.bypasses:
+        own = getattr(type(storage), name, None)
+        if name in vars(storage) or own is not getattr(known, name, None):
+            return True
+    return False
+
+
+def _configured() -> dict[str, str]:
+    """Give the setting's readers by the paths that their storages' classes have themselves."""
+    if "READERS" not in conf.KEYS:
+        return {}
+    return {_path(storage): reader for storage, reader in conf.get("READERS").items()}
+
+
+def _path(storage: type | str) -> str:
+    cls = import_string(storage) if isinstance(storage, str) else storage
+    return f"{cls.__module__}.{cls.__qualname__}"

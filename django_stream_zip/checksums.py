@@ -35,7 +35,9 @@ class CachedChecksums:
     def key(self, content: Description) -> str:
         """Give the cache key of a content in its present state."""
         state = f"{len(content.identity)} {content.identity} {content.validator}"
-        return f"django_stream_zip:crc_32:{sha256(state.encode()).hexdigest()}"
+        return (
+            f"django_stream_zip:crc_32:{sha256(state.encode(errors='surrogatepass')).hexdigest()}"
+        )
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
         """Give those that are in the cache, by their keys."""

@@ -60,7 +60,7 @@ class Progress:
 
     def begin(self, member: str) -> None:
         """Take note of a member that is begun."""
-        self._members += member != self._member
+        self._members += 1
         self._member = member
 
     def count(self, block: bytes) -> None:

@@ -44,7 +44,7 @@ def requested_range(header: str | None, length: int) -> Range | Unsatisfiable | 
     if not first:
         return _suffix(_number(last), length)
     start = _number(first)
-    if last and _number(last) < start:
+    if last and _magnitude(last) < _magnitude(first):
         return None  # §14.1.2: invalid, and so ignored
     if start >= length:
         return UNSATISFIABLE
@@ -63,6 +63,12 @@ def _suffix(suffix_length: int, length: int) -> Range | Unsatisfiable:
     if not suffix_length or not length:
         return UNSATISFIABLE
     return Range(max(0, length - suffix_length), length)
+
+
+def _magnitude(digits: str) -> tuple[int, str]:
+    """Give what compares as the number does, of any length."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _number(digits: str) -> int:

@@ -8,7 +8,7 @@ Back-pressure comes by itself: who isn't asked doesn't pull.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from asgiref.sync import sync_to_async
@@ -29,32 +29,42 @@ class Threaded:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._length = 0  # the first chunk goes on alone, at once
+        self._error: Exception | None = None
 
     def __aiter__(self) -> Threaded:
         return self
 
     async def __anext__(self) -> bytes:
-        batch = await sync_to_async(_batch)(self._chunks, self._length)
+        batch = await sync_to_async(self._batch)()
         self._length = _BATCH_LENGTH
         if not batch:
             raise StopAsyncIteration
         return batch
 
+    def _batch(self) -> bytes:
+        """Join chunks until there are enough or a moment is over; give nothing at the end.
+
+        An error waits until what came before it has gone on.
+        """
+        if self._error is not None:
+            raise self._error
+        batch: list[bytes] = []
+        left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
+        try:
+            for chunk in self._chunks:
+                batch.append(chunk)
+                left -= len(chunk)
+                if chunk and (left <= 0 or time.monotonic() > deadline):
+                    break
+        except Exception as error:
+            if not any(batch):
+                raise
+            self._error = error
+        return b"".join(batch)
+
     async def aclose(self) -> None:
         """Close the iterator, after the batch that is being made."""
         await sync_to_async(close)(self._chunks)
-
-
-def _batch(chunks: Iterator[bytes], length: int) -> bytes:
-    """Join chunks until there are `length` bytes or a moment is over; nothing at the end."""
-    batch: list[bytes] = []
-    deadline = time.monotonic() + _BATCH_SECONDS
-    for chunk in chunks:
-        batch.append(chunk)
-        length -= len(chunk)
-        if chunk and (length <= 0 or time.monotonic() > deadline):
-            break
-    return b"".join(batch)
 
 
 def release_connections() -> None:

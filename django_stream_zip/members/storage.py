@@ -5,14 +5,19 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django_stream_zip.members.local import read_chunks
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
+from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.members.readers.table import reader_for
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
     from django.db.models.fields.files import FieldFile
+
+# The earliest time a ZIP can hold, for storages that know none. "Now" would make other bytes of the
+# same members each time.
+_NO_TIME: Final = datetime(1980, 1, 1)
 
 
 def storage_member(
@@ -26,19 +31,23 @@ def storage_member(
     mode: int = DEFAULT_MODE,
     size: int | None = None,
     crc_32: int | None = None,
+    decode: bool | None = None,
 ) -> ContentMember:
     """Make a member of a file in a storage, named like it (without its folders) or `name`.
 
-    The storage is asked for size and modification time where `size` (bytes) and `modified_at`
-    aren't given; nothing is opened. Raises what the storage raises, FileNotFoundError from Django's
-    own when the file is missing.
+    The storage is asked, once if it can tell all at once, unless both `size` (bytes) and
+    `modified_at` are given; nothing is opened. `decode` says whether a file that an object store
+    keeps gzipped, with a content encoding that says so, is unpacked; by default as the storage's
+    `open()` does. Of what is unpacked the size isn't known, so such a member is deflated.
+
+    Raises FileNotFoundError where the file is missing, PermissionError where it may not be read,
+    and what else the storage raises.
     """
-    if size is None:
-        size = storage.size(stored_name)
-    if modified_at is None:
-        modified_at = storage.get_modified_time(stored_name)
-    content = StorageContent(storage, stored_name, size, crc_32, modified_at)
-    return member(name or posixpath.basename(stored_name), modified_at, mode, compress, content)
+    reader = reader_for(storage, stored_name, decode=decode)
+    facts = _facts(reader, size, modified_at, crc_32)
+    content = StorageContent(reader, facts)
+    at = facts.modified_at or _NO_TIME
+    return member(name or posixpath.basename(stored_name), at, mode, compress, content)
 
 
 def field_member(
@@ -51,6 +60,7 @@ def field_member(
     mode: int = DEFAULT_MODE,
     size: int | None = None,
     crc_32: int | None = None,
+    decode: bool | None = None,
 ) -> ContentMember:
     """Make a member of the file of a model's FileField, as `storage_member` does.
 
@@ -67,37 +77,66 @@ def field_member(
         mode=mode,
         size=size,
         crc_32=crc_32,
+        decode=decode,
     )
 
 
 class StorageContent:
-    """A file in a storage, read through `Storage.open()`."""
+    """A file in a storage. It is opened when its chunks are asked for."""
 
-    def __init__(
-        self, storage: Storage, name: str, size: int, crc_32: int | None, modified_at: datetime
-    ) -> None:
-        self.identity = f"{_storage_identity(storage)}:{name}"
-        self.size = size
-        self.crc_32 = crc_32
-        self.validator = f"{size:x}-{modified_at.timestamp()}"
-        self._storage = storage
-        self._name = name
+    def __init__(self, reader: Reader, facts: Facts) -> None:
+        self.identity = _identity(reader)
+        self.size = facts.size
+        self.crc_32 = facts.crc_32
+        self.validator = facts.validator
+        self._reader = reader
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it pays, and whether it is allowed, to read it ahead in another thread."""
+        return self._reader.is_remote
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give the bytes of the file from `start` to `stop`."""
-        with self._storage.open(self._name, "rb") as file:
-            yield from read_chunks(file, start, stop)
+        return self._reader.chunks(start, stop)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give all bytes of the file."""
         return self.chunks()
 
 
+def _facts(
+    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
+) -> Facts:
+    """Give what the caller knows, and else what the storage does."""
+    if size is not None and modified_at is not None:
+        return Facts(size, modified_at, derived_validator(size, modified_at), crc_32)
+    facts = reader.describe(size, modified_at)
+    return Facts(
+        facts.size if size is None else size,
+        modified_at or facts.modified_at,
+        facts.validator,
+        facts.crc_32 if crc_32 is None else crc_32,
+    )
+
+
 # What tells two storages of one class apart. Not their constructors' arguments, which may be secret
 # or have another repr in each process.
-_PLACES = ("endpoint_url", "account_name", "bucket_name", "azure_container", "location", "base_url")
+_PLACES: Final = (
+    "endpoint_url",
+    "account_name",
+    "bucket_name",
+    "azure_container",
+    "host",
+    "root_path",
+    "location",
+    "base_url",
+)
 
 
-def _storage_identity(storage: Storage) -> str:
+def _identity(reader: Reader) -> str:
+    storage, cls = reader.storage, type(reader.storage)
     places = [str(getattr(storage, place, "")) for place in _PLACES]
-    return f"storage:{type(storage).__module__}.{type(storage).__qualname__}:{':'.join(places)}"
+    # Packed and unpacked, it isn't the same content.
+    kind = "" if reader.decode is None else f" decode={reader.decode}"
+    return f"storage:{cls.__module__}.{cls.__qualname__}:{':'.join(places)}:{reader.name}{kind}"

@@ -52,7 +52,9 @@ class GoogleCloudReader(RemoteReader):
             if self._status(error) == 416:
                 return None
             raise
-        ...
+        pin = None if blob.generation is None else str(blob.generation)
+        return self._piece(data, start, end, pin, blob.content_encoding or "")
 
     def _status(self, error: Any) -> int | None:
-        return error.code
+        status: int | None = error.code
+        return status

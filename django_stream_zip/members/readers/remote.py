@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
@@ -25,6 +25,9 @@ CHUNK_LENGTH: Final = 256 << 10
 
 # A store that can't stream is asked for pieces, each as long as all before it.
 _MAX_PIECE_LENGTH: Final = 4 << 20
+
+# What a store's answer means for a file.
+_ERRNO: Final = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT}
 
 _MAX_FAILURES: Final = 3
 # Who takes an archive slowly has idle connections that are reset again and again, for hours. It is
@@ -121,13 +124,14 @@ class RemoteReader(Reader):
     def _is_packed(self) -> bool:
         return self.decodes(self._encoding)
 
-    def _stored(self, start: int, stop: int | None) -> Iterator[bytes]:
+    def _stored(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         """Give the bytes as they are stored, by as many requests as it takes."""
         position, patience = start, _Patience(self.name, start)
         while stop is None or position < stop:
             with self._refusals():
                 body = self._body(position, stop, position - start)
             if body is None:
+                self._check_end(position)
                 return
             cause = None
             with closing(body):
@@ -160,6 +164,10 @@ class RemoteReader(Reader):
         if found != expected:
             raise self._changed()
 
+    def _check_end(self, position: int) -> None:
+        if self._size is not None and position < self._size:
+            raise self._changed()
+
     def _check_position(self, position: int, body: Body) -> None:
         if position > body.stop:
             raise ContentChangedError(f"{self.name}: the store sent more bytes than it said")
@@ -167,7 +175,15 @@ class RemoteReader(Reader):
     def _piece_stop(self, start: int, stop: int | None, done: int) -> int:
         """Give the end of the piece to ask for at `start`, if a store must be asked for pieces."""
         end = start + min(max(done, CHUNK_LENGTH), _MAX_PIECE_LENGTH)
-        return min(bound for bound in (end, stop, self._size) if bound is not None)
+        end = min(bound for bound in (end, stop, self._size) if bound is not None)
+        return max(end, start + 1)  # there is no range without bytes
+
+    def _piece(self, data: bytes, start: int, stop: int, pin: str | None, encoding: str) -> Body:
+        """Give the body that a piece is; one that is short is the last if nobody knows the size."""
+        total = self._size
+        if total is None and len(data) < stop - start:
+            stop = total = start + len(data)
+        return Body(iter([data] if data else ()), stop, total, pin, encoding)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -176,13 +192,13 @@ class RemoteReader(Reader):
             yield
         except self.refusals as error:
             status = self._status(error)
-            if status in (401, 403):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.name) from error
-            if status == 404:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
             if status == 412:
                 raise self._changed() from error
-            raise
+            if status not in _ERRNO:
+                raise
+            # OSError gives the subclass for the number.
+            number = _ERRNO[status]
+            raise OSError(number, os.strerror(number), self.name) from error
 
     def _changed(self) -> ContentChangedError:
         return ContentChangedError(f"{self.name} was replaced after it was seen first")

@@ -1,4 +1,4 @@
-"""S3 and what speaks its protocol: one streamed response per object, through django-storages' client.
+"""S3 and what speaks its protocol: one streamed response for an object.
 
 An object's CRC-32 comes with its description if it was uploaded with one. It is believed only where
 it can't be anything else: servers also send the checksum of the parts' checksums, some of them
@@ -119,7 +119,7 @@ class S3PartsReader(S3Reader):
         return folded(parts)
 
     def _parts(self, etag: str, size: int) -> Iterator[tuple[int, int]]:
-        """Give each part's CRC-32 and size. Raises ValueError where they aren't all of this object."""
+        """Give each part's CRC-32 and size. Raises ValueError if they don't make this object."""
         request = self.request | {"ObjectAttributes": ["ETag", "ObjectParts", "ObjectSize"]}
         left, marker = size, 0
         while True:

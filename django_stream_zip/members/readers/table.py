@@ -37,13 +37,12 @@ def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
 
 def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader:
     """Make the reader of a stored file. Asks and opens nothing."""
-    if isinstance(storage, LazyObject):  # `default_storage` is one
-        storage = unwrapped(storage)
+    storage = unwrapped(storage)
     return reader_class(storage)(storage, name, decode=decode)
 
 
 def unwrapped(storage: Any) -> Any:
-    """Give the storage itself, which a LazyObject may stand for."""
+    """Give the storage itself. `default_storage`, for one, only stands for it."""
     while isinstance(storage, LazyObject):
         bool(storage)  # sets it up
         storage = storage._wrapped
@@ -75,7 +74,7 @@ def _reader_of(known: type, configured: Mapping[str, str]) -> ReaderClass | None
 def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:
     for name in reader.bypasses:
         own = getattr(type(storage), name, None)
-        if name in vars(storage) or own is not getattr(known, name, None):
+        if name in getattr(storage, "__dict__", ()) or own is not getattr(known, name, None):
             return True
     return False
 

@@ -51,8 +51,8 @@ def stream_zip(
     All blocks have that size, but for the last one and the one before a member's data: its local
     file header is given before its first chunk is asked for. With a `password` all members are
     encrypted with AES-256 (WinZip AE-2). Exceptions from the caller's iterables pass through;
-    what the members themselves can do wrong is a ZipValueError or a TypeError. However it ends,
-    the iterator of members and that of the current chunks are closed.
+    what the members themselves can do wrong is a ZipValueError or a TypeError. If it ends early, by
+    an error or because it is closed, the iterators of members and of the current chunks are closed.
     """
     blocks = Blocks(chunk_size)
     archive = _archive(get_compressobj, extended_timestamps, password, get_crypto_random)
@@ -70,7 +70,8 @@ def async_stream_zip(
     """Do what `stream_zip` does, for async iterables; the bytes are the same.
 
     It works on the event loop. What takes its time there (deflate, AES) goes to a thread, in
-    portions of up to 512 KiB so that the way pays. Cancelling it closes what it iterates.
+    portions of up to 512 KiB so that the way pays: for these members, chunks that come at once are
+    gathered so far before the first of them is written. Cancelling it closes what it iterates.
     """
     blocks = Blocks(chunk_size)
     archive = _archive(get_compressobj, extended_timestamps, password, get_crypto_random)
@@ -139,15 +140,21 @@ async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
     portion: list[bytes] = []
     length = 0
     asked = now()
-    async for chunk in chunks:
-        if checked := archive.checked(chunk):
-            portion.append(checked)
-            length += len(checked)
-        is_slow = archive.slow_from <= _PORTION_LENGTH
-        if length and (not is_slow or length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
+    try:
+        async for chunk in chunks:
+            if checked := archive.checked(chunk):
+                portion.append(checked)
+                length += len(checked)
+            is_slow = archive.slow_from <= _PORTION_LENGTH
+            if length and (not is_slow or length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
+                yield portion
+                portion, length = [], 0
+            asked = now()
+    except Exception:
+        # What came before the error goes on before it, as if it had been written at once.
+        if portion:
             yield portion
-            portion, length = [], 0
-        asked = now()
+        raise
     if portion:
         yield portion
 

@@ -1,0 +1,272 @@
+r"""Member names that unpack everywhere to what they say: safe, and no two alike.
+
+What a name may be is the least that Windows ("Naming Files, Paths, and Namespaces" in Microsoft's
+documentation), macOS (APFS, HFS+), Linux and Info-ZIP's unzip agree on:
+
+- Relative. `\` separates as `/` does: a reader on Windows splits there whatever we meant. A root or
+  a drive is left out, and so are components of nothing but dots and spaces, which `..` is one of.
+- In NFC, and of visible characters. White space but the space becomes a space, control and format
+  characters (bidi overrides among them) are left out, and what can't be in a name becomes `_`.
+- No component begins with a space, ends with a space or a dot, or is a device on Windows.
+- A component has at most 255 bytes in UTF-8 and a name at most 255 components, so it always fits
+  its field. Whether it also fits Windows' MAX_PATH (260), macOS' (1,024) or Linux' (4,096) depends
+  on the folder it is unpacked to.
+
+A name ending in `/` is a folder's, any other a file's, whatever else happens to it.
+A name that obeys these rules stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final, TypeAlias
+
+# ext4, NTFS (in UTF-16 units, which are fewer), APFS.
+_MAX_BYTES: Final = 255
+# With a separator behind each, so many of the longest components fit a name's 65,535 bytes.
+_MAX_COMPONENTS: Final = 255
+# Room for " (99999999)".
+_NUMBER_BYTES: Final = 11
+
+# Splits a component into what is cut and numbered, and what stays behind that.
+_Split: TypeAlias = Callable[[str], tuple[str, str]]
+
+# "C:" and "\\?\C:", where a separator or nothing follows. In "C:file" the colon becomes "_".
+_DRIVE = re.compile(r"(?:[/\\]+[?.])?[/\\]*[A-Za-z]:(?=[/\\]|$)")
+
+# Two per plane, and a block (Unicode 23.7): never characters.
+_NONCHARACTERS = r"\ufdd0-\ufdef" + "".join(
+    f"{chr(plane | 0xFFFE)}{chr(plane | 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+# ZERO WIDTH NON-JOINER and JOINER: part of the spelling in Persian and Indic scripts, and of emoji.
+_JOINERS: Final = "\u200c\u200d"
+
+# What becomes of characters that can't stay, in this order.
+_REPLACEMENTS: Final = (
+    (r"\\", "/"),
+    (r"\t-\r\x85\u2028\u2029", " "),
+    # Unicode's categories Cc and Cf without the joiners, and without those that are seen: the
+    # Arabic, Syriac and Kaithi number signs and their like.
+    (
+        r"\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+        r"\ufff9-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+        r"\U000e0000-\U000e007f",
+        "",
+    ),
+    # Reserved on Windows (and ":" on macOS); halves of surrogate pairs, which is what os.fsdecode
+    # makes of bytes that aren't UTF-8.
+    (rf'<>:"|?*\ud800-\udfff{_NONCHARACTERS}', "_"),
+)
+_RULES: Final = (
+    *((re.compile(f"[{characters}]"), becomes) for characters, becomes in _REPLACEMENTS),
+    # Joiners with nothing to join.
+    (re.compile(rf"(?<![^ ./{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?![^\0-\x7f{_JOINERS}])"), ""),
+)
+# All else that the rules change is not printable, which is faster to ask for.
+_PRINTABLE_RULED = re.compile(r'[\\<>:"|?*]')
+
+# Windows opens a device by these, in any folder, with any ending, spaces before that or not.
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)(?= *(?:\.|$))",
+    re.IGNORECASE | re.ASCII,
+)
+# unzip takes it for a version of VMS' and leaves it out: "a;1" would overwrite "a".
+_VERSION = re.compile(r";(?=[0-9]*$)")
+
+# Where the last ending says how it is compressed, the one before it belongs to it.
+_ENDING = re.compile(
+    r"(?:\.[a-z][a-z0-9]{0,7}(?=\.(?:gz|bz2|xz|zst|lz4|br|z)$))?\.[^\s.]{1,16}$",
+    re.IGNORECASE | re.ASCII,
+)
+_MAX_ENDING: Final = 32
+
+# A number to count on from. Not four digits: the next of "Budget (2024)" isn't "Budget (2025)".
+_NUMBER = re.compile(r" \(([1-9][0-9]{0,2})\)$")
+_MAX_NUMBER: Final = 6
+
+# What comparison passes over on ext4 (with casefold) and HFS+, of what is left in names: joiners,
+# variation selectors, fillers (Unicode's Default_Ignorable_Code_Point).
+_IGNORED = re.compile(
+    rf"[{_JOINERS}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+    r"\U000e0100-\U000e01ef]"
+)
+
+
+def safe_name(name: str) -> str:
+    """Give the name of one member as a relative path that is safe on Windows, macOS and Linux.
+
+    A safe name stays as it is. Any text gets one; raises TypeError for what isn't text.
+    """
+    return "/".join(_components(name))
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Give all members of an archive safe names, each its own. See `Names`."""
+    distinct = Names()
+    return [distinct.of(name) for name in names]
+
+
+class Names:
+    """Gives the members of one archive safe names, one after the other, and no two the same one.
+
+    Names are the same where a file system may take them for the same: without regard to case, to
+    normalization, and to characters that aren't seen. The first keeps its name, "report.pdf"; the
+    next are "report (1).pdf" and "report (2).pdf".
+
+    A folder is one folder however it is written, and has its first spelling. Where a file has its
+    name already, the folder is numbered, for all that is in it. A folder given again as a member
+    of its own gets the same name again: that member can be left out.
+
+    `changed` has what was given and what it became, for each name that didn't stay as it was.
+    """
+
+    def __init__(self) -> None:
+        self.changed: list[tuple[str, str]] = []
+        # Keys: a component, folded, behind the number of the folder that it is in.
+        self._taken: set[str] = set()
+        # From what a folder was given as, to its number and what it is written as.
+        self._folders: dict[str, tuple[int, str]] = {}
+        # From a name without its number, to the next number to try.
+        self._numbers: dict[str, int] = {}
+
+    def of(self, name: str) -> str:
+        """Give the next member's name."""
+        *folders, last = _components(name)
+        parent = 0
+        path = ""
+        for folder in folders:
+            parent, spelling = self._folder(parent, folder)
+            path += f"{spelling}/"
+        if last:
+            path += self._own(parent, last, _split)
+        if path != name:
+            self.changed.append((name, path))
+        return path
+
+    def _folder(self, parent: int, component: str) -> tuple[int, str]:
+        key = _key(parent, component)
+        folder = self._folders.get(key)
+        if folder is None:
+            folder = (len(self._folders) + 1, self._own(parent, component, _unsplit))
+            self._folders[key] = folder
+        return folder
+
+    def _own(self, parent: int, component: str, split: _Split) -> str:
+        """Take a component that nobody has yet: the given one, or else a numbered one."""
+        key = _key(parent, component)
+        if key in self._taken:
+            component, key = self._numbered(parent, component, split)
+        self._taken.add(key)
+        return component
+
+    def _numbered(self, parent: int, component: str, split: _Split) -> tuple[str, str]:
+        stem, ending = split(component)
+        number = 0
+        if given := _NUMBER.search(stem[-_MAX_NUMBER:]):
+            stem, number = stem[: -len(given[0])], int(given[1])
+        # Cut alike for all numbers: with many long names alike, each has a counter to go on from.
+        stem = _cut(stem, _MAX_BYTES - _NUMBER_BYTES - len(ending.encode()))
+        counter = _key(parent, f"{stem}/{ending}")
+        number = max(number + 1, self._numbers.get(counter, 1))
+        while (key := _key(parent, own := f"{stem} ({number}){ending}")) in self._taken:
+            number += 1
+        self._numbers[counter] = number + 1
+        return own, key
+
+
+def _components(name: str) -> list[str]:
+    """Give the components of a name, made safe. A folder's last one is empty, and only that."""
+    if not isinstance(name, str):
+        raise TypeError(f"a member's name must be a str, not {type(name).__name__}")
+    is_folder = name.endswith("/")
+    # A backslash at the end doesn't make a file a folder: its content would be lost.
+    path = name if is_folder else name.rstrip("\\")
+    drive = _DRIVE.match(path)
+    path = _visible(path[drive.end() :] if drive else path)
+    *given, last = path.split("/")
+    safe = (folder for part in given if (folder := _component(part, _unsplit)))
+    folders = list(islice(safe, _MAX_COMPONENTS - 1))
+    if is_folder:
+        return [*(folders or ["folder"]), ""]
+    return [*folders, _component(last, _split) or "file"]
+
+
+def _visible(path: str) -> str:
+    path = _composed(path)
+    if path.isprintable() and not _PRINTABLE_RULED.search(path):
+        return path
+    for pattern, becomes in _RULES:
+        path = pattern.sub(becomes, path)
+    # Again: what was left out may have stood between a letter and its accent.
+    return _composed(path)
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _component(part: str, split: _Split) -> str:
+    """Make one component safe. It is empty where nothing is left of it."""
+    component = _harmless(part.strip(" ").rstrip(" ."))
+    if len(component) * 4 <= _MAX_BYTES or len(component.encode()) <= _MAX_BYTES:
+        return component
+    stem, ending = split(component)
+    # Again: "CON", spaces and a word isn't a device until the word is cut off.
+    return _harmless(_cut(stem, _MAX_BYTES - len(ending.encode())) + ending)
+
+
+def _harmless(component: str) -> str:
+    if ";" in component:
+        component = _VERSION.sub("_", component)
+    device = _DEVICE.match(component)
+    return f"{device[0]}_{component[device.end() :]}" if device else component
+
+
+def _split(component: str) -> tuple[str, str]:
+    """Split a file's name into stem and ending. ".bashrc" is all stem: its dot hides the file."""
+    ending = _ENDING.search(component[-_MAX_ENDING:])
+    stem = component[: -len(ending[0])] if ending else ""
+    return (stem, component[len(stem) :]) if stem.strip(".") else (component, "")
+
+
+def _unsplit(component: str) -> tuple[str, str]:
+    """Split the name of a folder, which has no ending: "v1.2" becomes "v1.2 (1)"."""
+    return component, ""
+
+
+def _cut(text: str, room: int) -> str:
+    """Cut a text to so many bytes in UTF-8, between characters as they are seen if that can be."""
+    start = text[: room + 1].encode()
+    if len(start) <= room:
+        return text
+    end = whole = len(start[:room].decode(errors="ignore"))
+    while whole and _clings(text[whole - 1], text[whole]):
+        whole -= 1
+    return text[: whole or end].rstrip(f" .{_JOINERS}") or "_"
+
+
+def _clings(before: str, character: str) -> bool:
+    """Say whether a character is seen as one with that before it: marks, joiners, skin tones."""
+    return (
+        unicodedata.category(character)[0] == "M"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+        or character in _JOINERS
+        or before in _JOINERS
+    )
+
+
+def _key(parent: int, component: str) -> str:
+    return f"{parent}/{_folded(component)}"
+
+
+def _folded(text: str) -> str:
+    """Give what names have to differ in: canonical caseless matching (Unicode 3.13, D145).
+
+    That of APFS and, with what it ignores, of ext4. Whatever is the same to NTFS, is here too.
+    """
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFD", _IGNORED.sub("", text)).casefold()

@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, MutableSequence
 from itertools import islice
 from typing import Final, TypeAlias
+
+from django_stream_zip.engine.hashed import HashedSet
 
 # ext4, NTFS (in UTF-16 units, which are fewer), APFS.
 _MAX_BYTES: Final = 255
@@ -124,9 +127,9 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self.changed: list[tuple[str, str]] = []
+        self.changed: MutableSequence[tuple[str, str]] = []
         # Keys: a component, folded, behind the number of the folder that it is in.
-        self._taken: set[str] = set()
+        self._taken: set[str] | HashedSet = set()
         # From what a folder was given as, to its number and what it is written as.
         self._folders: dict[str, tuple[int, str]] = {}
         # From a name without its number, to the next number to try.
@@ -175,6 +178,15 @@ class Names:
             number += 1
         self._numbers[counter] = number + 1
         return own, key
+
+
+class ManyNames(Names):
+    """The same for a million members: in a tenth of the memory, and without `changed`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed = deque(maxlen=0)
+        self._taken = HashedSet()
 
 
 def _components(name: str) -> list[str]:

@@ -73,6 +73,7 @@ class Collector:
         missing: Missing = "raise",
         limit: int | Limit | None = SETTING,
         max_bytes: int | Limit | None = SETTING,
+        names: Names | None = None,
     ) -> None:
         if missing not in _POLICIES:
             raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
@@ -80,7 +81,7 @@ class Collector:
         self._compress = compress
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
-        self._names = Names()
+        self._names = names or Names()
         self._missing: list[tuple[str, Exception]] = []
         self._members = 0
         self._bytes = 0

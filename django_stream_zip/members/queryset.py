@@ -19,6 +19,7 @@ from django.db.models import F, FileField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip import threads
+from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.collect import (
     SETTING,
     Collector,
@@ -97,7 +98,9 @@ def lazy_queryset_members(
     counting rows; else as `queryset_members`.
     """
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
-    collector = Collector(compress=compress, missing=missing, limit=limit, max_bytes=None)
+    collector = Collector(
+        compress=compress, missing=missing, limit=limit, max_bytes=None, names=ManyNames()
+    )
     if collector.limit is not None and queryset.count() > collector.limit:
         raise TooManyMembersError(f"more than {collector.limit:,} files are too many to download")
     return collector.members(chain.from_iterable(map(rows.files, _pages(queryset))))

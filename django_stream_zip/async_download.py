@@ -6,6 +6,7 @@ or the cache, is left to the request's thread.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -47,7 +48,7 @@ class AsyncDownload:
 
     async def _told(self) -> AsyncGenerator[bytes, None]:
         """Give the blocks, and tell of their beginning and end."""
-        progress, completed = self.progress, False
+        progress, exhausted = self.progress, False
         await sync_to_async(release_connections)()
         await zip_download_started.asend_robust(type(self), **progress.at_start())
         plan = progress.plan
@@ -57,12 +58,13 @@ class AsyncDownload:
                 async for block in blocks:
                     progress.count(block)
                     yield block
-            completed = True
+            exhausted = True
         except Exception as error:
             raise progress.logged(error) from error
         finally:
-            facts = progress.at_end(completed=completed)
-            await zip_download_finished.asend_robust(type(self), **facts)
+            facts = progress.at_end(exhausted=exhausted)
+            # A disconnect cancels, but this is to be told all the same.
+            await asyncio.shield(zip_download_finished.asend_robust(type(self), **facts))
 
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
@@ -79,7 +81,7 @@ class AsyncDownload:
             for block in blocks.flush():
                 yield block
         finally:
-            await sync_to_async(checksums.save)()
+            await asyncio.shield(sync_to_async(checksums.save)())
 
     async def _pieces(self, steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes, None]:
         """Give what the steps give, and what comes of their readings."""

@@ -72,10 +72,14 @@ class Progress:
         self._started = time.monotonic()
         return self._facts()
 
-    def at_end(self, *, completed: bool) -> dict[str, Any]:
-        """Give what `zip_download_finished` tells."""
-        return self._facts() | {
-            "completed": completed,
+    def at_end(self, *, exhausted: bool) -> dict[str, Any]:
+        """Give what `zip_download_finished` tells.
+
+        A client who has all bytes may hang up before the server asks whether there are more.
+        """
+        facts = self._facts()
+        return facts | {
+            "completed": exhausted or facts["length"] == self._bytes_sent,
             "bytes_sent": self._bytes_sent,
             "seconds": time.monotonic() - self._started,
             "members": self._members,
@@ -122,7 +126,7 @@ class Download:
 
     def _told(self) -> Generator[bytes, None, None]:
         """Give the blocks, and tell of their beginning and end."""
-        progress, completed = self.progress, False
+        progress, exhausted = self.progress, False
         release_connections()
         zip_download_started.send_robust(type(self), **progress.at_start())
         plan = progress.plan
@@ -132,11 +136,11 @@ class Download:
                 for block in blocks:
                     progress.count(block)
                     yield block
-            completed = True
+            exhausted = True
         except Exception as error:
             raise progress.logged(error) from error
         finally:
-            facts = progress.at_end(completed=completed)
+            facts = progress.at_end(exhausted=exhausted)
             zip_download_finished.send_robust(type(self), **facts)
 
     def _window(self, plan: Plan) -> Generator[bytes, None, None]:

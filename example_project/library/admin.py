@@ -9,12 +9,16 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
+from django_stream_zip.admin import ZipDownloadAdminMixin
 from library.models import Document, Folder
 
 
 @admin.register(Folder)
-class FolderAdmin(admin.ModelAdmin):
-    """Folders, with the number of their documents."""
+class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
+    """Folders, with the number of their documents; all of these can be downloaded."""
+
+    zip_file_fields = ("documents__file",)
+    zip_options = {"name": "{name}/{documents.name}"}
 
     list_display = ["name", "document_count", "description"]
     search_fields = ["name", "description"]
@@ -31,8 +35,10 @@ class FolderAdmin(admin.ModelAdmin):
 
 
 @admin.register(Document)
-class DocumentAdmin(admin.ModelAdmin):
-    """Documents, to be found by folder, type and date."""
+class DocumentAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
+    """Documents, to be found by folder, type and date, and downloaded."""
+
+    zip_options = {"name": "{folder.name}/{name}", "missing": "report"}
 
     list_display = ["title", "name", "folder", "content_type", "human_size", "uploaded_at"]
     list_filter = ["folder", "content_type", "uploaded_at"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.contrib import messages
-from django.db.models import Count, Sum
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count, QuerySet, Sum
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from django_stream_zip.members import field_member
-from django_stream_zip.views import ZipDownloadView
+from django_stream_zip.views import QuerySetZipDownloadView
 from library.models import Document, Folder
-from library.names import distinct_name
+
+# How documents become members of a ZIP: in a folder named like the library's, under the name they
+# came with. Sizes and times are in the database, so the storage isn't asked for them.
+MEMBER_OPTIONS = {"name": "{folder.name}/{name}", "size": "size", "modified_at": "uploaded_at"}
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -27,54 +27,35 @@ def not_found(request: HttpRequest, reason: str) -> HttpResponse:
     return render(request, "library/not_found.html", {"reason": reason}, status=404)
 
 
-def document_members(documents: Iterable[Document]) -> list:
-    """One ZIP member for each document, in a folder named like the library's."""
-    taken: set[str] = set()
-    return [
-        field_member(
-            document.file,
-            name=distinct_name(f"{document.folder.name}/{document.name}", taken),
-            size=document.size,
-            modified_at=document.uploaded_at,
-        )
-        for document in documents
-    ]
-
-
-class SelectedDocuments(ZipDownloadView):
+class SelectedDocuments(QuerySetZipDownloadView):
     """The ticked documents.
 
     A GET with the ids in the address, so that it is a plain link: a browser can resume it, and
     people can bookmark it.
     """
 
+    model = Document
+    member_options = MEMBER_OPTIONS
+    ids_required = True
     filename = "documents.zip"
 
-    def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
-        """Refuse what cannot be sent while that can still be said on a page."""
-        ids = set(request.GET.getlist("ids"))
-        if not ids:
+    def get(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
+        """Refuse what cannot be sent on a page that says why."""
+        if not request.GET.getlist(self.ids_param):
             messages.warning(request, "Nothing was selected: tick at least one document.")
             return redirect("library:index")
-        self.documents = find_documents(ids)
-        if len(self.documents) != len(ids):
-            return not_found(request, "Some of the documents in this link are not in the library.")
-        return super().dispatch(request, *args, **kwargs)
-
-    def get_members(self) -> list:
-        """The documents that were found."""
-        return document_members(self.documents)
+        try:
+            return super().get(request, *args, **kwargs)
+        except Http404:
+            reason = "Some of the documents in this link are not in the library."
+            return not_found(request, reason)
 
 
-def find_documents(ids: set[str]) -> list[Document]:
-    """The documents with these ids, fewer of them where an id is no number or unknown."""
-    # Short ones only: a number beyond the database's integers is an error there.
-    numbers = [int(text) for text in ids if text.isdecimal() and len(text) < 19]
-    return list(Document.objects.filter(pk__in=numbers).select_related("folder"))
-
-
-class FolderDownload(ZipDownloadView):
+class FolderDownload(QuerySetZipDownloadView):
     """All documents of one folder."""
+
+    model = Document
+    member_options = MEMBER_OPTIONS
 
     def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
         """Find the folder first: the name of the ZIP is its name."""
@@ -83,10 +64,10 @@ class FolderDownload(ZipDownloadView):
             return not_found(request, "There is no such folder in the library.")
         return super().dispatch(request, *args, **kwargs)
 
+    def get_queryset(self) -> QuerySet[Document]:
+        """Only what is in the folder."""
+        return super().get_queryset().filter(folder=self.folder)
+
     def get_filename(self) -> str:
         """The ZIP is called like the folder."""
         return f"{self.folder.name}.zip"
-
-    def get_members(self) -> list:
-        """Everything in the folder."""
-        return document_members(self.folder.documents.select_related("folder"))

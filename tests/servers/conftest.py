@@ -1,0 +1,92 @@
+"""The servers, each started when the first test wants it, and the archives they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from django_stream_zip import MemberFile, stream_zip
+from django_stream_zip.members import file_member
+from tests.servers.harness import (
+    COMMANDS,
+    WSGI_SERVERS,
+    Route,
+    Server,
+    make_folders,
+    running,
+)
+
+ROUTES = [
+    *((name, "folder") for name in COMMANDS),
+    *((name, "async") for name in COMMANDS if name not in WSGI_SERVERS),
+]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory with the site's folders."""
+    path = tmp_path_factory.mktemp("data")
+    make_folders(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def start(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Server]]:
+    """Give a function that starts a server, once: tests come in any order."""
+    logs = tmp_path_factory.mktemp("logs")
+    servers: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> Server:
+            if name not in servers:
+                servers[name] = stack.enter_context(running(name, data, logs / f"{name}.log"))
+            return servers[name]
+
+        yield start
+
+
+@pytest.fixture(params=COMMANDS)
+def server(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Server:
+    """Give each of the servers."""
+    return start(request.param)
+
+
+@pytest.fixture(params=ROUTES, ids=[f"{name}-{view}" for name, view in ROUTES])
+def route(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Route:
+    """Give each of the servers with each view that it can have."""
+    name, view = request.param
+    return Route(start(name), view)
+
+
+@pytest.fixture(scope="session")
+def whole(data: Path) -> Callable[[str], bytes]:
+    """Give a function that makes the archive of a folder here: what all clients are to end with."""
+    archives: dict[str, bytes] = {}
+
+    def whole(folder: str) -> bytes:
+        if folder not in archives:
+            paths = sorted((data / folder).iterdir())
+            members: list[MemberFile] = [file_member(path) for path in paths]
+            archives[folder] = b"".join(stream_zip(members))
+        return archives[folder]
+
+    return whole
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the server's log when a test fails."""
+    report = yield
+    fixtures = getattr(item, "funcargs", {})
+    server = fixtures["route"].server if "route" in fixtures else fixtures.get("server")
+    if report.failed and server is not None:
+        log = server.log.read_text(errors="replace")[-5000:]
+        report.sections.append((f"log of {server.name}", log))
+    return report

@@ -30,15 +30,20 @@ else:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _DESCRIPTION = _("Download selected %(verbose_name_plural)s as ZIP")
+_DESCRIPTION_OF_ONE = _("Download %(verbose_name)s as ZIP")
 
 
 def _action(permission: str) -> Callable[[_Function], _Function]:
     """Decorate an action; since Django 6.1 it is offered for a single object too."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"description": _DESCRIPTION}
     if django.VERSION >= (6, 1):
         locations = admin.ActionLocation
-        options["location"] = [locations.CHANGE_LIST, locations.CHANGE_FORM]
-    decorate: Any = admin.action(permissions=[permission], description=_DESCRIPTION, **options)
+        options = {
+            "description": _DESCRIPTION_OF_ONE,
+            "description_plural": _DESCRIPTION,
+            "location": [locations.CHANGE_LIST, locations.CHANGE_FORM],
+        }
+    decorate: Any = admin.action(permissions=[permission], **options)
     return cast(Callable[[_Function], _Function], decorate)
 
 
@@ -73,14 +78,15 @@ class ZipDownloadAdminMixin(_Admin):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
         """Redirect to the archive of the selected rows, or say why there is none."""
-        pks = list(self._with_files(queryset).values_list("pk", flat=True).distinct())
+        with_files = self._with_files(queryset)
+        pks = list(with_files.values_list("pk", flat=True).distinct())
         problem = self._problem(len(pks))
         if problem:
             self.message_user(request, problem, messages.WARNING)
             return None
         if self.zip_log_entries:
             LogEntry.objects.log_actions(
-                cast(Any, request.user).pk, queryset, CHANGE, "Downloaded as ZIP."
+                cast(Any, request.user).pk, with_files.distinct(), CHANGE, "Downloaded as ZIP."
             )
         token = selection.link_token(self._owner(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
@@ -176,6 +182,10 @@ def download_as_zip(
         members = queryset_members(queryset, *fields, **options)
     except DownloadTooLargeError as error:
         modeladmin.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+        return None
+    except FileNotFoundError:
+        message = str(_("A file of this download is missing."))
+        modeladmin.message_user(request, message, messages.ERROR)
         return None
     if not members:
         message = str(_("There are no files in what you selected."))

@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Progress
-from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.blocks import Pieces
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose
 from django_stream_zip.plan import Plan, Reading
@@ -69,7 +69,7 @@ class AsyncDownload:
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
         checksums = CachedChecksums()
-        blocks = Blocks()
+        blocks = Pieces()
         steps = plan.steps(*self.progress.window, checksums, self.progress.begin)
         try:
             async with aclosing(self._pieces(steps)) as pieces:

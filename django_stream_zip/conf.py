@@ -46,6 +46,15 @@ KEYS: Final = {
     # How many members, and bytes of content, a queryset's archive may have at most. None: any.
     "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
     "MAX_BYTES": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
+    # Readers for storage classes that aren't known, or other ones for those that are.
+    "READERS": Key(
+        {},
+        "a dict of dotted paths of storage classes to those of readers",
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(path, str) for pair in value.items() for path in pair)
+        ),
+    ),
     # Whether database connections are given back before the first byte: a download takes minutes,
     # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.
     "RELEASE_CONNECTIONS": Key(True, "True or False", lambda value: isinstance(value, bool)),

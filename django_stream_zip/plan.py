@@ -19,7 +19,7 @@ from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
-from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.blocks import Pieces
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
@@ -98,14 +98,14 @@ class Plan:
         begun: Callable[[str], object] = str,
         block_length: int = 65536,
     ) -> Generator[bytes, None, None]:
-        """Give the archive's bytes from `start` to `stop` (exclusive), in blocks.
+        """Give the archive's bytes from `start` to `stop` (exclusive), in blocks about that long.
 
         `begun` is called with the name of each member that is written or read. All contents must be
         `Content`s; with `AsyncContent`s, go through the `steps`. Raises what they raise, and
         ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
         end of the archive is not given then.
         """
-        blocks = Blocks(block_length)
+        blocks = Pieces(block_length)
         for step in self.steps(start, stop, checksums, begun):
             if isinstance(step, bytes):
                 yield from blocks.push(step)

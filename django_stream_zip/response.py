@@ -164,8 +164,9 @@ class ZipResponse(StreamingHttpResponse):
         try:
             async for block in blocks:
                 yield block
-                # Sources that never wait would leave the loop no moment to notice a disconnect.
-                await asyncio.sleep(0)
+                if self.is_async:
+                    # A source that never waits leaves the loop no moment to notice a disconnect.
+                    await asyncio.sleep(0)
         except BaseException:
             # The client has gone, or it is an error, after which Django under ASGI calls neither
             # close() nor request_finished.

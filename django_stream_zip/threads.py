@@ -8,6 +8,7 @@ Back-pressure comes by itself: who isn't asked doesn't pull.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,48 +20,50 @@ from django_stream_zip.engine.streams import close
 
 # A batch is full when it has so many bytes, or is so many seconds old: a hop costs about 0.2 ms,
 # and a slow source must neither wait nor be hard to cancel.
-_BATCH_LENGTH: Final = 262144
+_BATCH_LENGTH: Final = 524288
 _BATCH_SECONDS: Final = 0.1
 
 
 class Threaded:
-    """Iterates chunks of bytes from an event loop, several of them joined to one."""
+    """Iterates chunks of bytes from an event loop, several of them with one hop to the thread."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._length = 0  # the first chunk goes on alone, at once
+        self._batch: deque[bytes] = deque()
         self._error: Exception | None = None
 
     def __aiter__(self) -> Threaded:
         return self
 
     async def __anext__(self) -> bytes:
-        batch = await sync_to_async(self._batch)()
-        self._length = _BATCH_LENGTH
-        if not batch:
+        if not self._batch:
+            await sync_to_async(self._pull)()
+            self._length = _BATCH_LENGTH
+        if not self._batch:
             raise StopAsyncIteration
-        return batch
+        return self._batch.popleft()
 
-    def _batch(self) -> bytes:
-        """Join chunks until there are enough or a moment is over; give nothing at the end.
+    def _pull(self) -> None:
+        """Pull chunks until there are enough or a moment is over; none at the end.
 
         An error waits until what came before it has gone on.
         """
         if self._error is not None:
             raise self._error
-        batch: list[bytes] = []
         left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
         try:
             for chunk in self._chunks:
-                batch.append(chunk)
+                if not chunk:
+                    continue
+                self._batch.append(chunk)
                 left -= len(chunk)
-                if chunk and (left <= 0 or time.monotonic() > deadline):
+                if left <= 0 or time.monotonic() > deadline:
                     break
         except Exception as error:
-            if not any(batch):
+            if not self._batch:
                 raise
             self._error = error
-        return b"".join(batch)
 
     async def aclose(self) -> None:
         """Close the iterator, after the batch that is being made."""

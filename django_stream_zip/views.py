@@ -111,7 +111,9 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         given = set(data.getlist(self.ids_param))
         if not given and not self.ids_required:
             return queryset
-        pk = queryset.model._meta.pk
+        pk: Any = queryset.model._meta.pk
+        while pk.is_relation:  # whose own check would ask the database
+            pk = pk.target_field
         try:
             ids = {pk.clean(value, None) for value in given}
         except ValidationError as error:

@@ -14,7 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django_stream_zip",
-    # "tests" comes here, with tests/models.py.
+    "tests",
 ]
 
 MIDDLEWARE = [

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from django_stream_zip import conf
-from django_stream_zip.engine.names import Names
+from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.storage import storage_member
@@ -92,7 +92,8 @@ class Collector:
         Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
         """
         for file in files:
-            name = file.name or posixpath.basename(file.stored_name)
+            # What ends in "/" is a folder, and a reader would drop its content.
+            name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
             try:
                 member = self._member(file, name)
             except Exception as error:
@@ -124,7 +125,7 @@ class Collector:
 
     def _report(self) -> ContentMember:
         lines = ["These files could not be included:", ""]
-        lines += [f"{name}: {_reason(error)}" for name, error in self._missing]
+        lines += [f"{safe_name(name)}: {_reason(error)}" for name, error in self._missing]
         data = "\r\n".join([*lines, ""]).encode(errors="replace")
         return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
 

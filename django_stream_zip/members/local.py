@@ -15,7 +15,8 @@ from typing import BinaryIO, Final, Protocol
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
 
-CHUNK_LENGTH: Final = 65536
+# With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
+CHUNK_LENGTH: Final = 65531
 
 # The earliest time a ZIP can hold. "Now" would make other bytes of the same members each time.
 _NO_TIME: Final = datetime(1980, 1, 1)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import inspect
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from string import Formatter
 from typing import Any, Final, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import F, FileField, Model, QuerySet
+from django.db.models import DateTimeField, F, Field, FileField, IntegerField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip import threads
@@ -69,7 +68,7 @@ def queryset_members(
     """
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
     collector = Collector(compress=compress, missing=missing, limit=limit, max_bytes=max_bytes)
-    return list(collector.members(rows.files(_in_total_order(queryset))))
+    return list(collector.members(rows.files(queryset)))
 
 
 async def aqueryset_members(
@@ -95,15 +94,27 @@ def lazy_queryset_members(
     There is a short query for each thousand rows, and between them no connection is held, so it
     works with ATOMIC_REQUESTS and behind pgbouncer. The archive has neither length nor ranges, and
     a missing file breaks it off unless `missing` says otherwise. The limit is checked now, by
-    counting rows; else as `queryset_members`.
+    counting rows; how many bytes there are nobody knows, so MAX_BYTES doesn't apply. Else as
+    `queryset_members`. Raises ValueError for a slice or a union.
     """
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
     collector = Collector(
         compress=compress, missing=missing, limit=limit, max_bytes=None, names=ManyNames()
     )
+    query = queryset.query
+    if query.is_sliced or query.combinator:
+        raise ValueError("a slice or a union can't be paged by primary key: filter instead")
     if collector.limit is not None and queryset.count() > collector.limit:
         raise TooManyMembersError(f"more than {collector.limit:,} files are too many to download")
-    return collector.members(chain.from_iterable(map(rows.files, _pages(queryset))))
+    return collector.members(_paged_files(rows, queryset))
+
+
+def _paged_files(rows: _Rows, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
+    """Give the files page by page, and the connection back before they are sent."""
+    for page in _pages(queryset):
+        files = list(rows.files(page))
+        threads.release_connections()
+        yield from files
 
 
 def _pages(queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
@@ -117,21 +128,6 @@ def _pages(queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
             return
         last = keys[-1]
         yield following.filter(pk__lte=last)
-        threads.release_connections()
-
-
-def _in_total_order(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """Order rows that the ordering leaves equal by primary key.
-
-    The same archive has to have the same bytes when it is resumed. (What is sliced or combined
-    can't be ordered any more.)
-    """
-    query = queryset.query
-    if query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
-        return queryset
-    default: Any = query.get_meta().ordering if query.default_ordering else ()
-    ordering: Any = query.order_by or default
-    return queryset.order_by(*ordering, "pk")
 
 
 class _Rows:
@@ -149,30 +145,61 @@ class _Rows:
         model = queryset.model
         self._file_fields = file_field_paths(model, file_fields)
         self._storages = {path: _file_field(model, path).storage for path in self._file_fields}
-        self._facts = {
-            path: tuple(_field_for(path, fields) for fields in (size, crc_32, modified_at))
-            for path in self._file_fields
-        }
-        self._name = _naming(model, name)
-        facts = chain.from_iterable(self._facts.values())
-        wanted = [*self._file_fields, *filter(None, facts), *self._name.columns]
+        facts = [
+            _fact_fields(queryset, self._file_fields, fields, kind)
+            for fields, kind in (
+                (size, IntegerField),
+                (crc_32, IntegerField),
+                (modified_at, DateTimeField),
+            )
+        ]
+        self._facts = {path: [fields.get(path) for fields in facts] for path in self._file_fields}
+        self._name = _naming(queryset, name)
+        # Whose file it is: by a join with many rows a file comes several times.
+        self._owners = {path: _owner(path) for path in self._file_fields}
+        self._joins_many = any(_is_to_many(model, path) for path in self._file_fields)
+        owners = self._owners.values() if self._joins_many else ()
+        known = [fact for facts in self._facts.values() for fact in facts if fact]
+        wanted = [*self._file_fields, *owners, *known, *self._name.columns]
         self._columns = list(dict.fromkeys(wanted))
         for path in self._columns:
-            _check_path(model, path)
+            _check_path(queryset, path)
 
     def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
-        """Give the files of all rows, by one query."""
-        for values, instance in self._values(queryset):
+        """Give the files of all rows, each once, by one query."""
+        seen = set()
+        for values, instance in self._values(self._ordered(queryset)):
             for path in self._file_fields:
                 stored_name = str(values[path] or "")
-                if not stored_name:
-                    continue
-                yield StoredFile(
-                    self._storages[path],
-                    stored_name,
-                    self._name.of(stored_name, path, values, instance),
-                    *[values[fact] if fact else None for fact in self._facts[path]],
-                )
+                if self._joins_many:
+                    owner = path, values[self._owners[path]]
+                    stored_name = "" if owner in seen else stored_name
+                    seen.add(owner)
+                if stored_name:
+                    yield StoredFile(
+                        self._storages[path],
+                        stored_name,
+                        self._name.of(stored_name, path, values, instance),
+                        *[values[fact] if fact else None for fact in self._facts[path]],
+                    )
+
+    def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Order rows that the ordering leaves equal by primary key.
+
+        The same archive has to have the same bytes when it is resumed. (What is sliced or combined
+        can't be ordered any more.)
+        """
+        query = queryset.query
+        default: Any = query.get_meta().ordering if query.default_ordering else ()
+        ordering: Any = query.order_by or default
+        if query.is_sliced and self._joins_many:
+            # A slice of the rows, not of what they are joined to.
+            manager = queryset.model._base_manager.using(queryset.db)
+            queryset = manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+        elif query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
+            return queryset
+        owners = self._owners.values() if self._joins_many else ()
+        return queryset.order_by(*dict.fromkeys([*ordering, "pk", *owners]))
 
     def _values(self, queryset: QuerySet[Any]) -> Iterator[tuple[dict[str, Any], Model | None]]:
         if not self._name.needs_instance:
@@ -204,7 +231,7 @@ class _ByColumn(_Naming):
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
     ) -> str:
-        return str(values[self.columns[0]])
+        return str(values[self.columns[0]] or "") or posixpath.basename(stored_name)
 
 
 class _ByFormat(_Naming):
@@ -220,7 +247,8 @@ class _ByFormat(_Naming):
         known: dict[str, Any] = {
             name: value(stored_name, path) for name, value in _FILE_VALUES.items()
         }
-        known |= {name: values[column] for name, column in self._paths.items()}
+        for name, column in self._paths.items():
+            known[name] = "" if values[column] is None else values[column]
         return _Flat().vformat(self._template, (), known)
 
 
@@ -267,14 +295,16 @@ _FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
 }
 
 
-def _naming(model: type[Model], name: Name) -> _Naming:
+def _naming(queryset: QuerySet[Any], name: Name) -> _Naming:
+    model = queryset.model
     if name is None:
         return _Naming()
     if callable(name):
         return _ByCallable(name)
     if "{" in name:
         return _ByFormat(name)
-    if LOOKUP_SEP not in name and not _is_field(model, name) and hasattr(model, name):
+    is_column = name in queryset.query.annotations or _is_field(model, name)
+    if LOOKUP_SEP not in name and not is_column and hasattr(model, name):
         return _ByAttribute(name)
     return _ByColumn(name)
 
@@ -288,13 +318,45 @@ def _is_field(model: type[Model], name: str) -> bool:
 
 
 def _arity(function: Callable[..., Any]) -> int:
+    """Count the arguments that a callable needs; some of C's don't tell, and take one."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
-    return sum(1 for parameter in parameters if parameter.kind in positional)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return 1
+    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(needed)
 
 
-def _field_for(path: str, fields: Fields) -> str | None:
-    return fields.get(path) if isinstance(fields, Mapping) else fields
+def _fact_fields(
+    queryset: QuerySet[Any], paths: tuple[str, ...], fields: Fields, kind: type[Field[Any, Any]]
+) -> dict[str, str]:
+    """Give for each file field the field that holds a fact about it."""
+    if fields is None:
+        return {}
+    by_path = dict(fields) if isinstance(fields, Mapping) else dict.fromkeys(paths, fields)
+    if unknown := by_path.keys() - set(paths):
+        raise ValueError(f"{', '.join(sorted(unknown))}: not among the file fields {paths}")
+    for name in by_path.values():
+        field = _check_path(queryset, name)
+        if field is not None and not isinstance(field, kind):
+            raise ValueError(f"{name!r} of {queryset.model._meta.label} must be a {kind.__name__}")
+    return by_path
+
+
+def _owner(path: str) -> str:
+    """Give the path to the primary key of the row that a field belongs to."""
+    return LOOKUP_SEP.join([*path.split(LOOKUP_SEP)[:-1], "pk"])
+
+
+def _is_to_many(model: type[Model], path: str) -> bool:
+    related: Any = model
+    for part in path.split(LOOKUP_SEP)[:-1]:
+        field: Any = related._meta.get_field(part)
+        if field.one_to_many or field.many_to_many:
+            return True
+        related = field.related_model
+    return False
 
 
 def file_field_paths(model: type[Model], file_fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -303,7 +365,7 @@ def file_field_paths(model: type[Model], file_fields: tuple[str, ...]) -> tuple[
     Raises ValueError if there isn't just one.
     """
     if file_fields:
-        return file_fields
+        return tuple(dict.fromkeys(file_fields))
     names = [field.name for field in model._meta.get_fields() if isinstance(field, FileField)]
     if len(names) != 1:
         raise ValueError(
@@ -314,13 +376,20 @@ def file_field_paths(model: type[Model], file_fields: tuple[str, ...]) -> tuple[
 
 
 def _file_field(model: type[Model], path: str) -> FileField:
-    field = _check_path(model, path)
+    field = _followed(model, path)
     if not isinstance(field, FileField):
         raise ValueError(f"{path!r} of {model._meta.label} is no FileField")
     return field
 
 
-def _check_path(model: type[Model], path: str) -> Any:
+def _check_path(queryset: QuerySet[Any], path: str) -> Any:
+    """Give the field at the end of a path; None for an annotation, which may be anything."""
+    if path in queryset.query.annotations:
+        return None
+    return _followed(queryset.model, path)
+
+
+def _followed(model: type[Model], path: str) -> Any:
     """Follow a path of fields ("folder__name", "pk") to its last one."""
     field: Any = None
     related: Any = model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPIError
 from google.cloud.storage.retry import DEFAULT_RETRY
 from storages.utils import clean_name
 
@@ -21,7 +21,7 @@ _RETRY: Final = DEFAULT_RETRY.with_timeout(20)
 class GoogleCloudReader(RemoteReader):
     """Reads an object of a GoogleCloudStorage."""
 
-    refusals: ClassVar[tuple[type[Exception], ...]] = (GoogleAPICallError,)
+    refusals: ClassVar[tuple[type[Exception], ...]] = (GoogleAPIError,)
     opens_decoded = True
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
@@ -48,7 +48,7 @@ class GoogleCloudReader(RemoteReader):
                 checksum=None,
                 retry=_RETRY,
             )
-        except GoogleAPICallError as error:
+        except GoogleAPIError as error:
             if self._status(error) == 416:
                 return None
             raise
@@ -56,5 +56,5 @@ class GoogleCloudReader(RemoteReader):
         return self._piece(data, start, end, pin, blob.content_encoding or "")
 
     def _status(self, error: Any) -> int | None:
-        status: int | None = error.code
+        status: int | None = getattr(error, "code", None)  # a RetryError has none
         return status

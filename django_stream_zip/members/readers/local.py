@@ -18,7 +18,7 @@ class FileReader(Reader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        self._content = FileContent(storage.path(name), -1, None, "")
+        self._content: FileContent | None = None
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Look at the file."""
@@ -28,7 +28,8 @@ class FileReader(Reader):
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        return self._content.chunks(start, stop)
+        content = self._content or FileContent(self.storage.path(self.name), -1, None, "")
+        return content.chunks(start, stop)
 
 
 class MemoryReader(Reader):

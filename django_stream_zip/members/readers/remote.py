@@ -65,7 +65,7 @@ class RemoteReader(Reader):
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     is_remote: ClassVar[bool] = True
 
-    #: What the store's package raises where the store says no.
+    #: What the store's package raises where the store says no, or after it has tried often enough.
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     #: What comes out of a body that breaks off.
     breaks: ClassVar[tuple[type[Exception], ...]] = (OSError,)
@@ -74,9 +74,17 @@ class RemoteReader(Reader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        self._pin: str | None = None
-        self._size: int | None = None
-        self._encoding: str | None = None  # not known yet; "" is none
+        # Of the version that was seen first. Whichever thread sees it first, `setdefault` makes it
+        # the one for all.
+        self._seen: dict[str, Any] = {}
+
+    @property
+    def _pin(self) -> str | None:
+        return self._seen.get("pin")
+
+    @property
+    def _size(self) -> int | None:
+        return self._seen.get("size")
 
     @abstractmethod
     def _head(self) -> Head:
@@ -91,13 +99,13 @@ class RemoteReader(Reader):
 
     @abstractmethod
     def _status(self, error: Any) -> int | None:
-        """Give the HTTP status in a refusal."""
+        """Give the HTTP status in a refusal; None if there was no answer."""
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Ask once. From now on this version is read and no other."""
         with self._refusals():
             head = self._head()
-        self._pin, self._size, self._encoding = head.pin, head.size, head.encoding
+        self._seen = {"pin": head.pin, "size": head.size, "encoding": head.encoding}
         if self._is_packed:
             return Facts(None, head.modified_at, head.pin)
         return Facts(head.size, head.modified_at, head.pin, head.crc_32)
@@ -122,7 +130,7 @@ class RemoteReader(Reader):
 
     @property
     def _is_packed(self) -> bool:
-        return self.decodes(self._encoding)
+        return self.decodes(self._seen.get("encoding"))
 
     def _stored(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         """Give the bytes as they are stored, by as many requests as it takes."""
@@ -149,20 +157,10 @@ class RemoteReader(Reader):
                 stop = body.total if stop is None else min(stop, body.total)
 
     def _check(self, body: Body) -> None:
-        if body.pin is not None:
-            if self._pin is None:
-                self._pin = body.pin
-            self._check_equal(body.pin, self._pin)
-        if body.total is not None:
-            if self._size is None:
-                self._size = body.total
-            self._check_equal(body.total, self._size)
-        if self._encoding is None:
-            self._encoding = body.encoding
-
-    def _check_equal(self, found: object, expected: object) -> None:
-        if found != expected:
-            raise self._changed()
+        for what, value in (("pin", body.pin), ("size", body.total)):
+            if value is not None and self._seen.setdefault(what, value) != value:
+                raise self._changed()
+        self._seen.setdefault("encoding", body.encoding)
 
     def _check_end(self, position: int) -> None:
         if self._size is not None and position < self._size:
@@ -178,12 +176,16 @@ class RemoteReader(Reader):
         end = min(bound for bound in (end, stop, self._size) if bound is not None)
         return max(end, start + 1)  # there is no range without bytes
 
-    def _piece(self, data: bytes, start: int, stop: int, pin: str | None, encoding: str) -> Body:
+    def _piece(
+        self, data: bytes, start: int, stop: int, pin: str | None, encoding: str
+    ) -> Body | None:
         """Give the body that a piece is; one that is short is the last if nobody knows the size."""
         total = self._size
+        if not data and (total is None or start >= total):
+            return None  # some say so, instead of refusing a range beyond the end
         if total is None and len(data) < stop - start:
             stop = total = start + len(data)
-        return Body(iter([data] if data else ()), stop, total, pin, encoding)
+        return Body(iter([data]), stop, total, pin, encoding)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -192,6 +194,8 @@ class RemoteReader(Reader):
             yield
         except self.refusals as error:
             status = self._status(error)
+            if status is None:
+                raise OSError(f"{self.name} broke off, again and again") from error
             if status == 412:
                 raise self._changed() from error
             if status not in _ERRNO:

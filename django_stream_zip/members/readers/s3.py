@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from s3transfer.manager import TransferManager
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
@@ -36,7 +36,12 @@ class S3Reader(RemoteReader):
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (ClientError,)
     # botocore lets some of urllib3's errors through as they are.
-    breaks: ClassVar[tuple[type[Exception], ...]] = (HTTPClientError, HTTPError, OSError)
+    breaks: ClassVar[tuple[type[Exception], ...]] = (
+        HTTPClientError,
+        IncompleteReadError,
+        HTTPError,
+        OSError,
+    )
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
@@ -46,7 +51,7 @@ class S3Reader(RemoteReader):
         # What the storage sends along when it opens an object: keys of encryption, who pays.
         parameters = storage.get_object_parameters(key[len(storage.location) :].lstrip("/"))
         allowed = set(TransferManager.ALLOWED_DOWNLOAD_ARGS) & parameters.keys()
-        self.request = {name: parameters[name] for name in allowed}
+        self.request = {parameter: parameters[parameter] for parameter in allowed}
         self.request |= {"Bucket": storage.bucket_name, "Key": key}
 
     def _head(self) -> Head:

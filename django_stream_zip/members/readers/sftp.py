@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import stat
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from paramiko import SFTPAttributes, SFTPClient, SFTPError, SSHException
+from paramiko import (
+    AuthenticationException,
+    SFTPAttributes,
+    SFTPClient,
+    SFTPError,
+    SSHException,
+)
 from storages.backends.sftpstorage import SFTPStorage
 
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Head, RemoteReader
 
+Answer = TypeVar("Answer")
+
 # As many bytes are asked for at once. paramiko has a limit of its own for larger numbers, but then
 # leaves a thread behind for ever if the file isn't read to its end.
 _WINDOW_LENGTH: Final = 2 << 20
+
+# Seconds to wait before a question is asked again on a new connection.
+_PAUSES: Final = (0.0, 0.1, 0.5)
 
 # OpenSSH lets a connection have ten channels.
 _MAX_IDLE: Final = 8
@@ -38,24 +50,15 @@ class SFTPReader(RemoteReader):
         self._channels = _pools.setdefault(storage, _Channels())
 
     def _head(self) -> Head:
-        client = self._channels.take(self.storage)
-        try:
-            found = client.stat(self._path)
-        finally:
-            self._channels.give_back(client)
+        client, found = self._channels.ask(self.storage, lambda client: client.stat(self._path))
+        self._channels.give_back(client)
         if stat.S_ISDIR(found.st_mode or 0):
             raise IsADirectoryError(self.name)
         modified_at = datetime.fromtimestamp(found.st_mtime or 0, UTC)
         return Head(found.st_size or 0, modified_at, _version(found), "")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
-        client = self._channels.take(self.storage)
-        try:
-            file = client.open(self._path, "rb")
-            found = file.stat()
-        except BaseException:
-            self._channels.give_back(client)
-            raise
+        client, (file, found) = self._channels.ask(self.storage, self._open)
 
         def close() -> None:
             # Waits for what was asked for already, of which there isn't much.
@@ -65,6 +68,10 @@ class SFTPReader(RemoteReader):
         size = found.st_size or 0
         end = size if stop is None else min(stop, size)
         return Body(_windows(file, start, end), end, size, _version(found), "", close)
+
+    def _open(self, client: SFTPClient) -> tuple[Any, SFTPAttributes]:
+        file = client.open(self._path, "rb")
+        return file, file.stat()
 
     def _status(self, error: Any) -> int | None:
         return None
@@ -95,7 +102,29 @@ class _Channels:
         self._idle: list[SFTPClient] = []
         self._lock = threading.Lock()
 
-    def take(self, storage: Any) -> SFTPClient:
+    def ask(self, storage: Any, question: Callable[[SFTPClient], Answer]) -> tuple[Any, Answer]:
+        """Ask something on a channel; give the channel and the answer.
+
+        A connection that is gone, be it since long ago, is made anew. Raises OSError if that
+        doesn't help, and what the question raises.
+        """
+        for pause in _PAUSES:
+            client = None
+            try:
+                client = self._take(storage)
+                return client, question(client)
+            except AuthenticationException:
+                raise
+            except (EOFError, SSHException) as error:
+                cause = error
+            except OSError:  # an answer too: there is no such file
+                self.give_back(client)
+                raise
+            # paramiko takes a moment to notice.
+            time.sleep(pause)
+        raise OSError(f"the connection to {storage.host} breaks off, again and again") from cause
+
+    def _take(self, storage: Any) -> SFTPClient:
         """Give a channel, a new one if need be."""
         with self._lock:
             while self._idle:
@@ -108,8 +137,10 @@ class _Channels:
         assert client is not None
         return client
 
-    def give_back(self, client: SFTPClient) -> None:
+    def give_back(self, client: SFTPClient | None) -> None:
         """Keep a channel for the next who needs one, if it is fit to be used."""
+        if client is None:
+            return
         with self._lock:
             if _is_open(client) and len(self._idle) < _MAX_IDLE:
                 self._idle.append(client)

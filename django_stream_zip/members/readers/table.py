@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from django.utils.functional import LazyObject
@@ -25,6 +26,9 @@ _READERS: Final[dict[str, str | ReaderClass]] = {
     "storages.backends.azure_storage.AzureStorage": f"{_ROOM}.azure.AzureReader",
     "storages.backends.sftpstorage.SFTPStorage": f"{_ROOM}.sftp.SFTPReader",
 }
+
+
+_imported = cache(import_string)
 
 
 def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
@@ -68,7 +72,7 @@ def _reader_of(known: type, configured: Mapping[str, str]) -> ReaderClass | None
     reader = configured.get(path) or _READERS.get(path)
     if reader is None and "open_stream" in vars(known):
         return StreamReader
-    return import_string(reader) if isinstance(reader, str) else reader
+    return _imported(reader) if isinstance(reader, str) else reader
 
 
 def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:

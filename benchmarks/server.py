@@ -1,0 +1,136 @@
+"""Starts a server for the site on loopback, and ends it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.samples import Samples
+from benchmarks.workload import CellError
+
+ROOT = Path(__file__).resolve().parents[1]
+_UVICORN = (
+    "uvicorn benchmarks.site:asgi --host 127.0.0.1 --port {port} --lifespan off"
+    " --timeout-graceful-shutdown 1 --no-access-log --log-level warning"
+)
+COMMANDS = {
+    "gunicorn": (
+        "gunicorn benchmarks.site:wsgi --bind 127.0.0.1:{port} --workers 1 --worker-class gthread"
+        " --threads 4 --graceful-timeout 1 --no-control-socket --log-level warning"
+    ),
+    "uvicorn": f"{_UVICORN} --loop asyncio --http h11",
+    "uvicorn-standard": f"{_UVICORN} --loop uvloop --http httptools",
+}
+_MODULES = {
+    "gunicorn": ("gunicorn",),
+    "uvicorn": ("uvicorn",),
+    "uvicorn-standard": ("uvicorn", "uvloop", "httptools"),
+}
+
+
+class Server:
+    """A server that runs. `pid` is the process that answers."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.pid = 0
+
+    def url(self, path: str) -> str:
+        """Give the whole URL."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def ask(self, path: str) -> bytes:
+        """Give the body of an answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            try:
+                body = response.read()
+            except http.client.HTTPException as error:
+                raise CellError(f"failed: {path} breaks off: {error!r}") from None
+            if response.status != 200:
+                raise CellError(f"failed: {path} answers {response.status}")
+            return body
+
+    def cpu_seconds(self) -> float:
+        """Give the processors' time that the process has taken so far."""
+        return float(self.told("/process/")["cpu_seconds"])
+
+    def first_byte(self, path: str) -> float:
+        """Give the seconds to the first byte of a body: that of the headers says nothing."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)) as connection:
+            start = time.perf_counter()
+            connection.request("GET", path)
+            with connection.getresponse() as response:
+                response.read(1)
+                return time.perf_counter() - start
+
+    def told(self, path: str) -> Any:
+        """Give the JSON of an answer."""
+        return json.loads(self.ask(path))
+
+
+def missing(name: str) -> str | None:
+    """Say what to install before a server can run."""
+    modules = [module for module in _MODULES[name] if not find_spec(module)]
+    return f"not installed: pip install {' '.join(modules)}" if modules else None
+
+
+@contextmanager
+def running(name: str, samples: Samples) -> Iterator[Server]:
+    """Run a server until the block ends."""
+    port = _free_port()
+    environment = {**os.environ, "BENCHMARKS_SAMPLES": str(samples.folder), "PYTHONPATH": str(ROOT)}
+    log = samples.folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *COMMANDS[name].format(port=port).split()],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+    try:
+        server = Server(port)
+        _await(process, server, log)
+        yield server
+    finally:
+        _end(process)
+
+
+def _await(process: subprocess.Popen[bytes], server: Server, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError):
+            server.pid = server.told("/process/")["pid"]
+            return
+        time.sleep(0.05)
+    raise CellError(f"failed: {(log.read_text().splitlines() or ['it does not answer'])[-1]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

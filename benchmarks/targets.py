@@ -1,0 +1,149 @@
+"""What the project wants of the figures, and how far it is. Nothing fails by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.report import aligned
+from benchmarks.results import Results
+
+MIB = 1 << 20
+PEERS = ("stream-zip", "zipstream-ng", "zipfile")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound for a figure of an engine, or for its ratio to that of the best of some peers.
+
+    Of "speed" the ratio is that of the seconds turned round: times as fast.
+    """
+
+    workload: str
+    engine: str
+    figure: str
+    bound: Literal["at least", "at most"]
+    value: float
+    peers: tuple[str, ...] = ()
+    per_member: bool = False
+
+    def measured(self, results: Results, clock: str = "seconds") -> float | None:
+        """Give what it is."""
+        if not self.peers:
+            value = results.median(self.workload, self.engine, self.figure)
+            members = results.median(self.workload, self.engine, "members") or 1
+            return value if value is None or not self.per_member else value / members
+        ratios = [self._ratio(results, peer, clock) for peer in self.peers]
+        known = [ratio for ratio in ratios if ratio is not None]
+        worst = min if self.bound == "at least" else max
+        return worst(known) if known else None
+
+    def is_met(self, value: float) -> bool:
+        """Say whether a value is good enough."""
+        return value >= self.value if self.bound == "at least" else value <= self.value
+
+    def _ratio(self, results: Results, peer: str, clock: str) -> float | None:
+        if self.figure == "speed":
+            return results.times_as_fast(self.workload, self.engine, peer, clock)
+        return results.ratio(self.workload, self.engine, peer, self.figure)
+
+
+def _faster(workload: str, engine: str, value: float, *peers: str) -> Target:
+    return Target(workload, engine, "speed", "at least", value, peers)
+
+
+def _less(workload: str, engine: str, figure: str, value: float, *peers: str) -> Target:
+    return Target(workload, engine, figure, "at most", value, peers)
+
+
+TARGETS = (
+    _faster("small-deflated", "ours-zlib", 2.0, "stream-zip"),
+    _faster("small-deflated", "ours-zlib", 1.2, "zipstream-ng"),
+    _faster("small-stored", "ours", 4, "stream-zip"),
+    _faster("small-stored", "ours", 2.5, "zipstream-ng"),
+    _faster("large-stored", "ours-zlib", 1.0, *PEERS),
+    _faster("large-stored", "ours", 1.3, *PEERS),
+    _faster("csv", "ours-django", 12, "stream-zip"),
+    _less("csv", "ours-django", "archive_bytes", 1.10, "stream-zip"),
+    _faster("csv", "ours-django-workers", 20, "stream-zip"),
+    _faster("csv", "ours-workers", 1.8, "ours"),
+    _less("csv", "ours-workers", "archive_bytes", 1.02, "ours"),
+    _faster("incompressible", "ours-django", 50, "stream-zip"),
+    _faster("aes-large", "ours", 1.8, "stream-zip"),
+    _faster("aes-small", "ours", 1.3, "stream-zip"),
+    _faster("aes-small", "ours-workers", 1.8, "stream-zip"),
+    _less("members-memory", "ours", "memory_rise", 0.6, "stream-zip"),
+    _less("members-memory", "ours", "traced", 0.6, "stream-zip"),
+    Target("members-memory", "ours", "memory_rise", "at most", 400, per_member=True),
+    _faster("gunicorn", "ours", 1.2, "zipstream-ng"),
+    _less("uvicorn", "ours", "memory_rise", 1 / 20, "stream-zip"),
+    _less("uvicorn", "ours", "first_byte", 1 / 20, "stream-zip"),
+    _faster("large-stored", "ours-async", 0.8, "ours"),
+    _faster("csv", "ours-async", 0.9, "ours"),
+    _faster("async-small-stored", "ours-async", 0.4, "ours"),
+    _faster("async-small-deflated", "ours-async", 0.4, "ours"),
+    _faster("large-stored", "ours-async", 10, "stream-zip-async"),
+    _faster("async-small-stored", "ours-async", 15, "stream-zip-async"),
+    _faster("async-small-deflated", "ours-async", 15, "stream-zip-async"),
+    *(
+        target
+        for name in ("uvicorn", "uvicorn-standard")
+        for target in (
+            _faster(name, "ours", 0.5, "plain"),
+            _faster(name, "ours-async", 0.5, "plain"),
+            _less(f"slow-clients-{name}", "ours", "memory_rise", 32 * MIB),
+            _less(f"slow-clients-{name}", "ours-async", "memory_rise", 32 * MIB),
+            _less(f"loop-{name}", "sync", "timer_p99", 0.005),
+            _less(f"loop-{name}", "async", "timer_p99", 0.005),
+            _less(f"loop-{name}", "sync", "view_p99", 0.050),
+            _less(f"loop-{name}", "async", "view_p99", 0.050),
+        )
+    ),
+    *(
+        _less(f"zeros-{name}", engine, "memory_rise", 32 * MIB)
+        for name in ("deflated", "stored", "aes-deflated", "aes-stored")
+        for engine in ("ours", "ours-async")
+    ),
+    _less("zeros-uvicorn", "stored", "memory_rise", 32 * MIB),
+    _less("zeros-uvicorn", "deflated", "memory_rise", 32 * MIB),
+)
+
+
+def verdicts(results: Results) -> str:
+    """Give the targets of what was run, those that are missed first."""
+    heads = ["", "engine", "figure", "against", "wanted", "measured", "CPU", ""]
+    rows = [_row(target, results) for target in TARGETS if _was_run(target, results)]
+    order = ["missed", "no figure", "met"]
+    rows.sort(key=lambda row: order.index(row[-1]))
+    title = "targets"
+    return "\n".join([title, "-" * len(title), *aligned([heads, *rows]), ""])
+
+
+def _was_run(target: Target, results: Results) -> bool:
+    return any(name == target.workload for name, _ in (*results.figures, *results.reasons))
+
+
+def _row(target: Target, results: Results) -> list[str]:
+    value = target.measured(results)
+    cpu = target.measured(results, "cpu_seconds") if target.figure == "speed" else None
+    verdict = "no figure" if value is None else "met" if target.is_met(value) else "missed"
+    return [
+        target.workload,
+        target.engine,
+        target.figure,
+        "best peer" if len(target.peers) > 1 else "".join(target.peers),
+        f"{target.bound} {_shown(target, target.value)}",
+        "" if value is None else _shown(target, value),
+        "" if cpu is None else _shown(target, cpu),
+        verdict,
+    ]
+
+
+def _shown(target: Target, value: float) -> str:
+    if target.peers:
+        return f"{value:.2f}" if value >= 0.1 else f"1/{1 / max(value, 1e-9):.0f}"
+    if target.per_member:
+        return f"{value:.0f} B"
+    if target.figure == "memory_rise":
+        return f"{value / MIB:.1f} MiB"
+    return f"{value * 1e3:.1f} ms"

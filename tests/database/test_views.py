@@ -1,0 +1,423 @@
+"""The view of a queryset: which rows are chosen, by whom, and what strangers learn."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
+from django.contrib.auth.models import Permission, User
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
+from django.test import AsyncRequestFactory, Client
+from django.urls import path
+
+from django_stream_zip.views import QuerySetZipDownloadView
+from tests.database.rows import KNOWN, content_of, make_document, make_known_document, make_picture
+from tests.database.storages import CountingStorage
+from tests.models import Attachment, Contract, Cover, Document, Folder, Picture, Scan
+from tests.readers import assert_reads, read_zipfile
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+Assert = Callable[..., Any]
+
+
+class All(QuerySetZipDownloadView):
+    """All documents, or those that are asked for."""
+
+    model = Document
+    filename = "documents.zip"
+
+
+class Chosen(All):
+    """Only those that are asked for."""
+
+    ids_required = True
+
+
+class Reversed(All):
+    """Those of a queryset, which the class keeps, in an order of the view's."""
+
+    queryset = Document.objects.exclude(title="hidden")
+    model = None
+    ordering = "-title"
+
+
+class Own(LoginRequiredMixin, All):
+    """Those of the user."""
+
+    def get_queryset(self) -> QuerySet[Document]:
+        return super().get_queryset().filter(owner=self.request.user)
+
+
+class Permitted(PermissionRequiredMixin, All):
+    """For who may see them."""
+
+    permission_required = "tests.view_document"
+    raise_exception = True
+
+
+class Attachments(All):
+    """What is attached to one document, that the URL names."""
+
+    file_fields = ("attachments__file",)
+
+    def get_queryset(self) -> QuerySet[Document]:
+        return super().get_queryset().filter(pk=self.kwargs["pk"])
+
+
+class Pictures(QuerySetZipDownloadView):
+    """A model with two file fields, ids by another name."""
+
+    model = Picture
+    file_fields = ("original", "thumbnail")
+    ids_param = "picture"
+
+
+urlpatterns = [
+    path("all", All.as_view()),
+    path("known", All.as_view(member_options=KNOWN)),
+    path("chosen", Chosen.as_view()),
+    path("reversed", Reversed.as_view()),
+    path("own", Own.as_view()),
+    path("permitted", Permitted.as_view()),
+    path("attachments/<int:pk>", Attachments.as_view()),
+    path("pictures", Pictures.as_view()),
+    path("scans", QuerySetZipDownloadView.as_view(model=Scan)),
+    path("contracts", QuerySetZipDownloadView.as_view(model=Contract, file_fields=("file",))),
+    path("covers", QuerySetZipDownloadView.as_view(model=Cover)),
+    path("nothing", QuerySetZipDownloadView.as_view()),
+    path("two", All.as_view(member_options={"limit": 2})),
+    path("little", All.as_view(member_options={"max_bytes": 24})),
+    path("skipping", All.as_view(member_options={"missing": "skip"})),
+]
+
+
+@pytest.fixture
+def documents(storage: CountingStorage) -> list[Document]:
+    """Give three documents."""
+    return [make_known_document(storage, title) for title in "abc"]
+
+
+def ids_of(*rows: Any) -> dict[str, list[Any]]:
+    return {"ids": [row.pk for row in rows]}
+
+
+def files_of(response: Any) -> dict[str, bytes]:
+    assert response.status_code == 200, response.content
+    return read_zipfile(response.getvalue())
+
+
+# Which rows.
+
+
+def test_without_ids_all_rows_are_given(client: Client, documents: list[Document]) -> None:
+    response = client.get("/all")
+    assert_reads(
+        response.getvalue(),
+        {"a.pdf": content_of("a"), "b.pdf": content_of("b"), "c.pdf": content_of("c")},
+        only=["zipfile", "stream-unzip"],
+    )
+    assert response.headers["Content-Disposition"] == 'attachment; filename="documents.zip"'
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_ids_choose_rows(client: Client, documents: list[Document], method: str) -> None:
+    a, _, c = documents
+    response = getattr(client, method)("/all", ids_of(c, a))
+    assert files_of(response) == {"a.pdf": content_of("a"), "c.pdf": content_of("c")}
+
+
+def test_ids_that_are_given_twice_choose_once(client: Client, documents: list[Document]) -> None:
+    pk = documents[0].pk
+    response = client.get("/all", {"ids": [pk, pk, f"0{pk}"]})
+    assert files_of(response) == {"a.pdf": content_of("a")}
+
+
+def test_ids_may_be_called_otherwise(client: Client, storage: CountingStorage) -> None:
+    first, _ = make_picture(storage, "x"), make_picture(storage, "y")
+    files = files_of(client.get("/pictures", {"picture": first.pk}))
+    assert files == {"x.jpg": b"original", "x-small.jpg": b"thumbnail"}
+
+
+def test_ids_may_be_uuids(client: Client, storage: CountingStorage) -> None:
+    storage.files |= {"a.jpg": b"a", "b.jpg": b"b"}
+    scan, _ = Scan.objects.create(file="a.jpg"), Scan.objects.create(file="b.jpg")
+    assert files_of(client.get("/scans", ids_of(scan))) == {"a.jpg": b"a"}
+    assert files_of(client.get("/scans", {"ids": scan.pk.hex})) == {"a.jpg": b"a"}
+
+
+def test_ids_may_be_those_of_a_child_model(client: Client, storage: CountingStorage) -> None:
+    storage.files["contract.pdf"] = b"contract"
+    contract, _ = (Contract.objects.create(file="contract.pdf") for _ in range(2))
+    assert files_of(client.get("/contracts", ids_of(contract))) == {"contract.pdf": b"contract"}
+
+
+def test_ids_may_be_those_of_related_rows_which_are_not_asked_for_one_by_one(
+    client: Client, storage: CountingStorage, django_assert_max_num_queries: Assert
+) -> None:
+    storage.files["cover.jpg"] = b"cover"
+    covers = [
+        Cover.objects.create(folder=Folder.objects.create(name="f"), file="cover.jpg")
+        for _ in range(10)
+    ]
+    with django_assert_max_num_queries(3):
+        assert len(files_of(client.get("/covers", ids_of(*covers)))) == 10
+
+
+def test_a_thousand_ids_fit_a_form(client: Client, storage: CountingStorage) -> None:
+    storage.files["same.pdf"] = b"same"
+    rows = Document.objects.bulk_create(Document(file="same.pdf") for _ in range(1000))
+    assert len(files_of(client.post("/all", ids_of(*rows)))) == 1000
+
+
+def test_the_queries_are_as_many_for_one_id_as_for_many(
+    client: Client, documents: list[Document], django_assert_num_queries: Assert
+) -> None:
+    for rows in (documents[:1], documents):
+        with django_assert_num_queries(2):
+            client.get("/known", ids_of(*rows))
+
+
+def test_a_queryset_of_the_class_is_asked_anew_each_time(
+    client: Client, storage: CountingStorage
+) -> None:
+    make_document(storage, "a")
+    assert list(files_of(client.get("/reversed"))) == ["a.pdf"]
+    make_document(storage, "b")
+    hidden = make_document(storage, "hidden")
+    assert list(files_of(client.get("/reversed"))) == ["b.pdf", "a.pdf"]
+    assert client.get("/reversed", ids_of(hidden)).status_code == 404
+
+
+def test_one_object_with_its_attachments_is_a_queryset_of_one(
+    client: Client, storage: CountingStorage, documents: list[Document]
+) -> None:
+    for number, document in enumerate(documents[:2]):
+        storage.files[f"{number}.jpg"] = b"attached"
+        Attachment.objects.create(document=document, file=f"{number}.jpg")
+    assert files_of(client.get(f"/attachments/{documents[1].pk}")) == {"1.jpg": b"attached"}
+
+
+@pytest.mark.usefixtures("storage")
+def test_no_rows_are_an_empty_archive(client: Client) -> None:
+    assert files_of(client.get("/all")) == {}
+
+
+def test_a_view_without_a_queryset_says_so(client: Client) -> None:
+    with pytest.raises(ImproperlyConfigured, match="missing a QuerySet"):
+        client.get("/nothing")
+
+
+# Ids that are none.
+
+BAD_IDS = {
+    "text": "abc",
+    "empty": "",
+    "space": " ",
+    "fraction": "1.5",
+    "exponent": "1e3",
+    "negative": "-1",
+    "zero": "0",
+    "none": "None",
+    "list": "1,2",
+    "SQL": "1 OR 1=1",
+    "path": "../1",
+    "NUL": "\0",
+    "beyond 32 bits": str(2**31),
+    "the largest": str(2**63 - 1),
+    "beyond 64 bits": str(2**63),
+    "below 64 bits": str(-(2**63) - 1),
+    "long": "9" * 4000,
+    "longer than Python reads": "9" * 5000,
+    "surrogate": "\udc80",
+    "UUID": str(uuid.UUID(int=1)),
+}
+
+
+@pytest.mark.parametrize("url", ["/all", "/scans", "/contracts", "/covers"])
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("bad", BAD_IDS.values(), ids=BAD_IDS)
+def test_what_is_no_id_is_not_found(
+    client: Client, storage: CountingStorage, url: str, method: str, bad: str
+) -> None:
+    if "\udc80" in bad:
+        bad = bad.encode(errors="surrogatepass")  # type: ignore[assignment]
+    assert getattr(client, method)(url, {"ids": bad}).status_code == 404
+
+
+def test_one_id_that_is_none_spoils_the_others(client: Client, documents: list[Document]) -> None:
+    assert client.get("/all", {"ids": [documents[0].pk, "nope"]}).status_code == 404
+    assert client.get("/all", {"ids": [documents[0].pk, 999]}).status_code == 404
+
+
+def test_without_ids_nothing_is_found_where_they_are_required(
+    client: Client, documents: list[Document]
+) -> None:
+    assert client.get("/chosen").status_code == 404
+    assert client.post("/chosen", {"other": "1"}).status_code == 404
+    assert list(files_of(client.get("/chosen", ids_of(documents[1])))) == ["b.pdf"]
+
+
+def test_a_form_is_read_and_not_the_query_string_beside_it(
+    client: Client, documents: list[Document]
+) -> None:
+    a, b, _ = documents
+    assert list(files_of(client.post(f"/all?ids={a.pk}", ids_of(b)))) == ["b.pdf"]
+
+
+# Others' rows.
+
+
+@pytest.fixture
+def owner(storage: CountingStorage) -> User:
+    """Give a user with a document, beside one that is another's."""
+    owner, other = (User.objects.create_user(name) for name in ("owner", "other"))
+    make_document(storage, "own", owner=owner)
+    make_document(storage, "another's", owner=other)
+    return owner
+
+
+def test_who_is_not_logged_in_is_sent_there(client: Client, owner: User) -> None:
+    for response in (client.get("/own"), client.post("/own"), client.head("/own")):
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/accounts/login/")
+
+
+def test_a_user_gets_what_is_the_users(client: Client, owner: User) -> None:
+    client.force_login(owner)
+    assert files_of(client.get("/own")) == {"own.pdf": content_of("own")}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_anothers_row_is_answered_as_one_that_is_not_there(
+    client: Client, owner: User, settings: Any, method: str, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    client.force_login(owner)
+    others, nobodys = Document.objects.get(title="another's"), Document(pk=123_456)
+    answers = [getattr(client, method)("/own", ids_of(row)) for row in (others, nobodys)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    bodies = [answer.content.replace(b"123456", b"%d" % others.pk) for answer in answers]
+    assert debug or bodies[0] == bodies[1]
+    assert b"another" not in bodies[0]
+    mixed = ids_of(Document.objects.get(title="own"), others)
+    assert getattr(client, method)("/own", mixed).status_code == 404
+
+
+def test_permissions_can_be_required(client: Client, storage: CountingStorage) -> None:
+    make_document(storage, "a")
+    user = User.objects.create_user("user")
+    client.force_login(user)
+    assert client.get("/permitted").status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_document"))
+    assert list(files_of(client.get("/permitted"))) == ["a.pdf"]
+
+
+# Too much, too little.
+
+
+@pytest.mark.parametrize("method", ["get", "post", "head"])
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("/two", b"more than 2 files are too many to download."),
+        ("/little", b"more than 24 bytes are too many to download."),
+    ],
+    ids=["members", "bytes"],
+)
+def test_a_download_over_a_limit_is_too_large(
+    client: Client,
+    documents: list[Document],
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+    reason: bytes,
+    method: str,
+) -> None:
+    response = getattr(client, method)(url)
+    assert response.status_code == 413
+    assert response.content == (b"" if method == "head" else reason)
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    a, b, _ = documents
+    assert len(files_of(client.get(url, ids_of(a, b)))) == 2
+
+
+def test_the_settings_limit_views_too(
+    client: Client, documents: list[Document], settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.DJANGO_STREAM_ZIP = {"MAX_MEMBERS": 2}
+    assert client.get("/all").status_code == 413
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_missing_file_is_not_found_and_its_path_is_not_told(
+    client: Client, storage: CountingStorage, settings: Any, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    make_document(storage, "a")
+    storage.files.clear()
+    response = client.get("/all")
+    assert response.status_code == 404
+    assert b"secret" not in response.content
+
+
+def test_a_missing_file_can_be_skipped(
+    client: Client, documents: list[Document], storage: CountingStorage
+) -> None:
+    del storage.files["docs/b.pdf"]
+    assert list(files_of(client.get("/skipping"))) == ["a.pdf", "c.pdf"]
+
+
+# Ranges.
+
+
+def test_a_selection_can_be_resumed(client: Client, documents: list[Document]) -> None:
+    a, _, c = documents
+    whole = client.get("/all", ids_of(a, c))
+    archive, tag = whole.getvalue(), whole.headers["ETag"]
+    assert len(archive) == int(whole.headers["Content-Length"])
+    rest = client.get("/all", ids_of(c, a), headers={"Range": "bytes=50-", "If-Range": tag})
+    assert rest.status_code == 206
+    assert rest.getvalue() == archive[50:]
+
+
+def test_another_selection_is_another_archive(client: Client, documents: list[Document]) -> None:
+    a, b, _ = documents
+    tag = client.get("/all", ids_of(a)).headers["ETag"]
+    headers = {"Range": "bytes=50-", "If-Range": tag}
+    assert client.get("/all", ids_of(a, b), headers=headers).status_code == 200
+    assert client.get("/all", ids_of(a), headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_a_post_is_not_answered_with_a_range(client: Client, documents: list[Document]) -> None:
+    response = client.post("/all", ids_of(documents[0]), headers={"Range": "bytes=50-"})
+    assert response.status_code == 200
+    assert files_of(response) == {"a.pdf": content_of("a")}
+
+
+def test_head_chooses_as_get_does(client: Client, documents: list[Document]) -> None:
+    chosen = ids_of(documents[0])
+    response = client.head("/all", chosen)
+    assert response.headers == client.get("/all", chosen).headers
+    assert b"".join(response.streaming_content) == b""
+    assert client.head("/all", {"ids": "nope"}).status_code == 404
+
+
+def test_methods_that_are_there_are_named_by_options(client: Client) -> None:
+    assert client.options("/all").headers["Allow"] == "GET, POST, HEAD, OPTIONS"
+
+
+def test_it_streams_under_asgi_too(storage: CountingStorage) -> None:
+    document = make_known_document(storage, "a")
+    request = AsyncRequestFactory().get("/known", {"ids": document.pk})
+    response: Any = All.as_view(member_options=KNOWN)(request)
+
+    async def body() -> bytes:
+        return b"".join([block async for block in response])
+
+    assert_reads(asyncio.run(body()), {"a.pdf": content_of("a")}, only=["zipfile"])

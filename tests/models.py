@@ -1,0 +1,77 @@
+"""Models for the tests: what sites keep files in."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Folder(models.Model):
+    """What documents lie in."""
+
+    name = models.CharField(max_length=100)
+
+
+class Document(models.Model):
+    """A file, and what is known of it."""
+
+    folder = models.ForeignKey(Folder, models.CASCADE, null=True, blank=True)
+    title = models.CharField(max_length=200, blank=True)
+    file = models.FileField(blank=True)
+    size = models.BigIntegerField(null=True, blank=True)
+    crc_32 = models.BigIntegerField(null=True, blank=True)
+    uploaded_at = models.DateTimeField(null=True, blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def shelf_mark(self) -> str:
+        """Is no field, and yet a name."""
+        return f"mark {self.title}.pdf"
+
+    def get_shelf_mark(self) -> str:
+        """Do the same as a method."""
+        return self.shelf_mark
+
+
+class Contract(Document):
+    """A document of which more is known: its primary key is a foreign one."""
+
+    partner = models.CharField(max_length=100, blank=True)
+
+
+class Attachment(models.Model):
+    """One of a document's many more files."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="attachments")
+    file = models.FileField(blank=True)
+
+
+class Picture(models.Model):
+    """Two files in a row."""
+
+    position = models.IntegerField(default=0)
+    original = models.FileField(blank=True)
+    thumbnail = models.FileField(null=True, blank=True)
+    original_size = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-position"]
+
+
+class Scan(models.Model):
+    """A file in a row that isn't counted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    file = models.FileField()
+
+
+class Cover(models.Model):
+    """A file of another row: its primary key is a foreign one, too, but of no parent."""
+
+    folder = models.OneToOneField(Folder, models.CASCADE, primary_key=True)
+    file = models.FileField()

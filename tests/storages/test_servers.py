@@ -1,0 +1,313 @@
+"""The readers against real servers, and imitations of such that others have made."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_stream_zip.content import ContentChangedError
+from tests.storages import clients, servers
+from tests.storages.contract import DATA, MIB, Place, ReaderContract
+from tests.storages.proxy import Proxy
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
+
+BUCKET = "bucket"
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+# S3.
+
+
+@pytest.fixture(scope="session")
+def moto(folder: Path) -> Iterator[Any]:
+    with servers.moto(folder) as url, clients.s3(url, BUCKET, access_key="testing") as storage:
+        storage.connection.create_bucket(Bucket=BUCKET)
+        yield storage
+
+
+@pytest.fixture(scope="session")
+def localstack(folder: Path) -> Iterator[Any]:
+    path = folder / "localstack"
+    path.mkdir()
+    with servers.localstack(path) as url, clients.s3(url, BUCKET, access_key="test") as storage:
+        storage.connection.create_bucket(Bucket=BUCKET)
+        yield storage
+
+
+@pytest.fixture(scope="session")
+def swift(folder: Path) -> Iterator[Any]:
+    path = folder / "swift"
+    path.mkdir()
+    with servers.swift(path) as url, clients.s3(url, BUCKET) as storage:
+        storage.connection.create_bucket(Bucket=BUCKET)
+        yield storage
+
+
+class S3Contract(ReaderContract):
+    reader_class = "S3Reader"
+
+    def test_what_was_stored_packed_is_read_both_ways(self, place: Place, name: str) -> None:
+        from gzip import compress
+
+        packed = compress(DATA[:MIB])
+        place.storage.object_parameters = {"ContentEncoding": "gzip"}
+        try:
+            place.put(name, packed)
+        finally:
+            place.storage.object_parameters = {}
+        assert b"".join(place.reader(name).chunks()) == packed
+        assert place.reader(name).describe().size == len(packed)
+        unpacking = place.reader(name, decode=True)
+        assert unpacking.describe().size is None
+        assert b"".join(unpacking.chunks(5)) == DATA[5:MIB]
+
+    def test_an_object_in_many_parts_is_read(self, place: Place, name: str) -> None:
+        data = DATA * 4  # more than the 8 MB from which it is uploaded in parts
+        place.put(name, data)
+        reader = place.reader(name)
+        facts = reader.describe()
+        assert facts.size == len(data)
+        assert facts.crc_32 in (None, zlib.crc32(data))
+        assert b"".join(reader.chunks(9 * MIB)) == data[9 * MIB :]
+
+    def test_nobody_else_may_read(self, place: Place, name: str) -> None:
+        place.put(name, DATA)
+        url = place.storage.endpoint_url
+        with clients.s3(url, BUCKET, secret_key="wrong") as storage:
+            reader = Place(storage).reader(name)
+            with pytest.raises(PermissionError):
+                reader.describe()
+            with pytest.raises(PermissionError):
+                list(reader.chunks())
+
+
+class TestMoto(S3Contract):
+    test_nobody_else_may_read = None  # type: ignore[assignment] # it lets everybody
+
+    @pytest.fixture
+    def place(self, moto: Any) -> Place:
+        return Place(moto)
+
+    @pytest.mark.parametrize("size", [1000, len(DATA) * 4])
+    def test_an_upload_with_a_checksum_of_the_whole_has_it_ahead(
+        self, size: int, place: Place, name: str
+    ) -> None:
+        data = (DATA * 4)[:size]
+        place.storage.object_parameters = {
+            "ChecksumAlgorithm": "CRC32",
+            "ChecksumType": "FULL_OBJECT",
+        }
+        try:
+            place.put(name, data)
+        finally:
+            place.storage.object_parameters = {}
+        # moto forgets the type of what wasn't uploaded in parts.
+        expected = None if size == 1000 else zlib.crc32(data)
+        assert place.reader(name).describe().crc_32 == expected
+
+
+class TestLocalStack(S3Contract):
+    test_nobody_else_may_read = None  # type: ignore[assignment] # it lets everybody
+
+    @pytest.fixture
+    def place(self, localstack: Any) -> Place:
+        return Place(localstack)
+
+    @pytest.mark.parametrize("size", [0, 1000, len(DATA) * 4], ids=["none", "one part", "parts"])
+    @pytest.mark.parametrize("kind", ["FULL_OBJECT", None])
+    def test_the_checksums_of_uploads_are_known_ahead(
+        self, size: int, kind: str | None, place: Place, name: str
+    ) -> None:
+        from django_stream_zip.members.readers.s3 import S3PartsReader
+
+        data = (DATA * 4)[:size]
+        if kind:
+            parameters = {"ChecksumAlgorithm": "CRC32", "ChecksumType": kind}
+            place.storage.object_parameters = parameters
+        try:
+            place.put(name, data)
+        finally:
+            place.storage.object_parameters = {}
+        in_parts = size > 8 * MIB
+        known = place.reader(name).describe().crc_32
+        assert known == (zlib.crc32(data) if kind or not in_parts else None)
+        assert S3PartsReader(place.storage, name).describe().crc_32 == zlib.crc32(data)
+
+
+class TestSwift(S3Contract):
+    @pytest.fixture
+    def place(self, swift: Any) -> Place:
+        return Place(swift)
+
+
+# The others.
+
+
+@pytest.fixture(scope="session")
+def google(folder: Path) -> Iterator[Any]:
+    with servers.google(folder, BUCKET) as url, clients.google(url, BUCKET) as storage:
+        yield storage
+
+
+class TestGoogleCloud(ReaderContract):
+    reader_class = "GoogleCloudReader"
+
+    @pytest.fixture
+    def place(self, google: Any) -> Place:
+        return Place(google, detects_replacement=False)
+
+
+@pytest.fixture(scope="session")
+def azure(folder: Path) -> Iterator[Any]:
+    with servers.azurite(folder) as url, clients.azure(url, BUCKET) as storage:
+        storage.service_client.create_container(BUCKET)
+        yield storage
+
+
+class TestAzure(ReaderContract):
+    reader_class = "AzureReader"
+
+    @pytest.fixture
+    def place(self, azure: Any) -> Place:
+        return Place(azure)
+
+    def test_what_was_stored_packed_is_unpacked_as_the_storage_does(
+        self, place: Place, name: str
+    ) -> None:
+        from gzip import compress
+
+        place.storage.object_parameters = {"content_encoding": "gzip"}
+        try:
+            place.put(name, compress(DATA[:MIB]))
+        finally:
+            place.storage.object_parameters = {}
+        with place.storage.open(name) as file:
+            assert file.read() == DATA[:MIB]
+        reader = place.reader(name)
+        assert b"".join(reader.chunks()) == DATA[:MIB]
+        assert reader.describe().size is None
+        assert b"".join(reader.chunks(5, 99_999)) == DATA[5:99_999]
+        assert b"".join(place.reader(name, decode=False).chunks()) == compress(DATA[:MIB])
+
+
+# SFTP.
+
+
+@pytest.fixture(scope="session")
+def sshd(folder: Path) -> Iterator[dict[str, Any]]:
+    servers.require_packages("storages", "paramiko")
+    path = folder / "ssh"
+    path.mkdir()
+    with servers.openssh(path) as options:
+        yield options
+
+
+@pytest.fixture(scope="session")
+def sftp(sshd: dict[str, Any]) -> Iterator[Any]:
+    from storages.backends.sftpstorage import SFTPStorage
+
+    with closing(SFTPStorage(**sshd)) as storage:
+        yield storage
+
+
+class TestSFTP(ReaderContract):
+    reader_class = "SFTPReader"
+
+    @pytest.fixture
+    def place(self, sftp: Any) -> Place:
+        return Place(sftp)
+
+    def test_a_description_asks_once(
+        self, place: Place, reader: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from paramiko import SFTPClient
+
+        asked, real = [], SFTPClient._request
+
+        def request(self: Any, *args: Any) -> Any:
+            asked.append(args[0])
+            return real(self, *args)
+
+        monkeypatch.setattr(SFTPClient, "_request", request)
+        reader.describe()
+        assert len(asked) == 1
+
+    def test_channels_are_used_again(self, place: Place, reader: Any) -> None:
+        for _ in range(30):
+            chunks: Any = reader.chunks()
+            next(chunks)
+            chunks.close()
+            reader.describe()
+        assert len(reader._channels._idle) <= 8
+
+    def test_a_file_that_was_touched_is_not_read(
+        self, place: Place, name: str, reader: Any
+    ) -> None:
+        reader.describe()
+        place.storage.sftp.utime(place.storage._remote_path(name), (1, 1))
+        with pytest.raises(ContentChangedError):
+            list(reader.chunks())
+
+    def test_a_folder_is_no_file(self, place: Place, reader: Any) -> None:
+        with pytest.raises(IsADirectoryError):
+            place.reader("folder").describe()
+
+
+# paramiko's own thread may find out first.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+class TestSFTPThatBreaks:
+    """Through a proxy that cuts connections."""
+
+    @pytest.fixture
+    def proxy(self, sshd: dict[str, Any]) -> Iterator[Proxy]:
+        with Proxy(sshd["params"]["port"]) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def place(self, sshd: dict[str, Any], proxy: Proxy) -> Iterator[Place]:
+        from storages.backends.sftpstorage import SFTPStorage
+
+        options = {**sshd, "params": {**sshd["params"], "port": proxy.port}}
+        with closing(SFTPStorage(**options)) as storage:
+            yield Place(storage)
+
+    def test_a_file_that_breaks_off_twice_is_resumed(self, place: Place, proxy: Proxy) -> None:
+        place.put("broken.bin", DATA)
+        proxy.cut_after = [MIB, MIB]
+        proxy.cut_now()
+        assert b"".join(place.reader("broken.bin").chunks()) == DATA
+        assert proxy.cut_after == []
+
+    def test_a_file_that_breaks_off_again_and_again_is_an_error(
+        self, place: Place, proxy: Proxy
+    ) -> None:
+        place.put("broken.bin", DATA)
+        proxy.cut_after = [200_000] * 1000
+        proxy.cut_now()
+        with pytest.raises(OSError, match="broke off"):
+            list(place.reader("broken.bin").chunks())
+        proxy.cut_after = []
+
+    def test_a_file_that_is_replaced_meanwhile_is_an_error(
+        self, place: Place, proxy: Proxy
+    ) -> None:
+        place.put("broken.bin", DATA)
+        reader = place.reader("broken.bin")
+        chunks = reader.chunks()
+        next(chunks)
+        path = place.storage._remote_path("broken.bin")
+        place.storage.sftp.utime(path, (time.time() + 5, time.time() + 5))
+        proxy.cut_now()
+        with pytest.raises(ContentChangedError):
+            list(chunks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import django
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.core import checks
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect
@@ -19,7 +20,7 @@ from django.utils.translation import ngettext
 
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.members import DownloadTooLargeError, queryset_members
-from django_stream_zip.members.queryset import file_field_paths
+from django_stream_zip.members.queryset import check_file_fields, file_field_paths
 from django_stream_zip.response import zip_response
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class ZipDownloadAdminMixin(_Admin):
     ) -> HttpResponseBase | None:
         """Redirect to the archive of the selected rows, or say why there is none."""
         with_files = self._with_files(queryset)
-        pks = list(with_files.values_list("pk", flat=True).distinct())
+        pks = list(with_files.order_by("pk").values_list("pk", flat=True).distinct())
         problem = self._problem(len(pks))
         if problem:
             self.message_user(request, problem, messages.WARNING)
@@ -91,6 +92,18 @@ class ZipDownloadAdminMixin(_Admin):
         token = selection.link_token(self._owner(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
         return HttpResponseRedirect(reverse(name, args=[token]))
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Check `zip_file_fields` beside the ModelAdmin's own options."""
+        found: list[checks.CheckMessage] = list(super().check(**kwargs))
+        try:
+            if isinstance(cast(Any, self.zip_file_fields), str):
+                raise ValueError("it must be a tuple of names")
+            check_file_fields(self.model, self.zip_file_fields)
+        except ValueError as error:
+            message = f"The value of 'zip_file_fields' is wrong: {error}."
+            found.append(checks.Error(message, obj=type(self), id="django_stream_zip.E004"))
+        return found
 
     def has_zip_download_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may download."""
@@ -123,7 +136,7 @@ class ZipDownloadAdminMixin(_Admin):
         except selection.LostSelectionError as error:
             raise PermissionDenied("This download link is not valid any more.") from error
         queryset = self.get_queryset(request).filter(pk__in=pks)
-        if queryset.count() != len(pks):
+        if queryset.order_by().values("pk").distinct().count() != len(pks):
             raise Http404("What was selected is not there any more.")
         try:
             members = self.get_zip_members(request, queryset)

@@ -49,11 +49,11 @@ class AsyncDownload:
     async def _told(self) -> AsyncGenerator[bytes, None]:
         """Give the blocks, and tell of their beginning and end."""
         progress, exhausted = self.progress, False
-        await sync_to_async(release_connections)()
-        await zip_download_started.asend_robust(type(self), **progress.at_start())
         plan = progress.plan
         blocks = self._window(plan) if plan and plan.entity_tag else self._archive
         try:
+            await zip_download_started.asend_robust(type(self), **progress.at_start())
+            await sync_to_async(release_connections)()  # those of the receivers too
             async with aclosing(blocks):
                 async for block in blocks:
                     progress.count(block)
@@ -72,27 +72,14 @@ class AsyncDownload:
         blocks = Pieces()
         steps = plan.steps(*self.progress.window, checksums, self.progress.begin)
         try:
-            async with aclosing(self._pieces(steps)) as pieces:
+            async with aclosing(_pieces(steps, checksums)) as pieces:
                 async for piece in pieces:
                     for block in blocks.push(piece):
                         yield block
-                    if checksums.is_due:
-                        await sync_to_async(checksums.save)()
             for block in blocks.flush():
                 yield block
         finally:
             await asyncio.shield(sync_to_async(checksums.save)())
-
-    async def _pieces(self, steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes, None]:
-        """Give what the steps give, and what comes of their readings."""
-        async with aclosing(_pulled(steps)) as pulled:
-            async for step in pulled:
-                if isinstance(step, bytes):
-                    yield step
-                    continue
-                async with aclosing(_read(step)) as pieces:
-                    async for piece in pieces:
-                        yield piece
 
     async def _primed(self) -> AsyncIterator[AsyncMemberFile]:
         """Give the members, each with its first chunk read: see `Download`."""
@@ -100,11 +87,12 @@ class AsyncDownload:
             async for member in members:
                 name, modified_at, mode, method, content = unpacked(member)
                 self.progress.begin(name)
-                if not hasattr(content, "__aiter__"):
+                if hasattr(content, "__iter__") and not hasattr(content, "__aiter__"):
                     content = Threaded(content)
-                primed = _Primed(aiter(content))
-                await primed.read_first()
-                yield name, modified_at, mode, method, primed
+                if hasattr(content, "__aiter__"):
+                    content = _Primed(aiter(content))
+                    await content.read_first()
+                yield name, modified_at, mode, method, content
 
 
 class _Primed:
@@ -115,9 +103,13 @@ class _Primed:
         self._first: list[bytes] = []
 
     async def read_first(self) -> None:
-        async for chunk in self._chunks:
-            self._first.append(chunk)
-            break
+        try:
+            async for chunk in self._chunks:
+                self._first.append(chunk)
+                break
+        except BaseException:
+            await asyncio.shield(self.aclose())  # nobody else has them yet
+            raise
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -154,6 +146,22 @@ async def _pulled(steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes | Re
             break
     for step in steps:
         yield step
+
+
+async def _pieces(
+    steps: Iterator[bytes | Reading], checksums: CachedChecksums
+) -> AsyncGenerator[bytes, None]:
+    """Give what the steps give, and what comes of their readings."""
+    async with aclosing(_pulled(steps)) as pulled:
+        async for step in pulled:
+            if isinstance(step, bytes):
+                yield step
+                continue
+            async with aclosing(_read(step)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if checksums.is_due:
+                await sync_to_async(checksums.save)()
 
 
 async def _read(reading: Reading) -> AsyncGenerator[bytes, None]:

@@ -26,7 +26,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
-    for key in given.keys() - conf.KEYS.keys():
+    for key in sorted(given.keys() - conf.KEYS.keys(), key=str):
         matches = get_close_matches(str(key), conf.KEYS, n=1)
         hint = f"Did you mean {matches[0]!r}?" if matches else f"Known are {', '.join(conf.KEYS)}."
         yield Error(f"{conf.SETTING} has no key {key!r}.", hint=hint, id="django_stream_zip.E002")

@@ -14,6 +14,7 @@ from django.core.cache import caches
 
 from django_stream_zip import conf
 from django_stream_zip.content import Description
+from django_stream_zip.engine import spec
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -45,7 +46,12 @@ class CachedChecksums:
         known: dict[str, int] = {}
         for start in range(0, len(keys), _BATCH):
             known |= self._cache("get_many", keys[start : start + _BATCH]) or {}
-        return known
+        # What else may be in a cache would break the archive, and again whenever it is resumed.
+        return {
+            key: crc_32
+            for key, crc_32 in known.items()
+            if type(crc_32) is int and 0 <= crc_32 <= spec.MAX_32
+        }
 
     def learn(self, content: Description, crc_32: int) -> None:
         """Take note of one."""

@@ -35,7 +35,7 @@ KEYS: Final = {
     "CRC_32_CACHE": Key(
         "default",
         "the alias of a cache in CACHES, or None",
-        lambda value: value is None or value in settings.CACHES,
+        _is_none_or(lambda value: isinstance(value, str) and value in settings.CACHES),
     ),
     # For how many seconds; None is for ever.
     "CRC_32_CACHE_TIMEOUT": Key(

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 # Room for what browsers add ("archive (1).zip.crdownload") within the 255 bytes of a file system.
 _MAX_BYTES = 180
+_MAX_CHARACTERS = 1024
 # Forbidden in Windows' file names, or taken for a path by somebody.
 _PATH_CHARACTERS = frozenset('/\\:*?"<>|')
 # Control, format (which bidi overrides are), surrogate, line and paragraph separator: none of them
@@ -32,11 +33,18 @@ def safe_filename(filename: str) -> str:
     """Give `filename` as one component of a path that any system takes."""
     visible = "".join(
         character
-        for character in unicodedata.normalize("NFC", filename)
+        for character in unicodedata.normalize("NFC", _bounded(filename))
         if unicodedata.category(character) not in _INVISIBLE_CATEGORIES
         and character not in _PATH_CHARACTERS
     )
     return _shortened(visible.strip(" .")) or "archive.zip"
+
+
+def _bounded(name: str) -> str:
+    """Cut what is far too long anyway: composing takes time with the square of a run of marks."""
+    if len(name) <= _MAX_CHARACTERS:
+        return name
+    return name[: _MAX_CHARACTERS - 16] + name[-16:]
 
 
 def _shortened(name: str) -> str:

@@ -98,7 +98,7 @@ class Progress:
         """Log an error; give what to raise for it."""
         message = (
             f"the download of {self.filename!r} failed after {self._bytes_sent:,} bytes, "
-            f"at member {self._member!r}: {type(error).__name__}: {error}"
+            f"at or after member {self._member!r}: {type(error).__name__}: {error}"
         )
         logger.error(message, exc_info=error)
         return ZipDownloadError(message)
@@ -127,11 +127,11 @@ class Download:
     def _told(self) -> Generator[bytes, None, None]:
         """Give the blocks, and tell of their beginning and end."""
         progress, exhausted = self.progress, False
-        release_connections()
-        zip_download_started.send_robust(type(self), **progress.at_start())
         plan = progress.plan
         blocks = self._window(plan) if plan and plan.entity_tag else self._archive
         try:
+            zip_download_started.send_robust(type(self), **progress.at_start())
+            release_connections()  # those of the receivers too
             with closing(blocks):
                 for block in blocks:
                     progress.count(block)
@@ -147,13 +147,17 @@ class Download:
         """Give what is asked for of a planned archive."""
         checksums = CachedChecksums()
         start, stop = self.progress.window
-        window = plan.window(start, stop, checksums=checksums, begun=self.progress.begin)
+
+        def begun(member: str) -> None:
+            # Also while members before the window are read for their checksums only: who gives up
+            # waiting for that finds it shorter the next time.
+            self.progress.begin(member)
+            if checksums.is_due:
+                checksums.save()
+
         try:
-            with closing(window):
-                for block in window:
-                    yield block
-                    if checksums.is_due:
-                        checksums.save()
+            with closing(plan.window(start, stop, checksums=checksums, begun=begun)) as window:
+                yield from window
         finally:
             checksums.save()
 
@@ -170,6 +174,7 @@ class Download:
                 self.progress.begin(name)
                 if hasattr(content, "__iter__"):
                     content = _Primed(iter(content))
+                    content.read_first()
                 yield name, modified_at, mode, method, content
         finally:
             close(members)
@@ -180,7 +185,14 @@ class _Primed:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._first = list(islice(chunks, 1))
+        self._first: list[bytes] = []
+
+    def read_first(self) -> None:
+        try:
+            self._first.extend(islice(self._chunks, 1))
+        except BaseException:
+            self.close()  # nobody else has them yet
+            raise
 
     def __iter__(self) -> Iterator[bytes]:
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -63,6 +63,7 @@ class Plan:
         cls, members: Sequence[MemberFile | AsyncMemberFile], *, encrypted: bool = False
     ) -> Plan | None:
         """Plan an archive; give None if the size of some member can only be found by writing it."""
+        members = tuple(members)  # what the caller's list becomes later is another archive
         options = _options(EncryptionOverhead() if encrypted else None)
         archive = Archive(options, directory=CountedDirectory())
         offsets = array("Q")
@@ -77,15 +78,17 @@ class Plan:
             archive.skip(size)
             archive.end(method.crc_32 or 0)
             validator = getattr(content, "validator", None)
-            if validator is None:
+            identity = getattr(content, "identity", None)
+            if validator is None or identity is None:
                 digest = None
             elif digest is not None:
-                digest.update(header)
-                state = f"{len(validator)} {validator} {getattr(content, 'identity', '')}"
-                digest.update(f"\n{mode} {size} {state}\n".encode(errors="surrogatepass"))
+                facts = (method.zip64, mode, size, validator, identity)
+                digest.update(repr((header, *facts)).encode(errors="backslashreplace"))
         offsets.append(archive.offset)
         for _ in archive.finish():
             pass
+        if digest is not None:
+            digest.update(b"%d %d" % (len(members), archive.offset))
         tag = None if digest is None else f'"{digest.hexdigest()[:32]}"'
         return cls(members, offsets, archive.offset, tag)
 
@@ -149,7 +152,7 @@ class Plan:
 
     def _partly_read(self, window: _Window, first: int) -> Iterator[Description]:
         """Give the contents of which not everything is read though a record tells their CRC-32."""
-        last = bisect_right(self._offsets, window.start)
+        last = bisect_left(self._offsets, window.start)
         for _, _, _, method, content in islice(self.members, first, last):
             if method.crc_32 is None:
                 yield cast(Description, content)
@@ -178,7 +181,7 @@ class Reading:
 
     def take(self, chunk: bytes) -> bytes:
         """Take a chunk, give what comes of it."""
-        self._left -= len(chunk)
+        self._left -= memoryview(chunk).nbytes
         if self._left < 0:
             self._changed("more")
         return self._become(chunk)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from copy import copy
+from inspect import iscoroutine
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIRequest
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
@@ -23,6 +25,7 @@ from django_stream_zip import MemberFile, disposition, ranges
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.members import unpacked
+from django_stream_zip.naming import named
 from django_stream_zip.plan import Plan
 from django_stream_zip.threads import Threaded
 
@@ -44,9 +47,12 @@ def zip_response(
     `members` may be an asynchronous iterable, or a sequence with asynchronous contents: then the
     archive is made on the event loop, and the request has to come through ASGI.
 
+    Names are made safe, and unique without regard to case: see `engine.names`.
+
     Raises ZipValueError and TypeError where the members can't be written, if that is known before;
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
+    members = named(_iterable(members))
     plan = None
     if isinstance(members, Sequence):
         plan = Plan.of(members, encrypted=password is not None)
@@ -54,13 +60,23 @@ def zip_response(
     if plan is None:
         return ZipResponse(download)
     response = ZipResponse(download, headers={"Content-Length": str(plan.length)})
-    if plan.entity_tag is None:
+    if plan.entity_tag is None or request.method not in {"GET", "HEAD"}:
         return response
     response.headers["ETag"] = plan.entity_tag
     response.headers["Accept-Ranges"] = "bytes"
-    if request.method not in {"GET", "HEAD"}:
-        return response
     return _conditional(request, response, plan.entity_tag)
+
+
+def _iterable(members: Any) -> Any:
+    """Give the members, if they are any: what is wrong is said here, and not after the headers."""
+    if isinstance(members, QuerySet):
+        raise TypeError("members are no rows: make them by queryset_members(queryset)")
+    if hasattr(members, "__iter__") or hasattr(members, "__aiter__"):
+        return members
+    if iscoroutine(members):
+        members.close()
+        raise TypeError("members are a coroutine: await it, in an AsyncZipDownloadView for example")
+    raise TypeError(f"members must be an iterable of members, not {type(members).__name__}")
 
 
 def _download(

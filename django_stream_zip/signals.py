@@ -6,6 +6,8 @@ None if not known) and `content_range` (start and stop among the archive's bytes
 `zip_download_finished`, in the end: the same, and `completed`, `bytes_sent`, `seconds` and
 `members` (how many were begun). An error, or a client who goes away, leaves it not completed.
 
+What counts is what was handed to the server: the last half mebibyte may still be on its way.
+
 The sender is the class `Download`, or `AsyncDownload`. Under ASGI both come from the thread that
 makes the archive.
 """

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.text import capfirst
 from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
 
@@ -17,6 +20,8 @@ from django_stream_zip import MemberFile
 from django_stream_zip.async_download import AnyMembers
 from django_stream_zip.members import DownloadTooLargeError, queryset_members
 from django_stream_zip.response import zip_response
+
+logger = logging.getLogger("django_stream_zip")
 
 if TYPE_CHECKING:
     _MultipleObjectMixin = MultipleObjectMixin[Any]
@@ -44,6 +49,18 @@ class ZipViewMixin:
             request, members, filename=self.get_filename(), password=self.get_password()
         )
 
+    def without_members(self, error: Exception) -> HttpResponseBase:
+        """Answer where members couldn't be made: 413 over a limit, 404 if a file is missing."""
+        if isinstance(error, DownloadTooLargeError):
+            reason = capfirst(f"{error}.")
+            return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
+        # The error's own text, which has the path, is for the log and not for the visitor.
+        logger.warning("a download is not found: %s: %s", type(error).__name__, error)
+        raise Http404("A file of this download is missing.") from error
+
+
+_NO_MEMBERS = (FileNotFoundError, DownloadTooLargeError)
+
 
 class ZipDownloadView(ZipViewMixin, View):
     """Answers GET and HEAD with the archive of what `get_members` returns.
@@ -55,8 +72,8 @@ class ZipDownloadView(ZipViewMixin, View):
         """Answer with the archive."""
         try:
             members = self.get_members()
-        except FileNotFoundError as error:
-            raise _missing() from error
+        except _NO_MEMBERS as error:
+            return self.without_members(error)
         return self.render_to_zip(request, members)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -80,28 +97,18 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
 
     file_fields: tuple[str, ...] = ()
     member_options: Mapping[str, Any] = {}
-    #: Name of the parameter. Without it the whole queryset is meant, unless `ids_required`.
+    #: Name of the parameter. A GET without it means the whole queryset, unless `ids_required`.
     ids_param = "ids"
     ids_required = False
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer with the archive, or with 413 if it would be too large."""
-        try:
-            return super().get(request, *args, **kwargs)
-        except DownloadTooLargeError as error:
-            return self.too_large(error)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer a form with more ids than a URL takes. Such a download can't be resumed."""
         return self.get(request, *args, **kwargs)
 
-    def too_large(self, error: DownloadTooLargeError) -> HttpResponseBase:
-        """Answer where a limit is passed: 413 with the reason."""
-        reason = f"{error}."
-        return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
-
     def get_members(self) -> Iterable[MemberFile]:
         """Give a member for each file of the rows."""
+        if isinstance(cast(Any, self.file_fields), str):
+            raise ImproperlyConfigured(f"{type(self).__name__}.file_fields must be a tuple")
         queryset = self.get_selected(self.get_queryset())
         return queryset_members(queryset, *self.file_fields, **self.member_options)
 
@@ -109,17 +116,18 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         """Give those rows of the queryset that the request asks for. Raises Http404."""
         data = self.request.POST if self.request.method == "POST" else self.request.GET
         given = set(data.getlist(self.ids_param))
-        if not given and not self.ids_required:
+        # A form in which nothing was ticked sends no ids, and doesn't mean everything.
+        if not given and not self.ids_required and self.request.method != "POST":
             return queryset
         pk: Any = queryset.model._meta.pk
         while pk.is_relation:  # whose own check would ask the database
             pk = pk.target_field
         try:
             ids = {pk.clean(value, None) for value in given}
-        except ValidationError as error:
+        except (ValidationError, ValueError) as error:
             raise Http404("No such id.") from error
         selected = queryset.filter(pk__in=ids)
-        if not ids or selected.values("pk").distinct().count() != len(ids):
+        if not ids or selected.order_by().values("pk").distinct().count() != len(ids):
             raise Http404("No such id.")
         return selected
 
@@ -136,9 +144,10 @@ class AsyncZipDownloadView(ZipViewMixin, View):
     async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
-            members = await self.get_members()
-        except FileNotFoundError as error:
-            raise _missing() from error
+            made: Any = self.get_members()
+            members = await made if isawaitable(made) else made
+        except _NO_MEMBERS as error:
+            return self.without_members(error)
         # In a thread: to plan 100,000 members takes 0.7 s.
         return await sync_to_async(self.render_to_zip)(request, members)
 
@@ -147,10 +156,5 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         return await self.get(request, *args, **kwargs)
 
     async def get_members(self) -> AnyMembers:
-        """Give the archive's members. A list makes more of the archive known than a generator."""
+        """Give the archive's members: return a list, of which more is known, or yield them."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs an async get_members() method")
-
-
-def _missing() -> Http404:
-    # Without the error's own text, which has the path.
-    return Http404("A file of this download is missing.")

@@ -1,12 +1,24 @@
-"""What all tests share: how long and how much hypothesis tries."""
+"""What all tests share: how long and how much hypothesis tries, and that connections stay."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from hypothesis import settings
 
 # No deadline: the time an example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=False, max_examples=50)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(autouse=True)
+def _connections_stay() -> Iterator[None]:
+    """Leave the tests' own connections alone when a response is closed, as Django's Client does."""
+    request_finished.disconnect(close_old_connections)
+    yield
+    request_finished.connect(close_old_connections)

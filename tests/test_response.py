@@ -43,7 +43,7 @@ from tests.contents import (
 from tests.readers import assert_reads
 from tests.sources import BrokenSourceError
 
-pytestmark = pytest.mark.urls(__name__)
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
 CONTENT = random.Random(1).randbytes(500_000)
 
@@ -161,13 +161,13 @@ def test_a_tuple_of_members_is_planned_like_a_list() -> None:
     ("members", "options", "error"),
     [
         ([("a", TIME, MODE)], {}, ZipValueError),
-        ([("a" * 65_536, TIME, MODE, NO_COMPRESSION_AUTO(0), ())], {}, ZipValueError),
+        ([(5, TIME, MODE, NO_COMPRESSION_AUTO(0), ())], {}, TypeError),
         ([("a", "today", MODE, NO_COMPRESSION_AUTO(0), ())], {}, TypeError),
         ([("a", TIME, MODE, "stored", ())], {}, TypeError),
         (photos(), {"password": 5}, TypeError),
         (photos(), {"password": ""}, ZipValueError),
     ],
-    ids=["three values", "long name", "time", "method", "password", "empty password"],
+    ids=["three values", "name", "time", "method", "password", "empty password"],
 )
 def test_what_cannot_be_written_is_an_error_before_there_is_a_response(
     members: Any, options: dict[str, Any], error: Any
@@ -499,15 +499,14 @@ def test_a_head_request_gets_no_bytes_under_asgi() -> None:
     assert in_request(read) == []
 
 
-def test_the_first_block_comes_alone_and_the_others_in_batches() -> None:
+def test_blocks_come_as_they_are() -> None:
     members = [counting_member("a.jpg", Pattern(3_000_000), chunk_length=65536)]
 
     async def read() -> list[int]:
         return [len(batch) async for batch in respond(members)]
 
     lengths = in_request(read)
-    assert lengths[0] <= 65536
-    assert all(262_144 <= length < 262_144 + 65_536 + 1 for length in lengths[1:-1])
+    assert max(lengths) <= 65_536 + 2 * 5  # joining them would only make copies
     assert sum(lengths) == int(respond(members).headers["Content-Length"])
 
 

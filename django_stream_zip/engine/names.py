@@ -29,6 +29,8 @@ from django_stream_zip.engine.hashed import HashedSet
 
 # ext4, NTFS (in UTF-16 units, which are fewer), APFS.
 _MAX_BYTES: Final = 255
+# Of a component that is looked at: the ending of a longer one is lost.
+_MAX_CHARACTERS: Final = 1024
 # With a separator behind each, so many of the longest components fit a name's 65,535 bytes.
 _MAX_COMPONENTS: Final = 255
 # Room for " (99999999)".
@@ -195,7 +197,7 @@ def _components(name: str) -> list[str]:
         raise TypeError(f"a member's name must be a str, not {type(name).__name__}")
     is_folder = name.endswith("/")
     # A backslash at the end doesn't make a file a folder: its content would be lost.
-    path = name if is_folder else name.rstrip("\\")
+    path = _bounded(name) if is_folder else _bounded(name).rstrip("\\")
     drive = _DRIVE.match(path)
     path = _visible(path[drive.end() :] if drive else path)
     *given, last = path.split("/")
@@ -204,6 +206,13 @@ def _components(name: str) -> list[str]:
     if is_folder:
         return [*(folders or ["folder"]), ""]
     return [*folders, _component(last, _split) or "file"]
+
+
+def _bounded(name: str) -> str:
+    """Cut what is far too long anyway: composing takes time with the square of a run of marks."""
+    if len(name) <= _MAX_CHARACTERS:
+        return name
+    return "/".join([part[:_MAX_CHARACTERS] for part in name.split("/")])
 
 
 def _visible(path: str) -> str:

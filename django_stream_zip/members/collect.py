@@ -62,7 +62,8 @@ class Collector:
     """Makes members of stored files.
 
     `missing` says what to do with a file that can't be described: "raise" what the storage raises,
-    "skip" it, or skip it and "report" it in a text member at the end. `limit` (members) and
+    "skip" it, or skip it and "report" it in a text member at the end. (Where no file can be
+    described and not all are just missing, an error is raised in any case.) `limit` (members) and
     `max_bytes` (of all contents) are those of the settings, unless given; None is no limit.
     """
 
@@ -83,6 +84,7 @@ class Collector:
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
         self._names = names or Names()
         self._missing: list[tuple[str, Exception]] = []
+        self._failure: Exception | None = None
         self._members = 0
         self._bytes = 0
 
@@ -97,10 +99,14 @@ class Collector:
             try:
                 member = self._member(file, name)
             except Exception as error:
+                if not isinstance(error, FileNotFoundError):
+                    self._failure = error
                 self._policy(self._missing, name, error)
             else:
                 self._count(member[4].size or 0)
                 yield self._names.of(member[0]), *member[1:]
+        if self._failure is not None and not self._members:
+            raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
             yield self._report()
 

@@ -43,7 +43,8 @@ def file_member(
         modified_at = modified_at or content.modified_at
     else:
         content = FileContent(path, size, crc_32, f"{size}-{modified_at.timestamp()}")
-    return member(name or os.path.basename(path), modified_at, mode, compress, content)
+    own_name = os.path.basename(path)
+    return member(name or own_name, modified_at, mode, compress, content, own_name)
 
 
 def bytes_member(
@@ -59,6 +60,11 @@ def bytes_member(
     Without `modified_at` it has ZIP's earliest time, 1 January 1980, so that the archive's bytes,
     and with them its entity tag, are the same each time.
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"member {name!r}: data must be bytes, not {type(data).__name__} (for an iterable of "
+            "bytes give the tuple (name, modified_at, mode, method, chunks) instead)"
+        )
     return member(name, modified_at, mode, compress, BytesContent(data))
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, ZIP_AUTO, Method, conf
 from django_stream_zip.content import Content
+from django_stream_zip.engine.names import safe_name
 
 ContentMember = tuple[str, datetime, int, Method, Content]
 
@@ -35,11 +36,22 @@ COMPRESSED: Final = frozenset(
 
 
 def member(
-    name: str, modified_at: datetime, mode: int, compress: bool | None, content: Content
+    name: str,
+    modified_at: datetime,
+    mode: int,
+    compress: bool | None,
+    content: Content,
+    stored_name: str = "",
 ) -> ContentMember:
-    """Make a member, not compressed if its name says that it is already, or as `compress` says."""
+    """Make a member, not compressed if its name says that it is already, or as `compress` says.
+
+    Whatever the name is made of (a visitor's title, say), it becomes a safe one. If it has no
+    ending, that of `stored_name` tells the kind.
+    """
+    name = safe_name(name)
     if compress is None:
-        compress = PurePosixPath(name).suffix[1:].lower() not in COMPRESSED
+        ending = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
+        compress = ending[1:].lower() not in COMPRESSED
     return name, wall_clock(modified_at), mode, _method(compress, content), content
 
 

@@ -17,7 +17,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField, F, Field, FileField, IntegerField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
-from django_stream_zip import threads
+from django_stream_zip import conf, threads
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.collect import (
     SETTING,
@@ -94,18 +94,19 @@ def lazy_queryset_members(
     There is a short query for each thousand rows, and between them no connection is held, so it
     works with ATOMIC_REQUESTS and behind pgbouncer. The archive has neither length nor ranges, and
     a missing file breaks it off unless `missing` says otherwise. The limit is checked now, by
-    counting rows; how many bytes there are nobody knows, so MAX_BYTES doesn't apply. Else as
+    counting rows (files may be more or fewer), and MAX_BYTES doesn't apply. Else as
     `queryset_members`. Raises ValueError for a slice or a union.
     """
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
-        compress=compress, missing=missing, limit=limit, max_bytes=None, names=ManyNames()
+        compress=compress, missing=missing, limit=None, max_bytes=None, names=ManyNames()
     )
     query = queryset.query
     if query.is_sliced or query.combinator:
         raise ValueError("a slice or a union can't be paged by primary key: filter instead")
-    if collector.limit is not None and queryset.count() > collector.limit:
-        raise TooManyMembersError(f"more than {collector.limit:,} files are too many to download")
+    if maximum is not None and queryset.count() > maximum:
+        raise TooManyMembersError(f"more than {maximum:,} files are too many to download")
     return collector.members(_paged_files(rows, queryset))
 
 
@@ -158,12 +159,14 @@ class _Rows:
         # Whose file it is: by a join with many rows a file comes several times.
         self._owners = {path: _owner(path) for path in self._file_fields}
         self._joins_many = any(_is_to_many(model, path) for path in self._file_fields)
-        owners = self._owners.values() if self._joins_many else ()
+        owners = ["pk", *self._owners.values()] if self._joins_many else ()
         known = [fact for facts in self._facts.values() for fact in facts if fact]
         wanted = [*self._file_fields, *owners, *known, *self._name.columns]
         self._columns = list(dict.fromkeys(wanted))
         for path in self._columns:
             _check_path(queryset, path)
+        for path in [*known, *self._name.columns]:
+            self._check_is_one(queryset, path)
 
     def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
         """Give the files of all rows, each once, by one query."""
@@ -172,16 +175,25 @@ class _Rows:
             for path in self._file_fields:
                 stored_name = str(values[path] or "")
                 if self._joins_many:
-                    owner = path, values[self._owners[path]]
+                    owner = path, values["pk"], values[self._owners[path]]
                     stored_name = "" if owner in seen else stored_name
                     seen.add(owner)
                 if stored_name:
                     yield StoredFile(
                         self._storages[path],
                         stored_name,
-                        self._name.of(stored_name, path, values, instance),
+                        _text(self._name.of(stored_name, path, values, instance)),
                         *[values[fact] if fact else None for fact in self._facts[path]],
                     )
+
+    def _check_is_one(self, queryset: QuerySet[Any], path: str) -> None:
+        """See that a fact or name has one value for a file, and doesn't multiply files."""
+        if path in queryset.query.annotations or not _is_to_many(queryset.model, path):
+            return
+        relation = path.split(LOOKUP_SEP)[:-1]
+        for file_field in self._file_fields:
+            if file_field.split(LOOKUP_SEP)[: len(relation)] != relation:
+                raise ValueError(f"{path!r} has many values for one file of {file_field!r}")
 
     def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Order rows that the ordering leaves equal by primary key.
@@ -194,8 +206,10 @@ class _Rows:
         ordering: Any = query.order_by or default
         if query.is_sliced and self._joins_many:
             # A slice of the rows, not of what they are joined to.
-            manager = queryset.model._base_manager.using(queryset.db)
-            queryset = manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+            pks = list(queryset.values_list("pk", flat=True))
+            queryset = queryset.all()
+            queryset.query.clear_limits()
+            queryset = queryset.filter(pk__in=pks)
         elif query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
             return queryset
         owners = self._owners.values() if self._joins_many else ()
@@ -212,15 +226,19 @@ class _Rows:
             yield {path: getattr(instance, alias) for alias, path in aliases.items()}, instance
 
 
+def _text(name: Any) -> str | None:
+    return None if name is None else str(name)
+
+
 class _Naming:
-    """How members get their names. This one: by the stored file's own."""
+    """How members get their names. This one: by the stored file's own. None is its own, too."""
 
     needs_instance = False
     columns: tuple[str, ...] = ()
 
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> str:
+    ) -> Any:
         return posixpath.basename(stored_name)
 
 
@@ -230,8 +248,8 @@ class _ByColumn(_Naming):
 
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> str:
-        return str(values[self.columns[0]] or "") or posixpath.basename(stored_name)
+    ) -> Any:
+        return values[self.columns[0]]
 
 
 class _ByFormat(_Naming):
@@ -243,7 +261,7 @@ class _ByFormat(_Naming):
 
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> str:
+    ) -> Any:
         known: dict[str, Any] = {
             name: value(stored_name, path) for name, value in _FILE_VALUES.items()
         }
@@ -260,11 +278,9 @@ class _ByAttribute(_Naming):
 
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> str:
+    ) -> Any:
         value: Any = getattr(instance, self._attribute)
-        if callable(value):
-            value = value()
-        return str(value)
+        return value() if callable(value) else value
 
 
 class _ByCallable(_Naming):
@@ -276,9 +292,9 @@ class _ByCallable(_Naming):
 
     def of(
         self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> str:
+    ) -> Any:
         arguments = (instance, stored_name) if self._takes_stored_name else (instance,)
-        return str(self._call(*arguments))
+        return self._call(*arguments)
 
 
 class _Flat(Formatter):
@@ -373,6 +389,12 @@ def file_field_paths(model: type[Model], file_fields: tuple[str, ...]) -> tuple[
             f"{', '.join(names) or 'none'}"
         )
     return (names[0],)
+
+
+def check_file_fields(model: type[Model], file_fields: tuple[str, ...]) -> None:
+    """Raise ValueError unless these are file fields of the model, or it has just one."""
+    for path in file_field_paths(model, file_fields):
+        _file_field(model, path)
 
 
 def _file_field(model: type[Model], path: str) -> FileField:

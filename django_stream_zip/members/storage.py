@@ -47,7 +47,8 @@ def storage_member(
     facts = _facts(reader, size, modified_at, crc_32)
     content = StorageContent(reader, facts)
     at = facts.modified_at or _NO_TIME
-    return member(name or posixpath.basename(stored_name), at, mode, compress, content)
+    own_name = posixpath.basename(stored_name)
+    return member(name or own_name, at, mode, compress, content, own_name)
 
 
 def field_member(

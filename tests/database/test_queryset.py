@@ -404,8 +404,8 @@ def test_files_of_related_rows_come_by_their_primary_key(
     selected, _, order = query["sql"].partition(" ORDER BY ")
     columns = re.findall(r'"(tests_\w+"\."\w+)"', selected.partition(" FROM ")[0])
     # What is selected as well, Django names by its position.
-    position = columns.index('tests_attachment"."id') + 1
-    assert order == f'"tests_document"."id" ASC, {position} ASC'
+    positions = [columns.index(f'tests_{model}"."id') + 1 for model in ("document", "attachment")]
+    assert order == "{} ASC, {} ASC".format(*positions)
 
 
 def test_the_order_of_the_model_holds(storage: CountingStorage) -> None:
@@ -530,13 +530,25 @@ def test_missing_files_can_be_reported_in_a_member() -> None:
 def test_the_report_says_why_and_nothing_of_the_server(
     storage: CountingStorage, error: Exception, reason: bytes
 ) -> None:
+    make_document(storage, "a")
     make_document(storage, "b")
     storage.errors["docs/b.pdf"] = error
-    [member] = queryset_members(Document.objects.all(), missing="report")
+    [_, member] = queryset_members(Document.objects.all(), missing="report")
     report = b"".join(member[4])
     assert b"b.pdf: " + reason in report
     assert b"secret" not in report
     assert b"docs" not in report
+
+
+@pytest.mark.usefixtures("caplog")
+@pytest.mark.parametrize("missing", ["skip", "report"])
+def test_a_storage_that_gives_nothing_at_all_is_an_error(
+    storage: CountingStorage, missing: Any
+) -> None:
+    make_document(storage, "b")
+    storage.errors["docs/b.pdf"] = ConnectionError("no route")
+    with pytest.raises(ConnectionError):
+        queryset_members(Document.objects.all(), missing=missing)
 
 
 @pytest.mark.usefixtures("one_is_missing", "caplog")

@@ -6,6 +6,7 @@ import re
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -17,7 +18,8 @@ from django.core.files.base import ContentFile
 from django.db import connection, models
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 
-from django_stream_zip import conf
+from django_stream_zip import NO_COMPRESSION_AUTO, conf
+from django_stream_zip.response import zip_response
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
@@ -112,6 +114,20 @@ def test_the_asynchronous_view_of_the_docs_works(photo: Photo) -> None:
         return await _body(await view(AsyncRequestFactory().get("/"), pk=7))
 
     assert b"dawn" in async_to_sync(download)()
+
+
+def test_the_rows_and_the_report_of_the_docs_are_members(photo: Photo, tmp_path: Path) -> None:
+    rows = run(block_with("docs/members.rst", "missing="), Photo=Photo)["members_of"](7)
+    report = run(block_with("docs/members.rst", "def report"), Photo=Photo)["report"]()
+    response = zip_response(RequestFactory().get("/"), [*rows, report])
+    assert members_of(response, tmp_path / "a.zip") == ["7/Dawn.jpg", "photos.csv"]
+
+
+def test_the_content_of_the_docs_has_ranges() -> None:
+    page = run(block_with("docs/async.rst", "class Page"))["Page"](b"0123456789")
+    member = ("page.txt", datetime(2026, 1, 31), 0o644, NO_COMPRESSION_AUTO(page.size), page)
+    response = zip_response(RequestFactory().get("/", headers={"Range": "bytes=0-3"}), [member])
+    assert response.status_code == 206
 
 
 def test_the_engine_example_writes_an_archive(

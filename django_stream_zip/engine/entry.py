@@ -98,6 +98,7 @@ class Entry:
         "_name",
         "_offset",
         "_offset_is_wide",
+        "_promised_size",
         "_uncompressed_size",
         "_version_needed",
         "_zip64",
@@ -128,6 +129,11 @@ class Entry:
         self._file_name = _file_name(name)
         self._mode = _mode(name, mode)
         self._method = method
+        # ZIP_AUTO's size only chooses the records, as in the API's first implementation: the real
+        # one comes after the data.
+        self._promised_size = (
+            None if has_data_descriptor and length is None else (method.uncompressed_size)
+        )
         self._modified = modified
         self._offset = offset
         self._has_data_descriptor = has_data_descriptor
@@ -181,7 +187,7 @@ class Entry:
             self._overflow(UncompressedSizeOverflowError, "content", size)
         if self.crc_32 is not None:
             self.crc_32 = zlib.crc32(chunk, self.crc_32)
-        promised = method.uncompressed_size
+        promised = self._promised_size
         if promised is not None and size > promised:
             if method.crc_32 is None:
                 self._wrong_size("at least ")
@@ -290,7 +296,7 @@ class Entry:
                 f"member {self._name!r}: its content's CRC-32 is {self.crc_32:#010x}, "
                 f"promised was {method.crc_32:#010x}"
             )
-        promised = method.uncompressed_size
+        promised = self._promised_size
         if promised is not None and promised != self._uncompressed_size:
             self._wrong_size("")
 

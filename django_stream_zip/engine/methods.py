@@ -77,8 +77,9 @@ NO_COMPRESSION_64: Final = BufferedMethod(
 
 
 def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
-    """Deflate a member of this size (bytes) with zlib's `level` (-1 to 9), Zip64 where needed.
+    """Deflate a member of about this size (bytes) with zlib's `level` (-1 to 9).
 
+    The size only tells whether Zip64 is needed; content of another one is no error.
     Raises ZipValueError where a value can't be a size or a level.
     """
     if not (isinstance(level, int) and -1 <= level <= 9):

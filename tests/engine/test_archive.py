@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import stat
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import pbkdf2_hmac, sha1
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import pytest
@@ -387,8 +389,6 @@ WITH_CRC: dict[str, Callable[[int, int], Method]] = {
 }
 SIZE_ONLY: dict[str, Callable[[int], Method]] = {
     "NO_COMPRESSION_AUTO": NO_COMPRESSION_AUTO,
-    "ZIP_AUTO": ZIP_AUTO,
-    "ZIP_AUTO at level 0": lambda size: ZIP_AUTO(size, 0),
 }
 WITH_AND_WITHOUT_PASSWORD = pytest.mark.parametrize(
     "password", [None, PASSWORD], ids=["plain", "encrypted"]
@@ -446,6 +446,13 @@ def test_a_broken_promise_of_size_and_crc_32(
     _, message = failed(error, make(size, crc_32), chunked(CONTENT, 1000), password)
     assert "'the bad one'" in message
     assert said in message
+
+
+@pytest.mark.parametrize("size", [LESS, MORE, 0], ids=["less", "more", "none"])
+def test_the_size_for_zip_auto_may_be_a_guess(size: int) -> None:
+    archive = b"".join(stream_zip([("a", TIME, MODE, ZIP_AUTO(size), chunked(CONTENT, 1000))]))
+    with zipfile.ZipFile(BytesIO(archive)) as opened:
+        assert opened.read("a") == CONTENT
 
 
 @WITH_AND_WITHOUT_PASSWORD

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Protocol
 
 from django_stream_zip.engine import spec
+from django_stream_zip.engine.turns import TURN
 
 
 class CompressObj(Protocol):
@@ -116,8 +117,14 @@ class Deflated:
     slow_from = 1 << 15  # zlib takes 1 ms for 32 KiB at level 9
 
     def __init__(self, compressobj: CompressObj) -> None:
-        self.write = compressobj.compress
+        self._compress = compressobj.compress
         self.end = compressobj.flush
+
+    def write(self, chunk: bytes) -> bytes:
+        if len(chunk) < self.slow_from:
+            return self._compress(chunk)
+        with TURN.get():
+            return self._compress(chunk)
 
     def skip(self, length: int) -> int:
         raise RuntimeError("a deflated member can't be skipped: only deflating tells its size")

@@ -17,6 +17,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Sequence,
 )
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
@@ -110,11 +111,15 @@ async def _async_stream(
         async for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = aiter(_iterable(name, content, "__aiter__"))
-            portions = _portions(chunks, archive)
             for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
                 yield block
+            portions = _portions(chunks, archive)
             async for portion in portions:
-                for block in blocks.push(await _written(archive, portion)):
+                if len(portion) == 1 and len(portion[0]) < archive.slow_from:
+                    piece = archive.write(portion[0])
+                else:
+                    piece = await _written(archive, portion)
+                for block in blocks.push(piece):
                     yield block
             chunks = portions = None
             for block in blocks.push_all(_ending(archive)):
@@ -131,8 +136,29 @@ def _ending(archive: Archive) -> Iterator[bytes]:
     yield archive.end()
 
 
-async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIterator[list[bytes]]:
-    """Gather chunks until it pays to take them to a thread; give them singly where it never does.
+class _Singly:
+    """Gives chunks one by one, where taking them to a thread never pays."""
+
+    __slots__ = ("_archive", "_chunks")
+
+    def __init__(self, chunks: AsyncIterator[bytes], archive: Archive) -> None:
+        self._chunks = chunks
+        self._archive = archive
+
+    def __aiter__(self) -> _Singly:
+        return self
+
+    async def __anext__(self) -> tuple[bytes]:
+        return (self._archive.checked(await self._chunks.__anext__()),)
+
+
+def _portions(chunks: AsyncIterator[bytes], archive: Archive) -> AsyncIterator[Sequence[bytes]]:
+    is_slow = archive.slow_from <= _PORTION_LENGTH
+    return _gathered(chunks, archive) if is_slow else _Singly(chunks, archive)
+
+
+async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIterator[list[bytes]]:
+    """Gather chunks until it pays to take them to a thread.
 
     A source that has to be waited for is not waited for twice: its chunks go on as they come.
     """
@@ -145,8 +171,7 @@ async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
             if checked := archive.checked(chunk):
                 portion.append(checked)
                 length += len(checked)
-            is_slow = archive.slow_from <= _PORTION_LENGTH
-            if length and (not is_slow or length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
+            if length and (length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
                 yield portion
                 portion, length = [], 0
             asked = now()
@@ -159,14 +184,14 @@ async def _portions(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
         yield portion
 
 
-async def _written(archive: Archive, portion: list[bytes]) -> bytes:
+async def _written(archive: Archive, portion: Sequence[bytes]) -> bytes:
     """Write chunks, in a thread if that takes its time."""
     if sum(map(len, portion)) >= archive.slow_from:
         return await asyncio.to_thread(_write, archive, portion)
     return _write(archive, portion)
 
 
-def _write(archive: Archive, portion: list[bytes]) -> bytes:
+def _write(archive: Archive, portion: Sequence[bytes]) -> bytes:
     if len(portion) == 1:
         return archive.write(portion[0])
     return b"".join([archive.write(chunk) for chunk in portion])

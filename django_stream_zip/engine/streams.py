@@ -115,11 +115,7 @@ async def _async_stream(
                 yield block
             portions = _portions(chunks, archive)
             async for portion in portions:
-                if len(portion) == 1 and len(portion[0]) < archive.slow_from:
-                    piece = archive.write(portion[0])
-                else:
-                    piece = await _written(archive, portion)
-                for block in blocks.push(piece):
+                for block in blocks.push(await _written(archive, portion)):
                     yield block
             chunks = portions = None
             for block in blocks.push_all(_ending(archive)):

@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip
+from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, conf
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Progress
 from django_stream_zip.engine.blocks import Pieces
@@ -33,7 +33,9 @@ class AsyncDownload:
         self.progress = progress
         self._members = members
         # Opens nothing, but raises now if the password is none.
-        self._archive = async_stream_zip(self._primed(), password=password)
+        self._archive = async_stream_zip(
+            self._primed(), password=password, workers=conf.get("WORKERS")
+        )
         self._blocks = self._told()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

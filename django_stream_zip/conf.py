@@ -27,9 +27,12 @@ def _is_none_or(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 KEYS: Final = {
-    # zlib's level for members that the builders deflate. A download is made while somebody waits,
-    # and level 9 takes several times as long for a percent or two.
-    "COMPRESSION_LEVEL": Key(6, "an integer from -1 to 9", _is_integer(-1, 9)),
+    # zlib's level for members that the builders deflate. None is the fastest way there is to a good
+    # size: ISA-L at level 2 where the extra `fast` is installed, else zlib-ng or zlib at level 6. A
+    # download is made while somebody waits, and level 9 takes several times as long for a percent.
+    "COMPRESSION_LEVEL": Key(
+        None, "an integer from -1 to 9, or None", _is_none_or(_is_integer(-1, 9))
+    ),
     # Which cache keeps the CRC-32s that are learned while sending. Without one, a resumed download
     # reads again what it has to know.
     "CRC_32_CACHE": Key(
@@ -58,6 +61,9 @@ KEYS: Final = {
     # Whether database connections are given back before the first byte: a download takes minutes,
     # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.
     "RELEASE_CONNECTIONS": Key(True, "True or False", lambda value: isinstance(value, bool)),
+    # How many threads deflate and encrypt for each download, besides its own. Each takes 1.5 MiB
+    # of memory. 0: none, and nothing is read ahead.
+    "WORKERS": Key(0, "a number of threads, 0 to 64", _is_integer(0, 64)),
 }
 
 

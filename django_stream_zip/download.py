@@ -15,7 +15,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from django_stream_zip import MemberFile, stream_zip
+from django_stream_zip import MemberFile, conf, stream_zip
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close
@@ -113,7 +113,7 @@ class Download:
         self.progress = progress
         self._members = members
         # Opens nothing, but raises now if the password is none.
-        self._archive = stream_zip(self._primed(), password=password)
+        self._archive = stream_zip(self._primed(), password=password, workers=conf.get("WORKERS"))
         self._blocks = self._told()
 
     def __iter__(self) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ is read. Knows nothing of Django or HTTP.
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import NoReturn, Protocol, cast
 
 from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
 from django_stream_zip.engine.blocks import Pieces
@@ -237,7 +237,7 @@ class _RunningChecksum:
         self.crc_32 = 0
 
     def __call__(self, chunk: bytes) -> bytes:
-        self.crc_32 = zlib.crc32(chunk, self.crc_32)
+        self.crc_32 = crc32(chunk, self.crc_32)
         return b""
 
 

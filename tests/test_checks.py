@@ -52,6 +52,6 @@ def test_a_wrong_setting_is_told(value: Any, id_: str, words: str) -> None:
 
 
 def test_settings_are_read_when_they_are_needed() -> None:
-    assert conf.get("COMPRESSION_LEVEL") == 6
+    assert conf.get("COMPRESSION_LEVEL") is None
     with override_settings(DJANGO_STREAM_ZIP={"COMPRESSION_LEVEL": 1}):
         assert conf.get("COMPRESSION_LEVEL") == 1

@@ -27,7 +27,8 @@ from django_stream_zip import (
     stream_zip,
 )
 from django_stream_zip.content import ContentChangedError
-from django_stream_zip.engine.methods import Coding
+from django_stream_zip.engine.accelerators import FAST
+from django_stream_zip.engine.methods import Coding, deflated
 from django_stream_zip.members import bytes_member, field_member, file_member, storage_member
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.plan import Plan
@@ -184,7 +185,7 @@ def test_a_member_has_a_content_that_can_be_read_again(
 def test_a_member_can_be_compressed_or_not(
     build: Callable[..., ContentMember], tmp_path: Path
 ) -> None:
-    assert build(tmp_path, compress=True)[3] == ZIP_AUTO(len(DATA), level=6)
+    assert build(tmp_path, compress=True)[3] == deflated(len(DATA), FAST)
     assert build(tmp_path, name="x.txt", compress=False)[3].coding is Coding.STORE
 
 
@@ -295,7 +296,7 @@ def test_a_file_that_is_compressed_already_is_not_again(name: str) -> None:
     Makefile jpg .jpg photo.jpg.txt folder.jpg/text photo.jpg~ photo.jpgx photo.""".split(),
 )
 def test_any_other_file_is_deflated(name: str) -> None:
-    assert bytes_member(b"data", name)[3] == ZIP_AUTO(4, level=6)
+    assert bytes_member(b"data", name)[3] == deflated(4, FAST)
 
 
 def test_the_ending_of_the_member_and_not_of_the_file_decides(file: Path) -> None:

@@ -24,6 +24,8 @@ from datetime import datetime
 from typing import Protocol
 
 from django_stream_zip.engine import records, spec
+from django_stream_zip.engine.accelerators import crc32
+from django_stream_zip.engine.bodies import Body
 from django_stream_zip.engine.entry import Entry, Options
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
@@ -112,7 +114,7 @@ class Archive:
         self._options = options
         self._directory: Directory = HeldDirectory() if directory is None else directory
         self._entry: Entry | None = None
-        self._held: _HeldMember | None = None
+        self._held: HeldMember | None = None
         self._name = ""
         # Whether the end records are to be, or may become, those of Zip64.
         self._is_zip64 = False
@@ -126,25 +128,30 @@ class Archive:
         self._modified = 0
         self._timestamp = b""
 
-    def begin(self, name: str, modified_at: datetime, mode: int, method: Method) -> bytes:
-        """Start a member; give its local file header (nothing yet, if its method is buffered)."""
+    def begin(
+        self, name: str, modified_at: datetime, mode: int, method: Method, body: Body | None = None
+    ) -> bytes:
+        """Start a member; give its local file header (nothing yet, if its method is buffered).
+
+        `body` is what its bytes become, encryption included, if that is not done here.
+        """
         if not isinstance(method, Method):
             raise TypeError(f"member {name!r}: method must be a Method, not {method!r}")
         self._name = name
         if method.buffered:
-            self._held = _HeldMember(name, modified_at, mode, method)
+            self._held = HeldMember(name, modified_at, mode, method)
             return b""
         if modified_at is not self._modified_at:
             self._set_time(name, modified_at)
         entry = Entry(
-            name, mode, method, self._modified, self._timestamp, self.offset, self._options
+            name, mode, method, self._modified, self._timestamp, self.offset, self._options, body
         )
         if method.zip64 is False and not self._may_be_zip64:
             self._check_directory_fits(entry, name)
         elif method.zip64 is not False:
             self._is_zip64 = self._is_zip64 or method.zip64 is True
             self._may_be_zip64 = True
-        if self._pin is None and method.coding is Coding.DEFLATE:
+        if self._pin is None and body is None and method.coding is Coding.DEFLATE:
             self._pin = zlib.compressobj()
         header = entry.local_file_header()
         self._entry = entry
@@ -156,12 +163,12 @@ class Archive:
 
         Raises TypeError where it isn't bytes-like.
         """
-        return chunk if chunk.__class__ is bytes else _as_bytes(self._name, chunk)
+        return chunk if chunk.__class__ is bytes else as_bytes(self._name, chunk)
 
     def write(self, chunk: bytes) -> bytes:
         """Take content of the member, any bytes-like object; give what it becomes."""
         if chunk.__class__ is not bytes:
-            chunk = _as_bytes(self._name, chunk)
+            chunk = as_bytes(self._name, chunk)
         if self._held is not None:
             self._held.append(chunk)
             return b""
@@ -273,7 +280,7 @@ class Archive:
             )
 
 
-class _HeldMember:
+class HeldMember:
     """A member whose method is buffered: held until its size and CRC-32 are known."""
 
     def __init__(self, name: str, modified_at: datetime, mode: int, method: Method) -> None:
@@ -287,9 +294,10 @@ class _HeldMember:
         self._crc_32 = 0
 
     def append(self, chunk: bytes) -> None:
+        """Take one more chunk of content."""
         self.chunks.append(chunk)
         self._size += len(chunk)
-        self._crc_32 = zlib.crc32(chunk, self._crc_32)
+        self._crc_32 = crc32(chunk, self._crc_32)
         if self._size > spec.MAX_32 and not self._method.zip64:
             raise UncompressedSizeOverflowError(
                 f"member {self.name!r}: its content has at least {self._size:,} bytes, "
@@ -297,10 +305,12 @@ class _HeldMember:
             )
 
     def streamed_method(self) -> Method:
+        """Give its method with what is known by now."""
         return self._method(self._size, self._crc_32)
 
 
-def _as_bytes(name: str, chunk: object) -> bytes:
+def as_bytes(name: str, chunk: object) -> bytes:
+    """Give a chunk of a member as bytes; raise TypeError where it isn't bytes-like."""
     try:
         return bytes(memoryview(chunk))  # type: ignore[arg-type]  # anything may come from callers
     except TypeError:

@@ -1,6 +1,6 @@
 """What a member's bytes become between its local file header and its data descriptor.
 
-Three kinds, one alphabet: `write` gives the bytes for a chunk, `skip` only says how many they would
+Four kinds, one alphabet: `write` gives the bytes for a chunk, `skip` only says how many they would
 be, `end` gives what is left.
 """
 
@@ -10,17 +10,8 @@ from struct import Struct
 from typing import Protocol
 
 from django_stream_zip.engine import spec
+from django_stream_zip.engine.accelerators import CompressObj
 from django_stream_zip.engine.turns import TURN
-
-
-class CompressObj(Protocol):
-    """What `get_compressobj` returns: `zlib.compressobj(wbits=-zlib.MAX_WBITS)` or its like."""
-
-    def compress(self, data: bytes, /) -> bytes:
-        """Take uncompressed bytes, give compressed ones."""
-
-    def flush(self) -> bytes:
-        """Give what is left."""
 
 
 class Body(Protocol):
@@ -133,6 +124,32 @@ class Deflated:
         raise RuntimeError("no position of a deflated member is known")
 
 
+class Made:
+    """What was made elsewhere, encrypted if need be: `data` is what the next chunk became.
+
+    Where it is None, `otherwise` makes it here.
+    """
+
+    slow_from = Stored.slow_from
+
+    def __init__(self, otherwise: Body) -> None:
+        self.data: bytes | None = None
+        self._otherwise = otherwise
+
+    def write(self, chunk: bytes) -> bytes:
+        data, self.data = self.data, None
+        return self._otherwise.write(chunk) if data is None else data
+
+    def skip(self, length: int) -> int:
+        raise RuntimeError("what is made elsewhere isn't skipped here")
+
+    def content_before(self, position: int) -> int:
+        raise RuntimeError("no position of what is made elsewhere is known")
+
+    def end(self) -> bytes:
+        return self._otherwise.end()
+
+
 _BLOCK_HEADER = Struct("<BHH")
 _BLOCK_LENGTH = spec.STORED_BLOCK_HEADER_LENGTH + spec.STORED_BLOCK_LENGTH
 
@@ -143,15 +160,6 @@ def _block_header(left: int) -> bytes:
     """Give the header of a block when so many bytes are left."""
     length = min(left, spec.STORED_BLOCK_LENGTH)
     return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
-
-
-def deflated_size_bound(uncompressed_size: int) -> int:
-    """Give the most bytes that zlib's deflate makes of so many, at any level.
-
-    It is zlib's `deflateBound` for raw deflate with the default window and memory.
-    """
-    size = uncompressed_size
-    return size + (size >> 12) + (size >> 14) + (size >> 25) + 7
 
 
 def stored_blocks_size(uncompressed_size: int) -> int:

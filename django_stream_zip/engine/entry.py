@@ -5,20 +5,18 @@ Knows nothing of other members: its offset is told, and the central directory is
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from django_stream_zip.engine import records, spec
+from django_stream_zip.engine.accelerators import CompressObj, blocks_size_bound, crc32
 from django_stream_zip.engine.aes import Encryption, EncryptionOverhead
 from django_stream_zip.engine.bodies import (
     STORED,
     Body,
-    CompressObj,
     Deflated,
     StoredBlocks,
-    deflated_size_bound,
     stored_blocks_size,
 )
 from django_stream_zip.engine.errors import (
@@ -43,24 +41,35 @@ class Options:
     encryption: Encryption | EncryptionOverhead | None = None
 
 
-# How a method's bytes lie in the archive: body, compression method, whether a data descriptor comes
-# after them, their length without encryption (None: only writing tells), and the most it can be.
-_Layout = tuple[Body, int, bool, int | None, int]
+def body_of(method: Method, options: Options) -> Body:
+    """Make what a member's bytes become, encryption included."""
+    if method.coding is Coding.DEFLATE:
+        body: Body = Deflated((method.deflate or options.get_compressobj)())
+    elif method.crc_32 is not None or options.encryption is not None:
+        body = STORED
+    else:
+        body = StoredBlocks(method.uncompressed_size or 0)
+    return body if options.encryption is None else options.encryption.encrypted(body)
 
 
-def _layout(method: Method, options: Options) -> _Layout:
-    """Decide what becomes of a member's bytes, and whether size and CRC-32 come after them."""
-    _, coding, _, size, crc_32, level, _ = method
-    if coding is Coding.STORE:
-        assert size is not None, "a buffered method is given its size before it gets here"
-        if crc_32 is not None or options.encryption is not None:
-            return STORED, spec.METHOD_STORED, False, size, size
-        length = stored_blocks_size(size)
-        return StoredBlocks(size), spec.METHOD_DEFLATED, True, length, length
-    if level is None:
-        return Deflated(options.get_compressobj()), spec.METHOD_DEFLATED, True, None, 0
-    body = Deflated(zlib.compressobj(level, wbits=-zlib.MAX_WBITS))
-    return body, spec.METHOD_DEFLATED, True, None, deflated_size_bound(size or 0)
+# How a method's bytes lie in the archive, but for encryption: compression method, whether a data
+# descriptor comes after them, their length (None: only writing tells), and the most it can be.
+_Layout = tuple[int, bool, int | None, int]
+
+
+def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
+    """Decide where size and CRC-32 of a member are, and how long its bytes are or can be."""
+    size = method.uncompressed_size
+    if method.coding is Coding.DEFLATE:
+        if method.deflate is None or size is None:
+            return spec.METHOD_DEFLATED, True, None, 0
+        bound = blocks_size_bound if in_blocks else method.deflate.bound
+        return spec.METHOD_DEFLATED, True, None, bound(size)
+    assert size is not None, "a buffered method is given its size before it gets here"
+    if method.crc_32 is not None or encrypted:
+        return spec.METHOD_STORED, False, size, size
+    length = stored_blocks_size(size)
+    return spec.METHOD_DEFLATED, True, length, length
 
 
 # General purpose bit flags, by whether there is a data descriptor.
@@ -77,7 +86,8 @@ _VERSIONS = {
 class Entry:
     """A member's records and body, sizes and CRC-32.
 
-    `modified` and `timestamp` are its time as MS-DOS's number and as an extra field. `data_length`
+    `modified` and `timestamp` are its time as MS-DOS's number and as an extra field; `body` is
+    what its bytes become, if that is not made from the method. `data_length`
     is the length of its data in the archive, None if only writing it tells. Raises ZipValueError
     and its kin where the member can't be written as its method says.
     """
@@ -115,12 +125,15 @@ class Entry:
         timestamp: bytes,
         offset: int,
         options: Options,
+        body: Body | None = None,
     ) -> None:
-        body, compression_method, has_data_descriptor, length, bound = _layout(method, options)
+        encrypted = options.encryption is not None
+        compression_method, has_data_descriptor, length, bound = _layout(
+            method, encrypted, body is not None
+        )
         flags = _FLAGS[has_data_descriptor]
-        if options.encryption is not None:
+        if encrypted:
             flags |= spec.FLAG_ENCRYPTED
-            body = options.encryption.encrypted(body)
             timestamp += records.aes_extra_field(compression_method)
             compression_method = spec.METHOD_AES
             bound += spec.AES_OVERHEAD
@@ -138,8 +151,8 @@ class Entry:
         self._offset = offset
         self._has_data_descriptor = has_data_descriptor
         self._flags = flags
-        self._encrypted = encrypted = options.encryption is not None
-        self._body = body
+        self._encrypted = encrypted
+        self._body = body_of(method, options) if body is None else body
         self._compression_method = compression_method
         self._extra_field = timestamp
         self._zip64, self._offset_is_wide = zip64, offset_is_wide = _wide(method, bound, offset)
@@ -186,7 +199,7 @@ class Entry:
         if size > self._limit:
             self._overflow(UncompressedSizeOverflowError, "content", size)
         if self.crc_32 is not None:
-            self.crc_32 = zlib.crc32(chunk, self.crc_32)
+            self.crc_32 = crc32(chunk, self.crc_32)
         promised = self._promised_size
         if promised is not None and size > promised:
             if method.crc_32 is None:

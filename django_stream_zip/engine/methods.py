@@ -10,6 +10,7 @@ from operator import index
 from typing import Final, NamedTuple
 
 from django_stream_zip.engine import spec
+from django_stream_zip.engine.accelerators import ZLIB, Deflate
 from django_stream_zip.engine.errors import ZipValueError
 
 
@@ -24,7 +25,8 @@ class Method(NamedTuple):
     """How a member is written. Made by the names below, not by hand.
 
     `zip64` is None where Zip64 is used only if it is needed; `uncompressed_size` (bytes) and
-    `crc_32` are promises about the content, or None.
+    `crc_32` are promises about the content, or None. `deflate` is how it is deflated, None where
+    `get_compressobj` decides.
     """
 
     name: str
@@ -32,12 +34,12 @@ class Method(NamedTuple):
     zip64: bool | None
     uncompressed_size: int | None = None
     crc_32: int | None = None
-    level: int | None = None
+    deflate: Deflate | None = None
     buffered: bool = False
 
     def __repr__(self) -> str:
         """Show the call that makes it."""
-        values = [v for v in (self.uncompressed_size, self.crc_32, self.level) if v is not None]
+        values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
         return f"{self.name}({', '.join(map(str, values))})" if values else self.name
 
 
@@ -82,10 +84,23 @@ def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
     The size only tells whether Zip64 is needed; content of another one is no error.
     Raises ZipValueError where a value can't be a size or a level.
     """
+    size = _size("ZIP_AUTO", uncompressed_size)
+    return Method("ZIP_AUTO", Coding.DEFLATE, None, size, None, zlib_at(level))
+
+
+def zlib_at(level: int) -> Deflate:
+    """Give zlib's deflate at a level; raise ZipValueError where it has no such level."""
     if not (isinstance(level, int) and -1 <= level <= 9):
         raise ZipValueError(f"ZIP_AUTO: level must be an integer from -1 to 9, not {level!r}")
+    return ZLIB[level]
+
+
+def deflated(uncompressed_size: int | None, deflate: Deflate) -> Method:
+    """Deflate a member as `deflate` says: a `ZIP_AUTO`, or `ZIP_64` if its size isn't known."""
+    if uncompressed_size is None:
+        return ZIP_64._replace(deflate=deflate)
     size = _size("ZIP_AUTO", uncompressed_size)
-    return Method("ZIP_AUTO", Coding.DEFLATE, None, size, None, level)
+    return Method("ZIP_AUTO", Coding.DEFLATE, None, size, None, deflate)
 
 
 def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Method:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +12,7 @@ from hashlib import sha256
 from typing import BinaryIO, Final, Protocol
 
 from django_stream_zip.content import ContentChangedError
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
@@ -131,7 +131,7 @@ class BytesContent:
     @cached_property
     def crc_32(self) -> int:
         """CRC-32 of the bytes."""
-        return zlib.crc32(self._data)
+        return crc32(self._data)
 
     @cached_property
     def validator(self) -> str:

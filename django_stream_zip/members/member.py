@@ -9,8 +9,10 @@ from typing import Final
 
 from django.utils import timezone
 
-from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, ZIP_AUTO, Method, conf
+from django_stream_zip import NO_COMPRESSION_AUTO, Method, conf
 from django_stream_zip.content import Content
+from django_stream_zip.engine.accelerators import FAST, Deflate
+from django_stream_zip.engine.methods import deflated, zlib_at
 from django_stream_zip.engine.names import safe_name
 
 ContentMember = tuple[str, datetime, int, Method, Content]
@@ -66,8 +68,11 @@ def wall_clock(modified_at: datetime) -> datetime:
 
 
 def _method(compress: bool, content: Content) -> Method:
-    if content.size is None:
-        return ZIP_64
-    if compress:
-        return ZIP_AUTO(content.size, level=conf.get("COMPRESSION_LEVEL"))
+    if compress or content.size is None:
+        return deflated(content.size, _deflate())
     return NO_COMPRESSION_AUTO(content.size, content.crc_32)
+
+
+def _deflate() -> Deflate:
+    level = conf.get("COMPRESSION_LEVEL")
+    return FAST if level is None else zlib_at(level)

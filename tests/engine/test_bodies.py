@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_stream_zip.engine.accelerators import deflated_size_bound
 from django_stream_zip.engine.bodies import (
     STORED,
     Deflated,
     StoredBlocks,
-    deflated_size_bound,
     stored_blocks_size,
 )
 from tests.sources import chunked

@@ -1,0 +1,108 @@
+"""The one door to zlib and what is faster than it: a CRC-32, and ways to deflate.
+
+What is installed decides: ISA-L (`isal`) before zlib-ng (`zlib_ng`) before zlib. All three give
+what any reader can read, in sizes of their own. Knows nothing of ZIP.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import chain
+from typing import Any, Final, Protocol
+
+
+class CompressObj(Protocol):
+    """What `get_compressobj` returns: `zlib.compressobj(wbits=-zlib.MAX_WBITS)` or its like."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take uncompressed bytes, give compressed ones."""
+
+    def flush(self) -> bytes:
+        """Give what is left."""
+
+
+def _found(name: str) -> list[Any]:
+    """Give an accelerator in a list, or an empty one where it isn't installed."""
+    try:
+        return [import_module(name)]
+    except ImportError:
+        return []
+
+
+_ISAL = _found("isal.isal_zlib")
+_ZLIB_NG = _found("zlib_ng.zlib_ng")
+
+#: The CRC-32 of bytes, going on from one of those before them: `zlib.crc32` or its like.
+crc32: Final[Callable[..., int]] = next(chain(_ISAL, _ZLIB_NG, [zlib])).crc32
+
+
+def deflated_size_bound(uncompressed_size: int) -> int:
+    """Give the most bytes that zlib's deflate makes of so many, at any level.
+
+    It is zlib's `deflateBound` for raw deflate with the default window and memory.
+    """
+    size = uncompressed_size
+    return size + (size >> 12) + (size >> 14) + (size >> 25) + 7
+
+
+@dataclass(frozen=True, slots=True)
+class Deflate:
+    """A way to deflate: which library, which of its levels. To call it makes a `CompressObj`."""
+
+    library: Any
+    level: int
+
+    def __call__(self) -> CompressObj:
+        """Make what deflates one member."""
+        made: CompressObj = self.library.compressobj(
+            self.level, zlib.DEFLATED, wbits=-zlib.MAX_WBITS
+        )
+        return made
+
+    def __str__(self) -> str:
+        """Show the level, and the library if it isn't zlib."""
+        names = [] if self.library is zlib else [self.library.__name__.rpartition(".")[2]]
+        return " ".join([*names, str(self.level)])
+
+    def block(self, content: bytes, before: bytes, is_last: bool) -> bytes:
+        """Deflate one block of a stream, apart from the others: they are joined by a sync flush.
+
+        `before` is what comes before it in the content, at most 32 KiB: what it may refer to.
+        """
+        # ISA-L takes no empty dictionary.
+        dictionary = {"zdict": before} if before else {}
+        library = self.library
+        compressobj = library.compressobj(
+            self.level, zlib.DEFLATED, wbits=-zlib.MAX_WBITS, **dictionary
+        )
+        data: bytes = compressobj.compress(content)
+        data += compressobj.flush(library.Z_FINISH if is_last else library.Z_SYNC_FLUSH)
+        return data
+
+    def bound(self, uncompressed_size: int) -> int:
+        """Give the most bytes that this makes of so many, as one stream."""
+        if self.library is zlib:
+            return deflated_size_bound(uncompressed_size)
+        # The others promise nothing. Of noise, ISA-L at levels 1 to 3 makes 0.1 % more, zlib-ng 6 %
+        # at level 1 and else 0.1 %. (Not for ISA-L's level 0: its fixed code makes 23 % more.)
+        return blocks_size_bound(uncompressed_size)
+
+
+def blocks_size_bound(uncompressed_size: int) -> int:
+    """Give more bytes than any library makes of so many, also where it is done in blocks."""
+    return uncompressed_size + (uncompressed_size >> 3) + 1024
+
+
+#: zlib, by level.
+ZLIB: Final = {level: Deflate(zlib, level) for level in range(-1, 10)}
+
+#: What deflates fast enough for somebody who waits, at a good size. ISA-L's level 2 makes 140 MB/s
+#: of what zlib's level 9 makes 8 of, 7 % larger; zlib's level 6 is 2 to 3 times as fast as 9.
+FAST: Final = next(
+    Deflate(library, level)
+    for libraries, level in ((_ISAL, 2), (_ZLIB_NG, 6), ([zlib], 6))
+    for library in libraries
+)

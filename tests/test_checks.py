@@ -37,7 +37,7 @@ def test_good_settings_pass(value: dict[str, Any]) -> None:
         ({"COMPRESION_LEVEL": 6}, "E002", "Did you mean 'COMPRESSION_LEVEL'?"),
         ({"zzz": 6}, "E002", "Known are COMPRESSION_LEVEL, "),
         ({3: 6}, "E002", "has no key 3"),
-        ({"COMPRESSION_LEVEL": 10}, "E003", "must be an integer from -1 to 9, not 10"),
+        ({"COMPRESSION_LEVEL": 10}, "E003", "must be an integer from -1 to 9, or None, not 10"),
         ({"COMPRESSION_LEVEL": "6"}, "E003", "not '6'"),
         ({"COMPRESSION_LEVEL": True}, "E003", "not True"),
         ({"CRC_32_CACHE": "nowhere"}, "E003", "the alias of a cache in CACHES"),

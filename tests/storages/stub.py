@@ -60,6 +60,21 @@ class Faults:
         self.stall = 0.0  # seconds to wait in the middle of a body
 
 
+class Seen:
+    """What is stored, what goes wrong, and what was asked, in one test.
+
+    A request keeps to what was there when it came: one that outlives its test counts nowhere else.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Stored] = {}
+        self.faults = Faults()
+        self.asked: list[str] = []  # "head", "get", "attributes"
+        self.headers: list[dict[str, str]] = []
+        self.sent = 0
+        self.open_bodies = 0
+
+
 class Store:
     """What the server serves, and what it was asked."""
 
@@ -70,12 +85,10 @@ class Store:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.objects: dict[str, Stored] = {}
-        self.faults = Faults()
-        self.asked: list[str] = []  # "head", "get", "attributes"
-        self.headers: list[dict[str, str]] = []
-        self.sent = 0
-        self.open_bodies = 0
+        self.seen = Seen()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.seen, name)
 
     def put(self, name: str, data: bytes | Pattern, **kwargs: Any) -> Stored:
         """Store or replace an object."""
@@ -98,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     store: Store
+    seen: Seen
 
     def handle(self) -> None:
         with self.store.lock:
@@ -148,18 +162,19 @@ class Handler(BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self) -> None:
-        store, asked = self.store, self.asked()
+        seen = self.seen = self.store.seen
+        asked = self.asked()
         if asked is None:
             return self.send_json({})
-        store.asked.append(asked.kind)
-        store.headers.append({name.lower(): value for name, value in self.headers.items()})
-        stored = store.objects.get(asked.key)
-        if store.faults.status is not None:
-            return self.refuse(store.faults.status)
+        seen.asked.append(asked.kind)
+        seen.headers.append({name.lower(): value for name, value in self.headers.items()})
+        stored = seen.objects.get(asked.key)
+        if seen.faults.status is not None:
+            return self.refuse(seen.faults.status)
         if stored is None:
             return self.refuse(404)
         state = (None, stored.etag, str(stored.version))
-        if asked.condition not in state and not store.faults.ignores_conditions:
+        if asked.condition not in state and not seen.faults.ignores_conditions:
             return self.refuse(412)
         if asked.kind == "head":
             return self.send_metadata(stored, asked.key)
@@ -183,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_body(self, stored: Stored, asked: Asked) -> None:
-        faults, size = self.store.faults, len(stored.data)
+        faults, size = self.seen.faults, len(stored.data)
         total = size + faults.extra_total
         first, last = 0, size
         if asked.range and not faults.ignores_ranges:
@@ -199,15 +214,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(last - first + faults.extra_bytes))
         self.send_object_headers(stored)
         self.end_headers()
-        self.store.open_bodies += 1
+        self.seen.open_bodies += 1
         try:
             self.send_pieces(stored, first, last)
             self.wfile.write(b"x" * faults.extra_bytes)
         finally:
-            self.store.open_bodies -= 1
+            self.seen.open_bodies -= 1
 
     def send_pieces(self, stored: Stored, first: int, last: int) -> None:
-        faults = self.store.faults
+        faults = self.seen.faults
         limit = faults.break_after.pop(0) if faults.break_after else None
         middle = (first + last) // 2
         for position in range(first, last, PIECE):
@@ -218,15 +233,15 @@ class Handler(BaseHTTPRequestHandler):
                 return
             if position + len(piece) > middle:
                 self.in_the_middle()
+            self.seen.sent += len(piece)  # before: who got it may look at once
             self.wfile.write(piece)
-            self.store.sent += len(piece)
 
     def in_the_middle(self) -> None:
-        faults = self.store.faults
+        faults = self.seen.faults
         if faults.replace_after:
             name, stored = faults.replace_after
             faults.replace_after = None
-            self.store.objects[name] = stored
+            self.seen.objects[name] = stored
         stall, faults.stall = faults.stall, 0.0
         time.sleep(stall)
 

@@ -14,6 +14,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, conf
+from django_stream_zip.ahead import Source
+from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Progress
 from django_stream_zip.engine.blocks import Pieces
@@ -32,6 +34,7 @@ class AsyncDownload:
     def __init__(self, progress: Progress, members: AnyMembers, password: str | None) -> None:
         self.progress = progress
         self._members = members
+        self._source = source()
         # Opens nothing, but raises now if the password is none.
         self._archive = async_stream_zip(
             self._primed(), password=password, workers=conf.get("WORKERS")
@@ -56,7 +59,7 @@ class AsyncDownload:
         try:
             await zip_download_started.asend_robust(type(self), **progress.at_start())
             await sync_to_async(release_connections)()  # those of the receivers too
-            async with aclosing(blocks):
+            async with aclosing(self._source), aclosing(blocks):
                 async for block in blocks:
                     progress.count(block)
                     yield block
@@ -72,9 +75,11 @@ class AsyncDownload:
         """Give what is asked for of a planned archive."""
         checksums = CachedChecksums()
         blocks = Pieces()
-        steps = plan.steps(*self.progress.window, checksums, self.progress.begin)
+        steps = plan.steps(
+            *self.progress.window, checksums, self.progress.begin, self._source.expect
+        )
         try:
-            async with aclosing(_pieces(steps, checksums)) as pieces:
+            async with aclosing(_pieces(steps, checksums, self._source)) as pieces:
                 async for piece in pieces:
                     for block in blocks.push(piece):
                         yield block
@@ -85,7 +90,10 @@ class AsyncDownload:
 
     async def _primed(self) -> AsyncIterator[AsyncMemberFile]:
         """Give the members, each with its first chunk read: see `Download`."""
-        async with aclosing(_each(self._members)) as members:
+        async with (
+            aclosing(_each(self._members)) as each,
+            aclosing(self._source.members(each)) as members,
+        ):
             async for member in members:
                 name, modified_at, mode, method, content = unpacked(member)
                 self.progress.begin(name)
@@ -95,6 +103,12 @@ class AsyncDownload:
                     content = _Primed(aiter(content))
                     await content.read_first()
                 yield name, modified_at, mode, method, content
+
+
+def source() -> AsyncAhead | AsyncDirect:
+    """Give what contents are read through, as the settings say. Starts nothing."""
+    number = conf.get("READ_AHEAD_MEMBERS")
+    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES")) if number else AsyncDirect()
 
 
 class _Primed:
@@ -151,7 +165,7 @@ async def _pulled(steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes | Re
 
 
 async def _pieces(
-    steps: Iterator[bytes | Reading], checksums: CachedChecksums
+    steps: Iterator[bytes | Reading], checksums: CachedChecksums, source: Source
 ) -> AsyncGenerator[bytes, None]:
     """Give what the steps give, and what comes of their readings."""
     async with aclosing(_pulled(steps)) as pulled:
@@ -159,15 +173,15 @@ async def _pieces(
             if isinstance(step, bytes):
                 yield step
                 continue
-            async with aclosing(_read(step)) as pieces:
+            async with aclosing(_read(step, source)) as pieces:
                 async for piece in pieces:
                     yield piece
             if checksums.is_due:
                 await sync_to_async(checksums.save)()
 
 
-async def _read(reading: Reading) -> AsyncGenerator[bytes, None]:
-    chunks: Any = reading.content.chunks(reading.start, reading.stop)
+async def _read(reading: Reading, source: Source) -> AsyncGenerator[bytes, None]:
+    chunks: Any = source.chunks(reading.content, reading.start, reading.stop)
     if not hasattr(chunks, "__aiter__"):
         chunks = Threaded(chunks)
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from django_stream_zip import MemberFile, conf, stream_zip
+from django_stream_zip.ahead import Ahead, Direct
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close
@@ -112,6 +113,7 @@ class Download:
     ) -> None:
         self.progress = progress
         self._members = members
+        self._source = source()
         # Opens nothing, but raises now if the password is none.
         self._archive = stream_zip(self._primed(), password=password, workers=conf.get("WORKERS"))
         self._blocks = self._told()
@@ -132,7 +134,7 @@ class Download:
         try:
             zip_download_started.send_robust(type(self), **progress.at_start())
             release_connections()  # those of the receivers too
-            with closing(blocks):
+            with closing(self._source), closing(blocks):
                 for block in blocks:
                     progress.count(block)
                     yield block
@@ -156,7 +158,8 @@ class Download:
                 checksums.save()
 
         try:
-            with closing(plan.window(start, stop, checksums=checksums, begun=begun)) as window:
+            window = plan.window(start, stop, checksums=checksums, begun=begun, source=self._source)
+            with closing(window):
                 yield from window
         finally:
             checksums.save()
@@ -167,7 +170,7 @@ class Download:
         The engine gives a member's header before it asks for the first chunk: a content that can't
         be read at all would be found out after the first byte.
         """
-        members = iter(self._members)
+        members = self._source.members(iter(self._members))
         try:
             for member in members:
                 name, modified_at, mode, method, content = unpacked(member)
@@ -178,6 +181,12 @@ class Download:
                 yield name, modified_at, mode, method, content
         finally:
             close(members)
+
+
+def source() -> Ahead | Direct[Iterator[MemberFile]]:
+    """Give what contents are read through, as the settings say. Starts nothing."""
+    number = conf.get("READ_AHEAD_MEMBERS")
+    return Ahead(number, conf.get("READ_AHEAD_BYTES")) if number else Direct()
 
 
 class _Primed:

@@ -12,8 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
+from django_stream_zip.ahead import Direct, Source
 from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
@@ -99,21 +100,24 @@ class Plan:
         *,
         checksums: Checksums,
         begun: Callable[[str], object] = str,
+        source: Source | None = None,
         block_length: int = 65536,
     ) -> Generator[bytes, None, None]:
         """Give the archive's bytes from `start` to `stop` (exclusive), in blocks about that long.
 
         `begun` is called with the name of each member that is written or read. All contents must be
-        `Content`s; with `AsyncContent`s, go through the `steps`. Raises what they raise, and
+        `Content`s; with `AsyncContent`s, go through the `steps`. They are read through `source`,
+        which may have them fetched ahead. Raises what they raise, and
         ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
         end of the archive is not given then.
         """
         blocks = Pieces(block_length)
-        for step in self.steps(start, stop, checksums, begun):
+        source = source or Direct[Any]()
+        for step in self.steps(start, stop, checksums, begun, source.expect):
             if isinstance(step, bytes):
                 yield from blocks.push(step)
                 continue
-            chunks = step.content.chunks(step.start, step.stop)
+            chunks = source.chunks(step.content, step.start, step.stop)
             try:
                 for chunk in chunks:
                     yield from blocks.push(step.take(chunk))
@@ -123,13 +127,23 @@ class Plan:
         yield from blocks.flush()
 
     def steps(
-        self, start: int, stop: int, checksums: Checksums, begun: Callable[[str], object]
+        self,
+        start: int,
+        stop: int,
+        checksums: Checksums,
+        begun: Callable[[str], object],
+        expect: Callable[[Iterator[Description]], object],
     ) -> Iterator[bytes | Reading]:
-        """Give the window's bytes, and between them the readings that give the others."""
+        """Give the window's bytes, and between them the readings that give the others.
+
+        `expect` is called first, with the contents that are going to be read from their first byte
+        to their last, in that order.
+        """
         window = _Window(start, stop, needs_directory=stop > self._offsets[-1])
         # The directory has all members in it. Otherwise those before the window are nobody's need.
         first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
         crc_32s = _Checksums(self._partly_read(window, first), checksums)
+        expect(self._wholly_read(window, first, crc_32s))
         archive = Archive(
             _options(None),
             offset=self._offsets[first],
@@ -156,6 +170,24 @@ class Plan:
         for _, _, _, method, content in islice(self.members, first, last):
             if method.crc_32 is None:
                 yield cast(Description, content)
+
+    def _wholly_read(
+        self, window: _Window, first: int, crc_32s: _Checksums
+    ) -> Iterator[Description]:
+        """Give the contents that are read as a whole: in the window, or before it for their CRC-32.
+
+        A member that the window's start or stop cuts isn't among them, even if it only cuts its
+        header: who reads ahead comes too late for the first, and has nothing to do with the last.
+        """
+        for number in range(first, bisect_right(self._offsets, window.stop) - 1):
+            _, _, _, method, chunks = self.members[number]
+            content = cast(Description, chunks)
+            if self._offsets[number + 1] <= window.start:
+                is_read = method.crc_32 is None and crc_32s.of(content) is None
+            else:
+                is_read = self._offsets[number] >= window.start and bool(_known_size(method))
+            if is_read:
+                yield content
 
 
 class Reading:

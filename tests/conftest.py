@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.core.cache import caches
 from django.core.signals import request_finished
 from django.db import close_old_connections
 from hypothesis import settings
@@ -22,3 +23,10 @@ def _connections_stay() -> Iterator[None]:
     request_finished.disconnect(close_old_connections)
     yield
     request_finished.connect(close_old_connections)
+
+
+@pytest.fixture(autouse=True)
+def _caches_are_empty() -> None:
+    """Have no test find the checksums that another one's contents of the same name left."""
+    for cache in caches.all(initialized_only=True):
+        cache.clear()

@@ -1,21 +1,28 @@
 """Many files to one list of members: names that don't collide, files that are missing, limits.
 
-One policy, applied once over the whole list.
+One policy, applied once over the whole list. Remote storages are asked about several files at a
+time, which is what takes the time.
 """
 
 from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
 from django_stream_zip import conf
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
-from django_stream_zip.members.storage import storage_member
+from django_stream_zip.members.readers.reader import Facts, Reader
+from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.members.storage import described, reader_member
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -47,6 +54,9 @@ class TooManyBytesError(DownloadTooLargeError):
     """The members have more bytes in total than the limit allows."""
 
 
+Described: TypeAlias = tuple[Reader, Facts]
+
+
 class StoredFile(NamedTuple):
     """A file in a storage, under the name that it is to have as a member."""
 
@@ -61,16 +71,18 @@ class StoredFile(NamedTuple):
 class Collector:
     """Makes members of stored files.
 
-    `missing` says what to do with a file that can't be described: "raise" what the storage raises,
-    "skip" it, or skip it and "report" it in a text member at the end. (Where no file can be
-    described and not all are just missing, an error is raised in any case.) `limit` (members) and
-    `max_bytes` (of all contents) are those of the settings, unless given; None is no limit.
+    `decode` is as for `storage_member`. `missing` says what to do with a file that can't be
+    described: "raise" what the storage raises, "skip" it, or skip it and "report" it in a text
+    member at the end. (Where no file can be described and not all are just missing, an error is
+    raised in any case.) `limit` (members) and `max_bytes` (of all contents) are those of the
+    settings, unless given; None is no limit.
     """
 
     def __init__(
         self,
         *,
         compress: bool | None = None,
+        decode: bool | None = None,
         missing: Missing = "raise",
         limit: int | Limit | None = SETTING,
         max_bytes: int | Limit | None = SETTING,
@@ -80,6 +92,7 @@ class Collector:
             raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
         self._policy = _POLICIES[missing]
         self._compress = compress
+        self._decode = decode
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
         self._names = names or Names()
@@ -93,33 +106,48 @@ class Collector:
 
         Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
         """
-        for file in files:
-            # What ends in "/" is a folder, and a reader would drop its content.
-            name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
-            try:
-                member = self._member(file, name)
-            except Exception as error:
-                if not isinstance(error, FileNotFoundError):
-                    self._failure = error
-                self._policy(self._missing, name, error)
-            else:
-                self._count(member[4].size or 0)
-                yield self._names.of(member[0]), *member[1:]
+        with closing(self._described(files)) as each:
+            for file, facts in each:
+                # What ends in "/" is a folder, and a reader would drop its content.
+                name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
+                try:
+                    member = reader_member(*facts(), name, compress=self._compress)
+                except Exception as error:
+                    if not isinstance(error, FileNotFoundError):
+                        self._failure = error
+                    self._policy(self._missing, name, error)
+                else:
+                    self._count(member[4].size or 0)
+                    yield self._names.of(member[0]), *member[1:]
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
             yield self._report()
 
-    def _member(self, file: StoredFile, name: str) -> ContentMember:
-        return storage_member(
-            file.storage,
-            file.stored_name,
-            name,
-            compress=self._compress,
-            size=file.size,
-            crc_32=file.crc_32,
-            modified_at=file.modified_at,
-        )
+    def _described(
+        self, files: Iterable[StoredFile]
+    ) -> Generator[tuple[StoredFile, Callable[[], Described]], None, None]:
+        """Give the files, each with what gives its facts or raises; remote ones are asked ahead."""
+        number = conf.get("READ_AHEAD_MEMBERS") or 1
+        pool = ThreadPoolExecutor(number, thread_name_prefix="zip_describe")
+        line: deque[tuple[StoredFile, Callable[[], Described]]] = deque()
+        try:
+            for file in files:
+                line.append((file, self._asked(file, pool)))
+                if len(line) >= number:
+                    yield line.popleft()
+            yield from line
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _asked(self, file: StoredFile, pool: ThreadPoolExecutor) -> Callable[[], Described]:
+        try:
+            reader = reader_for(file.storage, file.stored_name, decode=self._decode)
+        except Exception as error:
+            return partial(_raised, error)
+        if not reader.is_remote:
+            return partial(_described, reader, file)
+        return pool.submit(_described, reader, file).result
 
     def _count(self, size: int) -> None:
         self._members += 1
@@ -134,6 +162,14 @@ class Collector:
         lines += [f"{safe_name(name)}: {_reason(error)}" for name, error in self._missing]
         data = "\r\n".join([*lines, ""]).encode(errors="replace")
         return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
+
+
+def _described(reader: Reader, file: StoredFile) -> Described:
+    return reader, described(reader, file.size, file.modified_at, file.crc_32)
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 def _raise(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:

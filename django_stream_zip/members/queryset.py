@@ -44,6 +44,7 @@ def queryset_members(
     crc_32: Fields = None,
     modified_at: Fields = None,
     compress: bool | None = None,
+    decode: bool | None = None,
     missing: Missing = "raise",
     limit: int | Limit | None = SETTING,
     max_bytes: int | Limit | None = SETTING,
@@ -60,14 +61,16 @@ def queryset_members(
     Names are made safe, and unique without regard to case.
 
     `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
-    such: what they hold isn't asked of the storage. `missing`, `limit` and `max_bytes`: see
-    `collect.Collector`.
+    such: what they hold isn't asked of the storage. `decode`: see `storage_member`. `missing`,
+    `limit` and `max_bytes`: see `collect.Collector`.
 
     Raises ValueError where a field isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
     """
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
-    collector = Collector(compress=compress, missing=missing, limit=limit, max_bytes=max_bytes)
+    collector = Collector(
+        compress=compress, decode=decode, missing=missing, limit=limit, max_bytes=max_bytes
+    )
     return list(collector.members(rows.files(queryset)))
 
 
@@ -86,6 +89,7 @@ def lazy_queryset_members(
     crc_32: Fields = None,
     modified_at: Fields = None,
     compress: bool | None = None,
+    decode: bool | None = None,
     missing: Missing = "raise",
     limit: int | Limit | None = SETTING,
 ) -> Iterator[ContentMember]:
@@ -100,7 +104,12 @@ def lazy_queryset_members(
     rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
     maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
-        compress=compress, missing=missing, limit=None, max_bytes=None, names=ManyNames()
+        compress=compress,
+        decode=decode,
+        missing=missing,
+        limit=None,
+        max_bytes=None,
+        names=ManyNames(),
     )
     query = queryset.query
     if query.is_sliced or query.combinator:

@@ -44,11 +44,40 @@ def storage_member(
     and what else the storage raises.
     """
     reader = reader_for(storage, stored_name, decode=decode)
-    facts = _facts(reader, size, modified_at, crc_32)
-    content = StorageContent(reader, facts)
+    facts = described(reader, size, modified_at, crc_32)
+    return reader_member(reader, facts, name, compress=compress, mode=mode)
+
+
+def described(
+    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
+) -> Facts:
+    """Give what the caller knows of a file, and else what the storage does.
+
+    The storage is asked unless both size and time are given. Raises what it raises.
+    """
+    if size is not None and modified_at is not None:
+        return Facts(size, modified_at, derived_validator(size, modified_at), crc_32)
+    facts = reader.describe(size, modified_at)
+    return Facts(
+        facts.size if size is None else size,
+        modified_at or facts.modified_at,
+        facts.validator,
+        facts.crc_32 if crc_32 is None else crc_32,
+    )
+
+
+def reader_member(
+    reader: Reader,
+    facts: Facts,
+    name: str | None = None,
+    *,
+    compress: bool | None = None,
+    mode: int = DEFAULT_MODE,
+) -> ContentMember:
+    """Make a member of a reader's file, of which this is known."""
     at = facts.modified_at or _NO_TIME
-    own_name = posixpath.basename(stored_name)
-    return member(name or own_name, at, mode, compress, content, own_name)
+    own_name = posixpath.basename(reader.name)
+    return member(name or own_name, at, mode, compress, StorageContent(reader, facts), own_name)
 
 
 def field_member(
@@ -104,21 +133,6 @@ class StorageContent:
     def __iter__(self) -> Iterator[bytes]:
         """Give all bytes of the file."""
         return self.chunks()
-
-
-def _facts(
-    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
-) -> Facts:
-    """Give what the caller knows, and else what the storage does."""
-    if size is not None and modified_at is not None:
-        return Facts(size, modified_at, derived_validator(size, modified_at), crc_32)
-    facts = reader.describe(size, modified_at)
-    return Facts(
-        facts.size if size is None else size,
-        modified_at or facts.modified_at,
-        facts.validator,
-        facts.crc_32 if crc_32 is None else crc_32,
-    )
 
 
 # What tells two storages of one class apart. Not their constructors' arguments, which may be secret

@@ -1,0 +1,464 @@
+"""Remote contents are fetched before their turn: the same bytes, in order, bounded, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.test import AsyncRequestFactory, RequestFactory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, async_stream_zip, stream_zip
+from django_stream_zip.ahead import CHUNK_LENGTH, Ahead, read_ahead
+from django_stream_zip.async_ahead import async_read_ahead
+from django_stream_zip.plan import Plan
+from django_stream_zip.response import zip_response
+from tests.contents import MODE, TIME, ContentMember, CountingContent, NoChecksums
+from tests.sources import BrokenSourceError, collected
+
+MIB = 1 << 20
+
+
+_numbers = itertools.count()
+
+
+class Remote(CountingContent):
+    """A content that may be fetched by another thread, or on the event loop."""
+
+    is_remote = True
+
+    def __init__(self, data: Any = b"content", error: Exception | None = None, **kwargs: Any):
+        # Of its own: what a test leaves in the cache is for no other.
+        super().__init__(data, identity=f"ahead {next(_numbers)}", **kwargs)
+        self.error = error
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        yield from super().chunks(start, stop)
+        if self.error is not None:
+            raise self.error
+
+
+class AsyncRemote(Remote):
+    """The same, asynchronous only."""
+
+    __iter__: Any = None
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Any:
+        return self._achunks(super().chunks(start, stop))
+
+    async def _achunks(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        with closing(chunks):  # type: ignore[type-var]
+            for chunk in chunks:
+                await asyncio.sleep(0)
+                yield chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks()
+
+
+class Meeting(Remote):
+    """A content whose first chunk comes when so many contents are asked for theirs."""
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        super().__init__(b"x" * 10)
+        self.barrier = barrier
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        self.barrier.wait(10)
+        yield from super().chunks(start, stop)
+
+
+class Silent(Remote):
+    """A content that keeps who asks for it waiting, until it is let go."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.asked_for = threading.Event()
+        self.let_go = threading.Event()
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        self.is_open = True
+        try:
+            self.asked_for.set()
+            self.let_go.wait(30)
+            yield from super().chunks(start, stop)
+        finally:
+            self.is_open = False
+
+
+def member(content: CountingContent, name: str = "a.bin") -> ContentMember:
+    return name, TIME, MODE, NO_COMPRESSION_AUTO(content.size, content.crc_32), content
+
+
+def numbered(contents: Iterable[CountingContent]) -> list[ContentMember]:
+    return [member(content, f"{number}.bin") for number, content in enumerate(contents)]
+
+
+def fresh(members: list[ContentMember]) -> list[ContentMember]:
+    for *_, content in members:
+        content.forget()
+    return members
+
+
+async def amembers(members: Iterable[ContentMember]) -> AsyncIterator[ContentMember]:
+    for one in members:
+        yield one
+
+
+def eventually(is_true: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + 10
+    while not is_true() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return bool(is_true())
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("zip_ahead")]
+
+
+sizes = st.sampled_from([0, 1, 100, 9_999, 10_000, 70_000, 300_000, 700_000])
+
+
+@st.composite
+def contents(draw: st.DrawFn, kinds: list[Any]) -> list[Any]:
+    return [
+        draw(st.sampled_from(kinds))(
+            random.Random(number).randbytes(size),
+            chunk_length=draw(st.sampled_from([1_000, 65_536, 400_000])),
+        )
+        for number, size in enumerate(draw(st.lists(sizes, max_size=12)))
+    ]
+
+
+ahead_of = st.tuples(st.integers(1, 9), st.sampled_from([0, 1, 300_000, 4 * MIB]))
+
+
+@given(contents=contents([Remote, CountingContent]), ahead=ahead_of)
+def test_the_archive_is_the_same(contents: list[Any], ahead: tuple[int, int]) -> None:
+    expected = b"".join(stream_zip(numbered(contents)))
+    number, max_bytes = ahead
+    members = read_ahead(fresh(numbered(contents)), number=number, max_bytes=max_bytes)
+    assert b"".join(stream_zip(members)) == expected
+    assert [content.opened for content in contents] == [1] * len(contents)
+    assert not any(content.is_open for content in contents)
+
+
+@given(contents=contents([AsyncRemote]), ahead=ahead_of)
+def test_so_is_the_asynchronous_one(contents: list[Any], ahead: tuple[int, int]) -> None:
+    expected = b"".join(collected(async_stream_zip(amembers(numbered(contents)))))
+    number, max_bytes = ahead
+
+    def members() -> Any:
+        return async_read_ahead(
+            amembers(fresh(numbered(contents))), number=number, max_bytes=max_bytes
+        )
+
+    assert b"".join(collected(async_stream_zip(members()))) == expected
+    assert [content.opened for content in contents] == [1] * len(contents)
+    assert not any(content.is_open for content in contents)
+
+
+@given(contents=contents([Remote, CountingContent]), ahead=ahead_of, data=st.data())
+def test_a_window_is_a_slice_and_what_is_outside_is_not_read(
+    contents: list[Any], ahead: tuple[int, int], data: st.DataObject
+) -> None:
+    members = numbered(contents)
+    plan = Plan.of(members)
+    assert plan is not None
+    start = data.draw(st.integers(0, plan.length))
+    stop = data.draw(st.integers(start, plan.length))
+    archive = b"".join(stream_zip(members))
+    fresh(members)
+    list(plan.window(start, stop, checksums=NoChecksums()))
+    directly = [list(content.asked) for content in contents]
+    fresh(members)
+    with closing(Ahead(*ahead)) as source:
+        window = plan.window(start, stop, checksums=NoChecksums(), source=source)
+        assert b"".join(window) == archive[start:stop]
+    assert [content.asked for content in contents] == directly
+
+
+def test_so_many_are_fetched_at_once_and_not_more() -> None:
+    at_once = 5
+    contents = [Meeting(threading.Barrier(at_once)) for number in range(2 * at_once)]
+    barriers = [threading.Barrier(at_once) for _ in range(2)]
+    for number, content in enumerate(contents):
+        content.barrier = barriers[number // at_once]
+    members = read_ahead(numbered(contents), number=at_once)
+    given = stream_zip(members)
+    next(given)
+    assert [content.opened for content in contents[at_once:]] == [0] * at_once
+    list(given)  # who isn't fetched with the others breaks the barrier
+
+
+def test_what_a_plan_reads_is_fetched_at_once_too() -> None:
+    barrier = threading.Barrier(8)
+    plan = Plan.of(numbered([Meeting(barrier) for number in range(16)]))
+    assert plan is not None
+    with closing(Ahead(8, 4 * MIB)) as source:
+        list(plan.window(0, plan.length, checksums=NoChecksums(), source=source))
+
+
+def test_no_more_waits_than_there_is_room_for() -> None:
+    contents = [Remote(b"x" * 3 * MIB, chunk_length=CHUNK_LENGTH) for _ in range(12)]
+    members = read_ahead(numbered(contents), number=8, max_bytes=2 * MIB)
+    first = iter(next(members)[4])
+    next(first)
+    time.sleep(0.3)
+    fetched = sum(last - first for content in contents for first, last in content.given)
+    assert MIB < fetched <= 2 * MIB + 2 * CHUNK_LENGTH  # the one given, and one more for who is due
+    members.close()
+    assert eventually(lambda: not any(content.is_open for content in contents))
+
+
+def test_one_whose_turn_it_is_gets_on_however_little_room_there_is() -> None:
+    contents = [Remote(b"x" * 5 * CHUNK_LENGTH, chunk_length=CHUNK_LENGTH) for _ in range(9)]
+    archive = b"".join(stream_zip(read_ahead(numbered(contents), number=8, max_bytes=0)))
+    assert archive == b"".join(stream_zip(numbered(contents)))
+
+
+@pytest.mark.parametrize("number", [1, 3, 8])
+def test_an_error_comes_when_it_is_its_turn(number: int) -> None:
+    contents = [
+        Remote(b"x" * 100_000, error=BrokenSourceError() if one == 3 else None) for one in range(9)
+    ]
+    log: list[bytes] = []
+    expected: list[bytes] = []
+    with pytest.raises(BrokenSourceError):
+        expected.extend(stream_zip(numbered(contents)))
+    with pytest.raises(BrokenSourceError):
+        log.extend(stream_zip(read_ahead(numbered(contents), number=number)))
+    assert b"".join(log) == b"".join(expected)
+    assert eventually(lambda: not any(content.is_open for content in contents))
+
+
+def test_an_error_of_the_members_waits_for_those_before_it() -> None:
+    def members() -> Iterator[ContentMember]:
+        yield from numbered([Remote(), Remote()])
+        raise BrokenSourceError
+
+    given = read_ahead(members())
+    assert [next(given)[0], next(given)[0]] == ["0.bin", "1.bin"]
+    with pytest.raises(BrokenSourceError):
+        next(given)
+
+
+def test_a_member_that_is_none_is_found_in_its_turn() -> None:
+    given = stream_zip(read_ahead([member(Remote()), ("x",)]))  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="member"):
+        list(given)
+
+
+def test_who_makes_local_members_one_by_one_is_not_asked_ahead() -> None:
+    log: list[str] = []
+
+    def members() -> Iterator[ContentMember]:
+        for number in range(4):
+            log.append(f"made {number}")
+            yield member(CountingContent())
+            log.append(f"over {number}")
+
+    for number, _ in enumerate(read_ahead(members())):
+        assert log[-1] == f"made {number}"
+
+
+def test_the_first_does_not_wait_for_members_that_take_their_time() -> None:
+    made = 0
+
+    def members() -> Iterator[ContentMember]:
+        nonlocal made
+        for one in numbered([Remote() for _ in range(8)]):
+            if made:
+                time.sleep(0.02)
+            made += 1
+            yield one
+
+    with closing(read_ahead(members())) as given:
+        next(given)
+        assert made <= 3
+        next(given)
+        next(given)
+        assert made <= 7
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_closing_closes_everything_and_waits_for_nobody(chunks: int) -> None:
+    silent = Silent()
+    contents: list[Any] = [Remote(b"x" * 50_000), silent, *[Remote(b"x" * 50_000)] * 6]
+    given = stream_zip(read_ahead(numbered(contents)), chunk_size=10_000)
+    next(given)
+    for _ in range(chunks):
+        next(given)
+    assert silent.asked_for.wait(10)
+    began = time.monotonic()
+    given.close()
+    assert time.monotonic() - began < 5
+    silent.let_go.set()
+    assert eventually(lambda: not any(content.is_open for content in contents))
+    assert eventually(lambda: not threads())
+
+
+def test_nothing_starts_before_the_first_byte_is_asked_for() -> None:
+    content = Remote()
+    given = read_ahead([member(content)])
+    plan = Plan.of([member(content)])
+    assert plan is not None
+    source = Ahead(8, MIB)
+    window = plan.window(0, plan.length, checksums=NoChecksums(), source=source)
+    assert eventually(lambda: not threads())  # those of other tests may be about to end
+    assert content.opened == 0
+    given.close()
+    window.close()
+    source.close()
+
+
+def test_reading_on_after_the_end_is_no_end_of_the_content() -> None:
+    silent = Silent()
+    source = Ahead(2, MIB)
+    chunks = next(iter(source.members([member(silent)])))[4]
+    source.close()
+    with pytest.raises(ValueError, match="closed"):
+        next(iter(chunks))
+    silent.let_go.set()
+
+
+def test_tasks_are_cancelled_at_once() -> None:
+    class Stuck(AsyncRemote):
+        async def _achunks(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+            self.is_open = True
+            try:
+                await asyncio.sleep(60)
+                yield b""
+            finally:
+                self.is_open = False
+
+    contents = [AsyncRemote(b"x"), Stuck(), Stuck()]
+
+    async def some() -> None:
+        given = async_stream_zip(async_read_ahead(amembers(numbered(contents))))
+        await anext(given)
+        await asyncio.sleep(0.1)
+        assert [content.is_open for content in contents] == [False, True, True]
+        await given.aclose()
+        assert not any(content.is_open for content in contents)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(some())
+
+
+def test_async_room_is_bounded_too() -> None:
+    contents = [AsyncRemote(b"x" * 3 * MIB, chunk_length=CHUNK_LENGTH) for _ in range(12)]
+
+    async def some() -> int:
+        members = async_read_ahead(amembers(numbered(contents)), max_bytes=2 * MIB)
+        first = (await anext(members))[4]
+        await anext(aiter(first))
+        await asyncio.sleep(0.3)
+        fetched = sum(last - first for content in contents for first, last in content.given)
+        await members.aclose()
+        return fetched
+
+    assert MIB < asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH
+
+
+def test_async_errors_come_in_their_turn() -> None:
+    contents = [AsyncRemote(error=BrokenSourceError() if one == 2 else None) for one in range(6)]
+
+    names = []
+
+    async def some() -> None:
+        async for name, *_, chunks in async_read_ahead(amembers(numbered(contents))):
+            async for _ in chunks:
+                pass
+            names.append(name)
+
+    with pytest.raises(BrokenSourceError):
+        asyncio.run(some())
+    assert names == ["0.bin", "1.bin"]
+
+
+# In responses.
+
+
+def response(members: Any, *, is_async: bool = False) -> Any:
+    factory: Any = AsyncRequestFactory() if is_async else RequestFactory()
+    return zip_response(factory.get("/"), members)
+
+
+async def adownloaded(members: Any) -> bytes:
+    return b"".join([block async for block in response(members, is_async=True)])
+
+
+WAYS: dict[str, Callable[[list[ContentMember]], bytes]] = {
+    "planned": lambda members: b"".join(response(members)),
+    "not planned": lambda members: b"".join(response(iter(members))),
+    "planned, under ASGI": lambda members: asyncio.run(adownloaded(members)),
+    "not planned, under ASGI": lambda members: asyncio.run(adownloaded(iter(members))),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_response_reads_ahead(way: str) -> None:
+    barrier = threading.Barrier(8)
+    contents = [Meeting(barrier) for number in range(16)]
+    assert len(WAYS[way](numbered(contents))) > 160
+    assert eventually(lambda: not threads())
+
+
+@pytest.mark.parametrize("way", ["planned", "not planned"])
+def test_a_response_of_asynchronous_contents_reads_ahead(way: str) -> None:
+    at_once = 0
+    most = 0
+
+    class Counted(AsyncRemote):
+        async def _achunks(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.01)
+            async for chunk in super()._achunks(chunks):
+                yield chunk
+            at_once -= 1
+
+    members = numbered([Counted() for number in range(20)])
+    archive = asyncio.run(adownloaded(members if way == "planned" else amembers(members)))
+    plan = Plan.of(members)
+    assert plan is not None
+    assert len(archive) == plan.length
+    assert most == 8
+
+
+def test_a_response_reads_nothing_ahead_if_the_setting_says_so(settings: Any) -> None:
+    settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": 0}
+    contents = [Remote(), Silent()]
+    blocks = iter(response(iter(numbered(contents))))
+    next(blocks)
+    assert not contents[1].asked_for.is_set()  # type: ignore[attr-defined]
+    contents[1].let_go.set()  # type: ignore[attr-defined]
+    list(blocks)
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_a_client_who_goes_away_closes_what_was_fetched_ahead(is_planned: bool) -> None:
+    contents = [Remote(b"x" * 300_000) for number in range(20)]
+    members = numbered(contents)
+    given = response(members if is_planned else iter(members))
+    next(iter(given))
+    assert eventually(lambda: sum(content.opened for content in contents) > 1)
+    given.close()
+    assert eventually(lambda: not any(content.is_open for content in contents))
+    assert eventually(lambda: not threads())
+
+
+def test_deflated_members_are_fetched_ahead_by_workers_too() -> None:
+    barrier = threading.Barrier(4)
+    members = [(f"{number}.txt", TIME, MODE, ZIP_64, Meeting(barrier)) for number in range(8)]
+    assert b"".join(stream_zip(read_ahead(members, number=4), workers=2))

@@ -60,6 +60,8 @@ def zip_response(
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
     members = named(_iterable(members))
+    if isinstance(request, WSGIRequest) and isinstance(members, Sequence):
+        members = [_synchronous(member) for member in members]
     plan = None
     if isinstance(members, Sequence):
         plan = Plan.of(members, encrypted=password is not None)
@@ -99,6 +101,12 @@ def _download(
             "give synchronous ones, which stream under both"
         )
     return AsyncDownload(progress, members, password)
+
+
+def _synchronous(member: Any) -> Any:
+    """Give the member with a content for WSGI, if it has one for both."""
+    *opening, content = unpacked(member)
+    return *opening, getattr(content, "synchronous", content)
 
 
 def _is_async(members: AnyMembers) -> bool:

@@ -12,6 +12,7 @@ from django_stream_zip.members.collect import (
     TooManyMembersError,
 )
 from django_stream_zip.members.local import bytes_member, file_member
+from django_stream_zip.members.on_loop import on_loop
 from django_stream_zip.members.queryset import (
     aqueryset_members,
     lazy_queryset_members,
@@ -28,6 +29,7 @@ __all__ = [
     "field_member",
     "file_member",
     "lazy_queryset_members",
+    "on_loop",
     "queryset_members",
     "storage_member",
 ]

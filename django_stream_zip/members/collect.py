@@ -127,14 +127,17 @@ class Collector:
     def _described(
         self, files: Iterable[StoredFile]
     ) -> Generator[tuple[StoredFile, Callable[[], Described]], None, None]:
-        """Give the files, each with what gives its facts or raises; remote ones are asked ahead."""
+        """Give the files, each with what gives its facts or raises.
+
+        What is behind a remote file is looked at while it is asked for, up to the setting's number.
+        """
         number = conf.get("READ_AHEAD_MEMBERS") or 1
         pool = ThreadPoolExecutor(number, thread_name_prefix="zip_describe")
         line: deque[tuple[StoredFile, Callable[[], Described]]] = deque()
         try:
             for file in files:
                 line.append((file, self._asked(file, pool)))
-                if len(line) >= number:
+                while line and (len(line) >= number or isinstance(line[-1][1], partial)):
                     yield line.popleft()
             yield from line
         finally:
@@ -145,7 +148,8 @@ class Collector:
             reader = reader_for(file.storage, file.stored_name, decode=self._decode)
         except Exception as error:
             return partial(_raised, error)
-        if not reader.is_remote:
+        # Where all is known, nothing is asked.
+        if not reader.is_remote or None not in (file.size, file.modified_at):
             return partial(_described, reader, file)
         return pool.submit(_described, reader, file).result
 

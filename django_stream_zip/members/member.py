@@ -10,12 +10,13 @@ from typing import Final
 from django.utils import timezone
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method, conf
-from django_stream_zip.content import Content
+from django_stream_zip.content import AsyncContent, Content
 from django_stream_zip.engine.accelerators import FAST, Deflate
 from django_stream_zip.engine.methods import deflated, zlib_at
 from django_stream_zip.engine.names import safe_name
 
 ContentMember = tuple[str, datetime, int, Method, Content]
+AsyncContentMember = tuple[str, datetime, int, Method, AsyncContent]
 
 DEFAULT_MODE: Final = S_IFREG | 0o644
 

@@ -27,7 +27,8 @@ from django_stream_zip.members.collect import (
     StoredFile,
     TooManyMembersError,
 )
-from django_stream_zip.members.member import ContentMember
+from django_stream_zip.members.member import AsyncContentMember, ContentMember
+from django_stream_zip.members.on_loop import on_loop
 
 Name: TypeAlias = str | Callable[..., str] | None
 # A field's name, or one for each file field.
@@ -76,9 +77,17 @@ def queryset_members(
 
 async def aqueryset_members(
     queryset: QuerySet[Any], *file_fields: str, **options: Any
-) -> list[ContentMember]:
-    """Do what `queryset_members` does, from an event loop."""
-    return await sync_to_async(queryset_members)(queryset, *file_fields, **options)
+) -> list[ContentMember | AsyncContentMember]:
+    """Do what `queryset_members` does, from an event loop.
+
+    With the extra `async`, contents in S3, Google Cloud and Azure are asynchronous: read on the
+    event loop, without threads. For such members the request has to come through ASGI.
+    """
+
+    def made() -> list[ContentMember | AsyncContentMember]:
+        return [on_loop(member) for member in queryset_members(queryset, *file_fields, **options)]
+
+    return await sync_to_async(made)()
 
 
 def lazy_queryset_members(

@@ -119,16 +119,16 @@ class StorageContent:
         self.size = facts.size
         self.crc_32 = facts.crc_32
         self.validator = facts.validator
-        self._reader = reader
+        self.reader = reader
 
     @property
     def is_remote(self) -> bool:
         """Whether it pays, and whether it is allowed, to read it ahead in another thread."""
-        return self._reader.is_remote
+        return self.reader.is_remote
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give the bytes of the file from `start` to `stop`."""
-        return self._reader.chunks(start, stop)
+        return self.reader.chunks(start, stop)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give all bytes of the file."""

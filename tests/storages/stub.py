@@ -57,6 +57,7 @@ class Faults:
         self.ignores_ranges = False
         self.extra_total = 0  # added to what a body says the object's size is
         self.extra_bytes = 0  # sent after the end that was asked for
+        self.latency = 0.0  # seconds before each answer
         self.stall = 0.0  # seconds to wait in the middle of a body
 
 
@@ -73,6 +74,8 @@ class Seen:
         self.headers: list[dict[str, str]] = []
         self.sent = 0
         self.open_bodies = 0
+        self.at_once = 0
+        self.most_at_once = 0
 
 
 class Store:
@@ -105,6 +108,7 @@ class Asked:
     key: str
     condition: str | None = None
     range: str | None = None
+    unmet: int = 412  # the status where the condition isn't met
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -166,6 +170,17 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.asked()
         if asked is None:
             return self.send_json({})
+        with self.store.lock:
+            seen.at_once += 1
+            seen.most_at_once = max(seen.most_at_once, seen.at_once)
+        time.sleep(seen.faults.latency)
+        try:
+            self.answer_for(seen, asked)
+        finally:
+            with self.store.lock:
+                seen.at_once -= 1
+
+    def answer_for(self, seen: Seen, asked: Asked) -> None:
         seen.asked.append(asked.kind)
         seen.headers.append({name.lower(): value for name, value in self.headers.items()})
         stored = seen.objects.get(asked.key)
@@ -175,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404)
         state = (None, stored.etag, str(stored.version))
         if asked.condition not in state and not seen.faults.ignores_conditions:
-            return self.refuse(412)
+            return self.refuse(asked.unmet)
         if asked.kind == "head":
             return self.send_metadata(stored, asked.key)
         if asked.kind == "attributes":
@@ -290,6 +305,8 @@ class S3Handler(Handler):
 class GoogleHandler(Handler):
     def asked(self) -> Asked | None:
         url = urlsplit(self.path)
+        if url.path.startswith(f"/{BUCKET}/"):
+            return self.asked_by_xml(unquote(url.path.removeprefix(f"/{BUCKET}/")))
         key = unquote(url.path.partition("/o/")[2])
         if not key:  # Google's package asks for the bucket, in the background, to trace requests
             return None
@@ -299,11 +316,20 @@ class GoogleHandler(Handler):
         kind = "get" if url.path.startswith("/download/") else "head"
         return Asked(kind, key, condition, self.headers["Range"])
 
+    def asked_by_xml(self, key: str) -> Asked:
+        """Read a request of the older protocol, which obstore speaks."""
+        generation = parse_qs(urlsplit(self.path).query).get("generation", [None])[0]
+        kind = "head" if self.command == "HEAD" else "get"
+        # A generation that was replaced is gone, and no condition.
+        return Asked(kind, key, generation, self.headers["Range"], unmet=404)
+
     def send_object_headers(self, stored: Stored) -> None:
         super().send_object_headers(stored)
         self.send_header("X-Goog-Generation", str(stored.version))
 
     def send_metadata(self, stored: Stored, key: str) -> None:
+        if self.command == "HEAD":
+            return super().send_metadata(stored, key)
         told = {
             "name": key,
             "bucket": BUCKET,

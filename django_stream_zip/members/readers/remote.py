@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.readers.gzipped import cut, unpacked
@@ -79,11 +80,13 @@ class RemoteReader(Reader):
         self._seen: dict[str, Any] = {}
 
     @property
-    def _pin(self) -> str | None:
+    def pin(self) -> str | None:
+        """The version that was seen first; None if none was yet."""
         return self._seen.get("pin")
 
     @property
-    def _size(self) -> int | None:
+    def seen_size(self) -> int | None:
+        """Its size, as it is stored."""
         return self._seen.get("size")
 
     @abstractmethod
@@ -101,21 +104,28 @@ class RemoteReader(Reader):
     def _status(self, error: Any) -> int | None:
         """Give the HTTP status in a refusal; None if there was no answer."""
 
+    def object_store(self) -> tuple[Any, str, str] | None:
+        """Give a store of obstore, the object's key in it, and the option that asks for a version.
+
+        None where obstore can't read it as this reader does.
+        """
+        return None
+
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Ask once. From now on this version is read and no other."""
         with self._refusals():
             head = self._head()
         self._seen = {"pin": head.pin, "size": head.size, "encoding": head.encoding}
-        if self._is_packed:
+        if self.is_packed:
             return Facts(None, head.modified_at, head.pin)
         return Facts(head.size, head.modified_at, head.pin, head.crc_32)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give the bytes from `start` to `stop`, unpacked if they are to be."""
-        if not self._is_packed:
+        if not self.is_packed:
             with closing(self._stored(start, stop)) as chunks:
                 first = next(chunks, b"")  # and now it is known how they are stored
-                if not self._is_packed:
+                if not self.is_packed:
                     if first:
                         yield first
                     yield from chunks
@@ -129,12 +139,13 @@ class RemoteReader(Reader):
         return decode and encoding == "gzip"
 
     @property
-    def _is_packed(self) -> bool:
+    def is_packed(self) -> bool:
+        """Whether what was seen is to be unpacked."""
         return self.decodes(self._seen.get("encoding"))
 
     def _stored(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         """Give the bytes as they are stored, by as many requests as it takes."""
-        position, patience = start, _Patience(self.name, start)
+        position, patience = start, Patience(self.name, start)
         while stop is None or position < stop:
             with self._refusals():
                 body = self._body(position, stop, position - start)
@@ -143,11 +154,11 @@ class RemoteReader(Reader):
                 return
             cause = None
             with closing(body):
-                self._check(body)
+                self.check(body)
                 try:
                     for chunk in body.chunks:
                         position += len(chunk)
-                        self._check_position(position, body)
+                        self.check_position(position, body)
                         yield chunk
                 except self.breaks as error:
                     cause = error
@@ -156,31 +167,33 @@ class RemoteReader(Reader):
             elif body.total is not None:
                 stop = body.total if stop is None else min(stop, body.total)
 
-    def _check(self, body: Body) -> None:
+    def check(self, body: Body) -> None:
+        """Take note of the version; raise ContentChangedError if another one was seen before."""
         for what, value in (("pin", body.pin), ("size", body.total)):
             if value is not None and self._seen.setdefault(what, value) != value:
-                raise self._changed()
+                raise self.changed()
         self._seen.setdefault("encoding", body.encoding)
 
     def _check_end(self, position: int) -> None:
-        if self._size is not None and position < self._size:
-            raise self._changed()
+        if self.seen_size is not None and position < self.seen_size:
+            raise self.changed()
 
-    def _check_position(self, position: int, body: Body) -> None:
+    def check_position(self, position: int, body: Body) -> None:
+        """Raise ContentChangedError where more has come than the body promised."""
         if position > body.stop:
             raise ContentChangedError(f"{self.name}: the store sent more bytes than it said")
 
     def _piece_stop(self, start: int, stop: int | None, done: int) -> int:
         """Give the end of the piece to ask for at `start`, if a store must be asked for pieces."""
         end = start + min(max(done, CHUNK_LENGTH), _MAX_PIECE_LENGTH)
-        end = min(bound for bound in (end, stop, self._size) if bound is not None)
+        end = min(bound for bound in (end, stop, self.seen_size) if bound is not None)
         return max(end, start + 1)  # there is no range without bytes
 
     def _piece(
         self, data: bytes, start: int, stop: int, pin: str | None, encoding: str
     ) -> Body | None:
         """Give the body that a piece is; one that is short is the last if nobody knows the size."""
-        total = self._size
+        total = self.seen_size
         if not data and (total is None or start >= total):
             return None  # some say so, instead of refusing a range beyond the end
         if total is None and len(data) < stop - start:
@@ -197,18 +210,34 @@ class RemoteReader(Reader):
             if status is None:
                 raise OSError(f"{self.name} broke off, again and again") from error
             if status == 412:
-                raise self._changed() from error
+                raise self.changed() from error
             if status not in _ERRNO:
                 raise
             # OSError gives the subclass for the number.
             number = _ERRNO[status]
             raise OSError(number, os.strerror(number), self.name) from error
 
-    def _changed(self) -> ContentChangedError:
+    def changed(self) -> ContentChangedError:
+        """Give what to raise where there is another version than was seen first."""
         return ContentChangedError(f"{self.name} was replaced after it was seen first")
 
 
-class _Patience:
+class PerProcess:
+    """One thing of a kind for each storage and process: what speaks to servers survives no fork."""
+
+    def __init__(self) -> None:
+        self._made: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
+
+    def get(self, storage: Any, make: Callable[[Any], Any]) -> Any:
+        """Give the one for a storage; make it if there is none yet."""
+        process, one = self._made.get(storage, (None, None))
+        if process != os.getpid():
+            one = make(storage)
+            self._made[storage] = os.getpid(), one
+        return one
+
+
+class Patience:
     """Counts how often bodies broke off, from one real progress to the next."""
 
     def __init__(self, name: str, position: int) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from s3transfer.manager import TransferManager
@@ -23,8 +23,15 @@ from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 from urllib3.exceptions import HTTPError
 
+from django_stream_zip.members.readers import loop
 from django_stream_zip.members.readers.combine import folded
-from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Head, RemoteReader
+from django_stream_zip.members.readers.remote import (
+    CHUNK_LENGTH,
+    Body,
+    Head,
+    PerProcess,
+    RemoteReader,
+)
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -69,8 +76,14 @@ class S3Reader(RemoteReader):
             return None
         return decoded_crc_32(found.get("ChecksumCRC32"))
 
+    def object_store(self) -> tuple[Any, str, str] | None:
+        """Give one, but not where a request has to say more, such as a customer's key."""
+        if self.request.keys() != {"Bucket", "Key"} or not _is_shared(self.storage):
+            return None
+        return _stores.get(self.storage, _object_store), self.request["Key"], "if_match"
+
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
-        conditions = {"IfMatch": self._pin} if self._pin else {}
+        conditions = {"IfMatch": self.pin} if self.pin else {}
         is_ranged = bool(start) or stop is not None
         if is_ranged:
             conditions["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -145,23 +158,52 @@ class S3PartsReader(S3Reader):
             raise ValueError("there are not all parts")
 
 
-_clients: WeakKeyDictionary[S3Storage, tuple[int, Any]] = WeakKeyDictionary()
+_clients: Final = PerProcess()
+_stores: Final = PerProcess()
 
 
 def shared_client(storage: Any) -> Any:
     """Give the one client with which this process reads from a storage.
 
     The storage makes one for each thread, which costs 0.2 s and 14 MB, and under ASGI each request
-    has a thread of its own. Clients, unlike what else boto3 has, may be shared by threads. They
-    don't survive a fork. A storage with another `connection` may mean another one each time.
+    has a thread of its own. Clients, unlike what else boto3 has, may be shared by threads. A
+    storage with another `connection` may mean another one each time.
     """
-    if type(storage).connection is not S3Storage.connection:
+    if not _is_shared(storage):
         return storage.connection.meta.client
-    process, client = _clients.get(storage, (None, None))
-    if process != os.getpid():
-        client = storage.connection.meta.client
-        _clients[storage] = os.getpid(), client
-    return client
+    return _clients.get(storage, lambda storage: storage.connection.meta.client)
+
+
+def _is_shared(storage: Any) -> bool:
+    return type(storage).connection is S3Storage.connection
+
+
+def _object_store(storage: Any) -> Any:
+    """Make what obstore reads a storage with: the same place, the same credentials."""
+    from obstore.store import S3Store
+
+    client = shared_client(storage)
+    config, url = client.meta.config, urlsplit(client.meta.endpoint_url)
+    is_virtual = (config.s3 or {}).get("addressing_style") == "virtual"
+    host = f"{storage.bucket_name}.{url.netloc}" if is_virtual else url.netloc
+    credentials = storage._create_session().get_credentials()
+    return S3Store(
+        storage.bucket_name,
+        endpoint=f"{url.scheme}://{host}",
+        region=client.meta.region_name,
+        virtual_hosted_style_request=is_virtual,
+        skip_signature=credentials is None,
+        credential_provider=None if credentials is None else partial(_frozen, credentials),
+        **loop.options(url.scheme, storage.verify, config.proxies),
+    )
+
+
+def _frozen(credentials: Any) -> dict[str, Any]:
+    """Give obstore credentials of boto3, which renews them where they end."""
+    frozen = credentials.get_frozen_credentials()
+    return loop.credential(
+        access_key_id=frozen.access_key, secret_access_key=frozen.secret_key, token=frozen.token
+    )
 
 
 def decoded_crc_32(value: str | None) -> int | None:

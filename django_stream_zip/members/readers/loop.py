@@ -1,0 +1,148 @@
+"""Objects read on an event loop, without a thread: by obstore, the extra `async`.
+
+A `LoopReader` stands beside a remote reader, which describes the object, knows the version that is
+read, and says what a store's answer means. Each store says only how obstore is to reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from django_stream_zip.members.readers.reader import Reader
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Patience, RemoteReader
+
+try:
+    import obstore
+    from obstore.exceptions import (
+        BaseError,
+        PermissionDeniedError,
+        PreconditionError,
+        UnauthenticatedError,
+    )
+except ImportError:
+    obstore = None
+
+# obstore would resume a body with whatever version of the object there is by then.
+_NO_RETRIES: Final = {"max_retries": 0}
+_TOKEN_LIFE: Final = timedelta(minutes=30)
+
+# Seconds. A store that is overloaded is not asked again at once.
+_PAUSE: Final = 0.1
+
+
+class PackedError(Exception):
+    """What is stored is gzip, and is to be unpacked: that is the other reader's business."""
+
+
+def loop_reader(reader: Reader) -> LoopReader | None:
+    """Give what reads on an event loop for this reader; None if nothing does.
+
+    Not to be called on the loop: credentials are looked for.
+    """
+    if obstore is None or not isinstance(reader, RemoteReader):
+        return None
+    place = reader.object_store()
+    return None if place is None else LoopReader(reader, *place)
+
+
+def options(
+    scheme: str, verify: bool | str | None = None, proxies: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Give a store's options for how to connect. `verify` and `proxies` are as in `requests`."""
+    client: dict[str, Any] = {
+        "allow_http": scheme == "http",
+        # Of a whole response, which a slow visitor takes for hours.
+        "timeout": timedelta(days=7),
+        "read_timeout": timedelta(seconds=60),
+        "connect_timeout": timedelta(seconds=20),
+    }
+    if verify is False:
+        client["allow_invalid_certificates"] = True
+    elif isinstance(verify, str):
+        client["root_certificate"] = Path(verify).read_bytes()
+    if proxy := (proxies or {}).get(scheme):
+        client["proxy_url"] = proxy
+    return {"client_options": client, "retry_config": _NO_RETRIES}
+
+
+def credential(**values: Any) -> dict[str, Any]:
+    """Give a credential that obstore asks for again after half an hour."""
+    return {**values, "expires_at": datetime.now(UTC) + _TOKEN_LIFE}
+
+
+class LoopReader:
+    """Reads an object on an event loop."""
+
+    def __init__(self, reader: RemoteReader, store: Any, key: str, pinned_by: str) -> None:
+        self._reader = reader
+        self._store = store
+        self._key = key
+        self._pinned_by = pinned_by
+
+    async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Do what the reader's `chunks` does, on the loop. Raises PackedError before the first."""
+        reader, position = self._reader, start
+        patience = Patience(reader.name, start)
+        if start and reader.seen_size is None:
+            await self._ask({"head": True})  # a range beyond the end would be refused
+        while stop is None or position < stop:
+            if reader.seen_size is not None and position >= reader.seen_size > 0:
+                return
+            body, cause = None, None
+            try:
+                body, stream = await self._ask(_range(position, stop))
+                async for chunk in stream:
+                    position += len(chunk)
+                    reader.check_position(position, body)
+                    yield bytes(chunk)
+            except BaseError as error:
+                cause = error
+            if body is not None and position >= body.stop:
+                stop = min(body.stop if stop is None else stop, body.total or 0)
+            else:
+                patience.lose(position, cause)
+                await asyncio.sleep(_PAUSE)
+
+    async def _ask(self, options: dict[str, Any]) -> tuple[Body, Any]:
+        """Ask for an object, the version that was seen first; give what is told, and the bytes."""
+        reader = self._reader
+        if reader.pin:
+            options[self._pinned_by] = reader.pin
+        with self._refusals():
+            found = await obstore.get_async(self._store, self._key, options=options)
+        pin = found.meta["version" if self._pinned_by == "version" else "e_tag"]
+        encoding = found.attributes.get("Content-Encoding") or ""
+        body = Body(iter(()), found.range[1], found.meta["size"], pin, encoding)
+        reader.check(body)
+        if reader.is_packed:
+            raise PackedError
+        return body, found.stream(CHUNK_LENGTH)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Raise for a store's refusals what the reader raises for them."""
+        try:
+            yield
+        except PreconditionError as error:
+            raise self._reader.changed() from error
+        except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            # Google has no condition: a generation that was replaced is just not there.
+            if is_missing and self._reader.pin and self._pinned_by == "version":
+                raise self._reader.changed() from error
+            # OSError gives the subclass for the number.
+            number = errno.ENOENT if is_missing else errno.EACCES
+            raise OSError(number, os.strerror(number), self._reader.name) from error
+
+
+def _range(start: int, stop: int | None) -> dict[str, Any]:
+    if stop is not None:
+        return {"range": (start, stop)}
+    return {"range": {"offset": start}} if start else {}

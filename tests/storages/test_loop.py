@@ -1,0 +1,218 @@
+"""What is read on an event loop keeps the promises of the readers, all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from django.test import AsyncRequestFactory, RequestFactory
+
+from django_stream_zip import stream_zip
+from django_stream_zip.members import bytes_member, on_loop, storage_member
+from django_stream_zip.members.on_loop import LoopContent
+from django_stream_zip.members.readers.loop import loop_reader
+from django_stream_zip.members.readers.reader import Facts, Reader
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH
+from django_stream_zip.members.storage import StorageContent
+from django_stream_zip.response import zip_response
+from tests.contents import Pattern
+from tests.storages import clients, test_servers, test_stubs
+from tests.storages.contract import DATA, MIB, TIME, Faulty, Place
+from tests.storages.servers import require_packages
+from tests.storages.stub import BUCKET, S3Handler, eventually, serving
+from tests.storages.test_servers import folder, moto, swift  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _obstore() -> None:
+    require_packages("obstore")
+
+
+class Looped:
+    """A reader whose chunks come from an event loop, for tests that know of none."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        made = loop_reader(reader)
+        assert made is not None
+        self.content = LoopContent(StorageContent(reader, Facts(None, None, None)), made)
+        self.is_remote = reader.is_remote
+
+    def describe(self) -> Facts:
+        return self.reader.describe()
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        with asyncio.Runner() as runner:
+            chunks = self.content.chunks(start, stop)
+            try:
+                while True:
+                    try:
+                        yield runner.run(anext(chunks))  # type: ignore[arg-type]
+                    except StopAsyncIteration:
+                        return
+            finally:
+                runner.run(chunks.aclose())
+
+
+def looped(place: Any) -> Any:
+    """Have a place give readers of that kind."""
+    made = place.reader
+    place.reader = lambda name, **kwargs: Looped(made(name, **kwargs))
+    return place
+
+
+class TestS3(test_stubs.TestS3):
+    reader_class = "Looped"
+    test_one_client_is_for_all_threads: Any = None
+    test_the_right_to_read_and_the_key_are_sent_along: Any = None
+    test_a_store_that_falls_silent_is_asked_again: Any = None  # after a minute
+
+    def test_after_much_progress_patience_begins_anew(self, place: Faulty, reader: Any) -> None:
+        # What came since the last whole chunk is lost with the body.
+        some = MIB + CHUNK_LENGTH
+        place.faults.break_after = [10, 10, some, 10, 10, some, 10]
+        assert b"".join(reader.chunks()) == DATA
+
+    @pytest.fixture
+    def place(self, served: Any) -> Any:
+        return looped(test_stubs.emptied(*served))
+
+
+class TestGoogleCloud(test_stubs.TestGoogleCloud):
+    reader_class = "Looped"
+    streams = True
+    test_pieces_grow: Any = None
+
+    @pytest.fixture
+    def place(self, served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        return looped(test_stubs.emptied(*served))
+
+
+class TestAzure(test_stubs.TestAzure):
+    reader_class = "Looped"
+    streams = True
+
+    @pytest.fixture
+    def place(self, served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        return looped(test_stubs.emptied(*served))
+
+
+class TestMoto(test_servers.S3Contract):
+    reader_class = "Looped"
+    test_nobody_else_may_read: Any = None
+    test_what_was_stored_packed_is_read_both_ways: Any = None
+
+    @pytest.fixture
+    def place(self, moto: Any) -> Any:  # noqa: F811
+        return looped(Place(moto))
+
+
+class TestSwift(test_servers.S3Contract):
+    reader_class = "Looped"
+    test_nobody_else_may_read: Any = None
+    test_what_was_stored_packed_is_read_both_ways: Any = None
+
+    @pytest.fixture
+    def place(self, swift: Any) -> Any:  # noqa: F811
+        return looped(Place(swift))
+
+
+class TestMembers:
+    """Members of S3 on the loop, as views have them."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def served(cls) -> Iterator[Any]:
+        with serving(S3Handler) as (store, url), clients.s3(url, BUCKET) as storage:
+            yield storage, store
+
+    @pytest.fixture
+    def place(self, served: Any) -> Faulty:
+        return test_stubs.emptied(*served)
+
+    def members(self, place: Faulty, number: int = 20) -> list[Any]:
+        for one in range(number):
+            place.put(f"{one}.jpg", DATA[: 20_000 + one])
+        return [storage_member(place.storage, f"{one}.jpg") for one in range(number)]
+
+    def test_the_archive_is_the_same(self, place: Faulty) -> None:
+        members = self.members(place)
+        looped = [on_loop(member) for member in members]
+        assert all(hasattr(member[4], "__aiter__") for member in looped)
+        expected = b"".join(stream_zip(members))
+        assert asyncio.run(downloaded(looped)) == expected
+        assert asyncio.run(downloaded(iterated(looped))) == expected
+
+    def test_it_is_a_range_of_it_too(self, place: Faulty) -> None:
+        members = self.members(place)
+        expected = b"".join(stream_zip(members))
+        looped = [on_loop(member) for member in members]
+        got = asyncio.run(downloaded(looped, headers={"Range": "bytes=123456-"}))
+        assert got == expected[123_456:]
+
+    def test_under_wsgi_it_is_read_without_a_loop(self, place: Faulty) -> None:
+        members = self.members(place)
+        expected = b"".join(stream_zip(members))
+        looped = [on_loop(member) for member in members]
+        assert b"".join(zip_response(RequestFactory().get("/"), looped)) == expected  # type: ignore[arg-type]
+
+    def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
+        members = [on_loop(member) for member in self.members(place)]
+        place.store.asked.clear()
+        place.faults.latency = 0.05
+        most = 0
+
+        async def watched() -> None:
+            nonlocal most
+            task = asyncio.create_task(downloaded(members))
+            while not task.done():
+                most = max(most, sum(one.name.startswith("zip_") for one in threading.enumerate()))
+                await asyncio.sleep(0.01)
+            await task
+
+        asyncio.run(watched())
+        assert most == 0
+        assert place.store.most_at_once == 8
+        assert place.store.asked == ["get"] * 20
+
+    def test_who_goes_away_closes_the_bodies(self, place: Faulty) -> None:
+        place.put("film.mp4", Pattern(500 * MIB))  # type: ignore[arg-type]
+        members = [on_loop(storage_member(place.storage, "film.mp4")) for _ in range(4)]
+
+        async def gone() -> None:
+            response: Any = zip_response(AsyncRequestFactory().get("/"), members)
+            blocks = aiter(response)
+            for _ in range(20):
+                await anext(blocks)
+            await blocks.aclose()
+
+        asyncio.run(gone())
+        assert eventually(lambda: place.store.open_bodies == 0)
+
+    def test_a_key_of_the_customers_is_the_other_readers_business(self, place: Faulty) -> None:
+        place.put("a.jpg", DATA)
+        place.storage.object_parameters = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "x"}
+        try:
+            member = storage_member(place.storage, "a.jpg", size=len(DATA), modified_at=TIME)
+        finally:
+            place.storage.object_parameters = {}
+        assert on_loop(member) is member
+
+    def test_other_members_stay_as_they_are(self) -> None:
+        member = bytes_member(b"x", "x.txt")
+        assert on_loop(member) is member
+
+
+async def iterated(members: list[Any]) -> AsyncIterator[Any]:
+    for member in members:
+        yield member
+
+
+async def downloaded(members: Any, **kwargs: Any) -> bytes:
+    response: Any = zip_response(AsyncRequestFactory().get("/", **kwargs), members)
+    return b"".join([block async for block in response])

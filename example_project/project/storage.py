@@ -79,7 +79,7 @@ def is_to_be_started(choice: str) -> bool:
         # Anything else would ask Amazon, for a bucket that is somebody else's.
         raise ImproperlyConfigured(
             "DEMO_STORAGE is 's3', but nothing says where that is. `manage.py demo` starts an S3,"
-            " and prints what other processes need to use it too. For another one, set DEMO_S3_BUCKET,"
-            " and AWS_ENDPOINT_URL_S3 if it isn't Amazon's."
+            " and prints what other processes need to use it too. For another one, set"
+            " DEMO_S3_BUCKET, and AWS_ENDPOINT_URL_S3 if it isn't Amazon's."
         )
     return True

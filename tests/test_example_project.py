@@ -70,6 +70,8 @@ def test_running_it_again_makes_nothing_twice(library: Library) -> None:
     assert password_in(said) != password_in(library.said)
 
 
+S3 = {"DEMO_STORAGE": "s3"}
+
 # Pretends that packages aren't installed.
 WITHOUT = """
 import sys
@@ -80,7 +82,7 @@ sys.modules.update(dict.fromkeys(["storages", "boto3", "moto"]))
 
 def test_without_its_packages_s3_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(WITHOUT)
-    variables = environment(tmp_path) | {"DEMO_STORAGE": "s3"}
+    variables = environment(tmp_path) | S3
     variables["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{variables['PYTHONPATH']}"
     refused = manage("demo", environment=variables)
     assert refused.returncode == 1
@@ -90,17 +92,18 @@ def test_without_its_packages_s3_says_what_to_install(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "command", "reason"),
+    ("variables", "command", "reason"),
     [
-        ("s3", ["demo", "--no-server"], "Without a server"),
-        ("s3", ["runserver"], "nothing says where"),
-        ("tape", ["demo"], "it can be 'files' or 's3'"),
+        (S3, ["demo", "--no-server"], "Without a server"),
+        (S3, ["runserver"], "nothing says where"),
+        (S3 | {"AWS_ENDPOINT_URL_S3": "http://x"}, ["demo"], "set DEMO_S3_BUCKET too"),
+        ({"DEMO_STORAGE": "tape"}, ["demo"], "it can be 'files' or 's3'"),
     ],
 )
 def test_a_storage_that_cannot_be_is_refused(
-    tmp_path: Path, choice: str, command: list[str], reason: str
+    tmp_path: Path, variables: dict[str, str], command: list[str], reason: str
 ) -> None:
-    refused = manage(*command, environment=environment(tmp_path) | {"DEMO_STORAGE": choice})
+    refused = manage(*command, environment=environment(tmp_path) | variables)
     assert refused.returncode == 1
     assert reason in refused.stderr
     assert not list(tmp_path.glob("*.sqlite3"))

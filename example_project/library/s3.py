@@ -72,6 +72,10 @@ def start() -> dict[str, str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    variables = {"AWS_ENDPOINT_URL_S3": f"http://{host}:{port}", **ACCESS}
+    place = {
+        "DEMO_S3_BUCKET": settings.S3_BUCKET,
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+    }
+    variables = place | ACCESS
     os.environ.update(variables | STRAIGHT)
     return variables

@@ -1,7 +1,7 @@
 """Which storage keeps the documents' files: the environment variable `DEMO_STORAGE` says.
 
-`files`, or nothing, is a folder of this machine. `s3` is S3: a local one that `manage.py demo`
-starts, or the one that AWS's own variables and `DEMO_S3_BUCKET` name.
+`files`, or nothing, is a folder of this machine. `s3` is the bucket `DEMO_S3_BUCKET`, to which
+AWS's own variables lead; without one, it is a bucket on a local S3 that `manage.py demo` starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-S3_BUCKET = os.environ.get("DEMO_S3_BUCKET") or "demo"
+# Unlike what people call theirs: the database of this one is emptied with it.
+LOCAL_BUCKET = "started-by-demo"
+S3_BUCKET = os.environ.get("DEMO_S3_BUCKET") or LOCAL_BUCKET
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,13 @@ def chosen() -> str:
 
 
 def is_to_be_started(choice: str) -> bool:
-    """Tell whether nothing names an S3 to use, so that the command `demo` starts one."""
-    if choice != "s3" or s3_endpoint() or os.environ.get("DEMO_S3_BUCKET"):
+    """Tell whether the command `demo` starts the storage, because none is named."""
+    if choice != "s3" or os.environ.get("DEMO_S3_BUCKET"):
         return False
+    if s3_endpoint():
+        raise ImproperlyConfigured(
+            f"DEMO_STORAGE is 's3', and that is on {s3_endpoint()}; set DEMO_S3_BUCKET too."
+        )
     if sys.argv[1:2] != ["demo"]:
         # Anything else would ask Amazon, for a bucket that is somebody else's.
         raise ImproperlyConfigured(

@@ -28,7 +28,7 @@ ELSEWHERE = {
     "HTTP_PROXY": "http://127.0.0.1:9",
 }
 
-DATABASE = "library-s3-demo.sqlite3"
+DATABASE = "library-s3-started-by-demo.sqlite3"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,7 +112,7 @@ def test_the_page_says_where_the_files_are(site: Site, library: Site, tmp_path: 
     curl(f"{site.url}/", tmp_path / "page")
     endpoint = variables_in(library)["AWS_ENDPOINT_URL_S3"]
     page = (tmp_path / "page").read_text()
-    assert f"The files come from the bucket demo on {endpoint}." in page
+    assert f"The files come from the bucket started-by-demo on {endpoint}." in page
 
 
 def test_no_file_is_in_the_folder(library: Site) -> None:

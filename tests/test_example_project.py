@@ -1,6 +1,6 @@
 """The example project: its command, its sample files, its page and its downloads.
 
-It is a Django project of its own, so it runs in processes of its own, with a folder of its own.
+Its files lie in a folder here; on S3 they lie in tests/storages/test_example_on_s3.py.
 """
 
 from __future__ import annotations
@@ -9,42 +9,21 @@ import csv
 import io
 import os
 import re
-import socket
-import sqlite3
 import struct
-import subprocess
-import sys
-import time
 import wave
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "example_project"
-MANAGE = str(EXAMPLE / "manage.py")
-
-
-class Row(NamedTuple):
-    """A document, as the example's database has it."""
-
-    id: int
-    folder: str
-    slug: str
-    name: str
-    path: str
-    size: int
-    content_type: str
+from tests import example
+from tests.example import SERVERS, Row, environment, fetch, manage, run_demo, serving, unzipped
 
 
 @dataclass(frozen=True)
@@ -56,15 +35,7 @@ class Library:
 
     def rows(self) -> list[Row]:
         """All documents, in the order of the page."""
-        query = """
-            SELECT document.id, folder.name, folder.slug, document.name, document.file,
-                document.size, document.content_type
-            FROM library_document document JOIN library_folder folder
-                ON folder.id = document.folder_id
-            ORDER BY folder.name, document.name, document.id
-        """
-        with closing(sqlite3.connect(self.data / "library.sqlite3")) as database:
-            return [Row(*values) for values in database.execute(query)]
+        return example.rows(self.data / "library.sqlite3")
 
     def content(self, row: Row) -> bytes:
         """What is in the file of a document."""
@@ -75,30 +46,11 @@ class Library:
         return [self.content(row) for row in self.rows() if row.name.endswith(ending)]
 
 
-def environment(data: Path) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    inherited = {name: value for name, value in os.environ.items() if "DJANGO" not in name}
-    return {**inherited, "DEMO_DATA": str(data), "PYTHONPATH": path, "PYTHONUTF8": "1"}
-
-
-def run_demo(data: Path, cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        [sys.executable, MANAGE, "demo", "--no-server", "--small"],
-        cwd=cwd,
-        env=environment(data),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     data = tmp_path_factory.mktemp("library")
     # From another folder: the command has to find everything by itself.
-    return Library(data, run_demo(data, cwd=data))
+    return Library(data, run_demo(environment(data), cwd=data))
 
 
 def test_the_command_says_what_it_did(library: Library) -> None:
@@ -112,10 +64,49 @@ def test_running_it_again_makes_nothing_twice(library: Library) -> None:
         return library.rows(), sorted((path, path.stat().st_mtime_ns) for path in files)
 
     before = state()
-    said = run_demo(library.data)
+    said = run_demo(environment(library.data))
     assert state() == before
     assert said.count("all there already") == 5
     assert password_in(said) != password_in(library.said)
+
+
+S3 = {"DEMO_STORAGE": "s3"}
+
+# Pretends that packages aren't installed.
+WITHOUT = """
+import sys
+
+sys.modules.update(dict.fromkeys(["storages", "boto3", "moto"]))
+"""
+
+
+def test_without_its_packages_s3_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    variables = environment(tmp_path) | S3
+    variables["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{variables['PYTHONPATH']}"
+    refused = manage("demo", environment=variables)
+    assert refused.returncode == 1
+    assert "storages, boto3, moto" in refused.stderr
+    assert "pip install -e '.[demo]'" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "command", "reason"),
+    [
+        (S3, ["demo", "--no-server"], "Without a server"),
+        (S3, ["runserver"], "nothing says where"),
+        (S3 | {"AWS_ENDPOINT_URL_S3": "http://x"}, ["demo"], "set DEMO_S3_BUCKET too"),
+        ({"DEMO_STORAGE": "tape"}, ["demo"], "it can be 'files' or 's3'"),
+    ],
+)
+def test_a_storage_that_cannot_be_is_refused(
+    tmp_path: Path, variables: dict[str, str], command: list[str], reason: str
+) -> None:
+    refused = manage(*command, environment=environment(tmp_path) | variables)
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+    assert not list(tmp_path.glob("*.sqlite3"))
 
 
 def password_in(said: str) -> str:
@@ -126,7 +117,7 @@ def test_a_file_that_is_missing_is_made_again(library: Library) -> None:
     row = library.rows()[0]
     before = library.content(row)
     (library.data / "media" / row.path).unlink()
-    run_demo(library.data)
+    run_demo(environment(library.data))
     again = next(other for other in library.rows() if other.id == row.id)
     assert library.content(again) == before
 
@@ -207,15 +198,6 @@ def test_the_texts_are_utf_8(library: Library) -> None:
     assert all(text.decode() for text in library.contents(".txt"))
 
 
-SERVERS = {
-    "runserver": [MANAGE, "runserver", "--noreload", "127.0.0.1:{port}"],
-    "uvicorn": [
-        *("-m", "uvicorn", "project.asgi:application"),
-        *("--app-dir", str(EXAMPLE), "--port", "{port}", "--lifespan", "off"),
-    ],
-}
-
-
 @pytest.fixture(scope="module", params=SERVERS)
 def site(
     request: pytest.FixtureRequest, library: Library, tmp_path_factory: pytest.TempPathFactory
@@ -223,44 +205,10 @@ def site(
     if request.param == "uvicorn":
         pytest.importorskip("uvicorn")
     log = tmp_path_factory.mktemp("server") / "log"
-    with serving(SERVERS[request.param], library.data, log) as url:
-        yield url
+    with serving(SERVERS[request.param], environment(library.data), log) as running:
+        yield running.url
     assert "Traceback" not in log.read_text()
     assert "Warning" not in log.read_text()
-
-
-@contextmanager
-def serving(arguments: list[str], data: Path, log: Path) -> Iterator[str]:
-    """Runs a server on a free port; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, *(part.format(port=port) for part in arguments)]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command, cwd=ROOT, env=environment(data), stdout=output, stderr=output
-        ) as server,
-    ):
-        try:
-            wait_for(port, server, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail(f"the server did not start: {log.read_text()}")
 
 
 class Boxes(HTMLParser):
@@ -294,21 +242,14 @@ class Boxes(HTMLParser):
             self.labels[self.inside] += data
 
 
-def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
-    with urlopen(Request(url, headers=headers or {}), timeout=20) as response:
-        return response.read()
-
-
 def archive(url: str) -> dict[str, bytes]:
-    """The members of a ZIP, each read whole so that its checksum is checked."""
-    with zipfile.ZipFile(io.BytesIO(fetch(url))) as file:
-        assert len(set(file.namelist())) == len(file.namelist())
-        return {name: file.read(name) for name in file.namelist()}
+    return unzipped(fetch(url))
 
 
 def test_the_page_lists_everything(site: str, library: Library) -> None:
     page = Boxes()
     page.feed(fetch(f"{site}/").decode())
+    assert "The files come from a folder of this machine." in fetch(f"{site}/").decode()
     rows = library.rows()
     assert list(page.values.values()) == [str(row.id) for row in rows]
     for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,7 +20,8 @@ def index(request: HttpRequest) -> HttpResponse:
     """All folders with their documents, each with a box to tick."""
     folders = Folder.objects.annotate(count=Count("documents"), size=Sum("documents__size"))
     folders = folders.order_by("name").prefetch_related("documents")
-    return render(request, "library/index.html", {"folders": folders})
+    context = {"folders": folders, "place": settings.STORAGE_PLACE()}
+    return render(request, "library/index.html", context)
 
 
 def not_found(request: HttpRequest, reason: str) -> HttpResponse:

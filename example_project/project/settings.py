@@ -1,13 +1,15 @@
 """Settings of the example: a small document library for one person's own machine.
 
 Everything that the example writes goes to one folder, `demo-data` beside `manage.py`, or to the
-folder that the environment variable `DEMO_DATA` names.
+folder that the environment variable `DEMO_DATA` names. With `DEMO_STORAGE=s3`, the files go to S3.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from project import storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DEMO_DATA") or BASE_DIR / "demo-data").resolve()
@@ -58,8 +60,21 @@ TEMPLATES = [
     },
 ]
 
+STORAGE = storage.chosen()
+STORAGE_PLACE = storage.CHOICES[STORAGE].place
+S3_BUCKET = storage.S3_BUCKET
+# Whether the command `demo` does, because the environment names none.
+STARTS_S3 = storage.is_to_be_started(STORAGE)
+STORAGES = {
+    "default": storage.CHOICES[STORAGE].setting,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
 DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "library.sqlite3"},
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / storage.CHOICES[STORAGE].database,
+    },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

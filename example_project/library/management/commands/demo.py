@@ -6,14 +6,18 @@ import secrets
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import BaseCommand, CommandParser, call_command
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.template.defaultfilters import filesizeformat
 
+from library import s3
 from library.models import Folder
 from library.samples.catalogue import FOLDERS, SampleFolder
 from library.samples.shelving import shelve
 
 USERNAME = "admin"
+
+# What a storage needs before there can be files in it.
+PREPARATIONS = {"files": dict, "s3": s3.prepare}
 
 
 class Command(BaseCommand):
@@ -33,8 +37,14 @@ class Command(BaseCommand):
 
     def handle(self, *, addrport: str, no_server: bool, small: bool, **options) -> None:
         """Set up, say where to look, serve."""
+        if settings.STARTS_S3 and no_server:
+            raise CommandError("Without a server, this command ends, and the S3 it starts with it.")
+        self.prepare_storage()
         self.say(f"Preparing the database in {settings.DATA_DIR}")
         call_command("migrate", verbosity=0)
+        if settings.STARTS_S3:
+            # Its rows are of files that ended with an earlier S3.
+            Folder.objects.all().delete()
         for folder in FOLDERS:
             self.fill(folder, small)
         password = reset_admin()
@@ -47,6 +57,17 @@ class Command(BaseCommand):
         self.say(f"Its admin pages are at {url}admin/")
         # The reloader would run this whole command a second time.
         call_command("runserver", addrport, use_reloader=False)
+
+    def prepare_storage(self) -> None:
+        """Make the storage ready, and say where it is."""
+        try:
+            variables = PREPARATIONS[settings.STORAGE]()
+        except s3.UnusableError as error:
+            raise CommandError(str(error)) from error
+        self.say(f"The files go to {settings.STORAGE_PLACE()}")
+        if variables:
+            prefix = " ".join(f"{name}={value}" for name, value in variables.items())
+            self.say(f"As long as this runs, others find them with: DEMO_STORAGE=s3 {prefix}")
 
     def fill(self, sample_folder: SampleFolder, small: bool) -> None:
         """Make one of the sample folders complete, and say so."""

@@ -1,0 +1,81 @@
+"""The S3 that the command `demo` fills: one on this machine that it starts, or somebody's."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib.util import find_spec
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+# What the extra `demo` brings.
+PACKAGES = ("storages", "boto3", "moto", "flask", "flask_cors")
+
+# With these, a process finds the local S3, which takes any keys.
+ACCESS = {
+    "AWS_ACCESS_KEY_ID": "demo",
+    "AWS_SECRET_ACCESS_KEY": "demo",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+# With these, nothing that is set for another S3 leads away from it.
+STRAIGHT = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false", "no_proxy": "127.0.0.1"}
+
+
+class UnusableError(Exception):
+    """There is no S3 to use; says what to do."""
+
+
+def prepare() -> dict[str, str]:
+    """See to it that there is a bucket; give the variables that lead other processes there.
+
+    Raises UnusableError.
+    """
+    needed = PACKAGES if settings.STARTS_S3 else PACKAGES[:2]
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise UnusableError(
+            f"For S3, the demo needs packages that aren't installed: {', '.join(missing)}. In the"
+            " folder of README.rst, run: python -m pip install -e '.[demo]'"
+        )
+    if not settings.STARTS_S3:
+        check_bucket()
+        return {}
+    variables = start()
+    default_storage.connection.create_bucket(Bucket=settings.S3_BUCKET)
+    return variables
+
+
+def check_bucket() -> None:
+    """Say now what would otherwise fail in the middle of the samples. Raises UnusableError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        default_storage.connection.meta.client.head_bucket(Bucket=settings.S3_BUCKET)
+    except (BotoCoreError, ClientError) as error:
+        raise UnusableError(
+            f"The bucket {settings.S3_BUCKET} can't be used: {error} (DEMO_S3_BUCKET"
+            " names it, AWS_ENDPOINT_URL_S3 the server, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            " who asks.)"
+        ) from error
+
+
+def start() -> dict[str, str]:
+    """Start moto on a free port; give the variables with which it is found.
+
+    It is a thread, so that it ends with this process, however that ends. So do its objects.
+    """
+    from moto.server import ThreadedMotoServer
+
+    # It would tell of each request.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    place = {
+        "DEMO_S3_BUCKET": settings.S3_BUCKET,
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+    }
+    variables = place | ACCESS
+    os.environ.update(variables | STRAIGHT)
+    return variables

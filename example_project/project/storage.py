@@ -1,0 +1,91 @@
+"""Which storage keeps the documents' files: the environment variable `DEMO_STORAGE` says.
+
+`files`, or nothing, is a folder of this machine. `s3` is the bucket `DEMO_S3_BUCKET`, to which
+AWS's own variables lead; without one, it is a bucket on a local S3 that `manage.py demo` starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
+
+# Unlike what people call theirs: the database of this one is emptied with it.
+LOCAL_BUCKET = "started-by-demo"
+S3_BUCKET = os.environ.get("DEMO_S3_BUCKET") or LOCAL_BUCKET
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A storage to choose."""
+
+    # For the setting STORAGES.
+    setting: dict[str, Any]
+    # Its own, because rows and files belong together.
+    database: str
+    # For people. The address of a local S3 isn't known before it runs.
+    place: Callable[[], str]
+
+
+def s3_endpoint() -> str | None:
+    """Give the address of S3 that is in the environment; without one, it is Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+CHOICES = {
+    "files": Choice(
+        setting={"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        database="library.sqlite3",
+        place=lambda: "a folder of this machine",
+    ),
+    "s3": Choice(
+        setting={
+            "BACKEND": "storages.backends.s3.S3Storage",
+            # Where it is, and who asks, it takes from the environment.
+            "OPTIONS": {
+                "bucket_name": S3_BUCKET,
+                # Each file's CRC-32 is kept with it, see docs/storages.rst.
+                "object_parameters": {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"},
+                # Two documents may have the same name.
+                "file_overwrite": False,
+                # Servers other than Amazon's seldom have a host name for each bucket.
+                "addressing_style": "path",
+                "signature_version": "s3v4",
+            },
+        },
+        database=f"library-s3-{quote(S3_BUCKET, safe='')}.sqlite3",
+        place=lambda: f"the bucket {S3_BUCKET} on {s3_endpoint() or 'Amazon S3'}",
+    ),
+}
+
+
+def chosen() -> str:
+    """Give the key of the storage that the environment chooses."""
+    choice = os.environ.get("DEMO_STORAGE") or "files"
+    if choice not in CHOICES:
+        known = " or ".join(map(repr, CHOICES))
+        raise ImproperlyConfigured(f"DEMO_STORAGE is {choice!r}; it can be {known}.")
+    return choice
+
+
+def is_to_be_started(choice: str) -> bool:
+    """Tell whether the command `demo` starts the storage, because none is named."""
+    if choice != "s3" or os.environ.get("DEMO_S3_BUCKET"):
+        return False
+    if s3_endpoint():
+        raise ImproperlyConfigured(
+            f"DEMO_STORAGE is 's3', and that is on {s3_endpoint()}; set DEMO_S3_BUCKET too."
+        )
+    if sys.argv[1:2] != ["demo"]:
+        # Anything else would ask Amazon, for a bucket that is somebody else's.
+        raise ImproperlyConfigured(
+            "DEMO_STORAGE is 's3', but nothing says where that is. `manage.py demo` starts an S3,"
+            " and prints what other processes need to use it too. For another one, set"
+            " DEMO_S3_BUCKET, and AWS_ENDPOINT_URL_S3 if it isn't Amazon's."
+        )
+    return True

@@ -39,7 +39,6 @@ class ProgressLine:
     def close(self) -> None:
         """Wipe the line off."""
         if self._length:
-            self._write("")
             self._write("", end="\r")
 
     def _show(self) -> None:

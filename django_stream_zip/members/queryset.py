@@ -170,8 +170,11 @@ class _Rows:
         self._columns = list(dict.fromkeys(wanted))
         for path in self._columns:
             _check_path(queryset, path)
-        for path in [*known, *self._name.columns]:
-            self._check_is_one(queryset, path)
+        for path, own in self._facts.items():
+            for fact in filter(None, own):
+                self._check_is_one(queryset, fact, (path,))
+        for path in self._name.columns:
+            self._check_is_one(queryset, path, self._file_fields)
 
     def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
         """Give the files of all rows, each once, by one query."""
@@ -191,12 +194,14 @@ class _Rows:
                         *[values[fact] if fact else None for fact in self._facts[path]],
                     )
 
-    def _check_is_one(self, queryset: QuerySet[Any], path: str) -> None:
+    def _check_is_one(
+        self, queryset: QuerySet[Any], path: str, file_fields: tuple[str, ...]
+    ) -> None:
         """See that a fact or name has one value for a file, and doesn't multiply files."""
         if path in queryset.query.annotations or not _is_to_many(queryset.model, path):
             return
         relation = path.split(LOOKUP_SEP)[:-1]
-        for file_field in self._file_fields:
+        for file_field in file_fields:
             if file_field.split(LOOKUP_SEP)[: len(relation)] != relation:
                 raise ValueError(f"{path!r} has many values for one file of {file_field!r}")
 

@@ -5,8 +5,11 @@ ranges and complete headers. Here are the columns and what fills them. Knows mod
 fields, neither members nor requests, and asks nothing of a storage.
 
 Each content that a FileField stores goes through its `FieldFile.save()`, be it by `save()`,
-`asave()`, `bulk_create()` or `instance.file.save()`: that's where it is read. The columns' own
-`pre_save` has the file stored first, so the order of a model's fields doesn't matter.
+`asave()`, `bulk_create()` or `instance.file.save()`: that's where it is read, for any kind of
+FileField. (A `pre_save` alone doesn't see what `instance.file.save()` stores, and a signal not what
+`bulk_create()` does.) The columns' own `pre_save` has the file stored first, so the order of a
+model's fields doesn't matter, and it drops facts beside a file that was only named. For what needs
+the whole instance, which fields are loaded and which are saved, there is the mixin in `models`.
 """
 
 from __future__ import annotations

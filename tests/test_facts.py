@@ -25,11 +25,14 @@ from django.core.files.uploadedfile import (
     TemporaryUploadedFile,
 )
 from django.db import models
-from django.db.migrations.state import ModelState
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.graph import MigrationGraph
+from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 from django.db.models.query import QuerySet
 from django.test import RequestFactory
 from django.test.utils import isolate_apps
+from django.utils.module_loading import import_string
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -586,6 +589,25 @@ def test_migrations_have_django_s_own_fields() -> None:
         "poster_at": f"models.DateTimeField{options}",
     }
     assert ModelState.from_model(Film).fields["poster_bytes"].file_field == "poster"
+
+
+def test_there_is_nothing_to_migrate_from_django_s_own_fields() -> None:
+    before, after = ProjectState(), ProjectState()
+    for model in (Book, Film):
+        state = ModelState.from_model(model)
+        after.add_model(state)
+        plain = state.clone()
+        plain.fields = {name: _plain(field) for name, field in state.fields.items()}
+        before.add_model(plain)
+    assert not isinstance(before.models["tests", "book"].fields["zip_size"], ZipSizeField)
+    graph = MigrationGraph()
+    assert MigrationAutodetector(before, after).changes(graph, trim_to_apps={"tests"}) == {}
+
+
+def _plain(field: Any) -> Any:
+    """Make a field as a migration does."""
+    _, path, args, kwargs = field.deconstruct()
+    return import_string(path)(*args, **kwargs)
 
 
 def test_the_tests_models_pass_the_checks() -> None:

@@ -751,6 +751,15 @@ def test_what_is_given_comes_before_what_the_row_holds(books: QuerySet[Book]) ->
     assert members[0][4].validator != queryset_members(books)[0][4].validator
 
 
+def test_what_is_decoded_otherwise_is_described_by_the_storage(
+    books: QuerySet[Book], storage: KeepingStorage
+) -> None:
+    for members in (queryset_members, lazy_queryset_members):
+        storage.calls.clear()
+        assert [m[4].crc_32 for m in members(books, decode=False)] == [None, None]
+        assert {name for _, name in storage.calls} == {"old.pdf", "new.txt"}
+
+
 @db
 def test_files_across_relations_bring_their_facts(
     storage: KeepingStorage, django_assert_num_queries: Assert

@@ -67,7 +67,9 @@ def queryset_members(
     Raises ValueError where a field isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
     """
-    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    rows = _Rows(
+        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
+    )
     collector = Collector(
         compress=compress, decode=decode, missing=missing, limit=limit, max_bytes=max_bytes
     )
@@ -101,7 +103,9 @@ def lazy_queryset_members(
     counting rows (files may be more or fewer), and MAX_BYTES doesn't apply. Else as
     `queryset_members`. Raises ValueError for a slice or a union.
     """
-    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    rows = _Rows(
+        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
+    )
     maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
         compress=compress,
@@ -151,12 +155,17 @@ class _Rows:
         size: Fields,
         crc_32: Fields,
         modified_at: Fields,
+        *,
+        with_own_facts: bool,
     ) -> None:
         model = queryset.model
         self._file_fields = file_field_paths(model, file_fields)
         self._storages = {path: _file_field(model, path).storage for path in self._file_fields}
+        # They are of what the storage's `open()` gives, and not of what is decoded otherwise.
+        holders = self._file_fields if with_own_facts else ()
         by_fact = [
-            _fact_fields(queryset, self._file_fields, fields, fact)
+            _own_fact_fields(model, holders, fact)
+            | _fact_fields(queryset, self._file_fields, fields, fact)
             for fact, fields in (("size", size), ("crc_32", crc_32), ("modified_at", modified_at))
         ]
         self._facts = {path: [fields.get(path) for fields in by_fact] for path in self._file_fields}
@@ -364,10 +373,9 @@ _KINDS: Final[dict[str, type[Field[Any, Any]]]] = {
 def _fact_fields(
     queryset: QuerySet[Any], paths: tuple[str, ...], fields: Fields, fact: str
 ) -> dict[str, str]:
-    """Give for each file field the field that holds a fact about it: as given, or else its own."""
-    own = _own_fact_fields(queryset.model, paths, fact)
+    """Give for each file field the field that holds a fact about it."""
     if fields is None:
-        return own
+        return {}
     by_path = dict(fields) if isinstance(fields, Mapping) else dict.fromkeys(paths, fields)
     if unknown := by_path.keys() - set(paths):
         raise ValueError(f"{', '.join(sorted(unknown))}: not among the file fields {paths}")
@@ -376,7 +384,7 @@ def _fact_fields(
         field = _check_path(queryset, name)
         if field is not None and not isinstance(field, kind):
             raise ValueError(f"{name!r} of {queryset.model._meta.label} must be a {kind.__name__}")
-    return own | by_path
+    return by_path
 
 
 def _own_fact_fields(model: type[Model], paths: tuple[str, ...], fact: str) -> dict[str, str]:

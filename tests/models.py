@@ -6,6 +6,10 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models.fields.files import FieldFile
+
+from django_stream_zip.facts import ZipCRC32Field, ZipModifiedAtField, ZipSizeField
+from django_stream_zip.models import ZipFactsMixin, ZipFactsModel
 
 
 class Folder(models.Model):
@@ -75,3 +79,57 @@ class Cover(models.Model):
 
     folder = models.OneToOneField(Folder, models.CASCADE, primary_key=True)
     file = models.FileField()
+
+
+class Book(ZipFactsModel):
+    """A file whose facts the row holds, in columns that come before it."""
+
+    title = models.CharField(max_length=100, blank=True)
+    file = models.FileField(blank=True)
+
+
+class Novel(Book):
+    """A book with a table of its own beside it."""
+
+    plot = models.CharField(max_length=100, blank=True)
+
+
+class Paperback(Book):
+    """The same rows again."""
+
+    class Meta:
+        proxy = True
+
+
+class Chapter(ZipFactsModel):
+    """One of a book's many more files."""
+
+    book = models.ForeignKey(Book, models.CASCADE, related_name="chapters")
+    text = models.FileField(null=True)
+
+
+class Poster(FieldFile):
+    """A FieldFile of a kind of its own."""
+
+    def path_in_town(self) -> str:
+        """Tell what it is for."""
+        return f"town/{self.name}"
+
+
+class PosterField(models.FileField):
+    """A file field of a kind of its own."""
+
+    attr_class = Poster
+
+
+class Film(ZipFactsMixin):
+    """Two files with facts, in columns before one and after the other, and a file without."""
+
+    poster_bytes = ZipSizeField("poster")
+    poster_crc_32 = ZipCRC32Field("poster")
+    poster_at = ZipModifiedAtField("poster")
+    poster = PosterField(blank=True)
+    trailer = models.FileField(blank=True)
+    trailer_bytes = ZipSizeField("trailer")
+    trailer_crc_32 = ZipCRC32Field("trailer")
+    script = models.FileField(blank=True)

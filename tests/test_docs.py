@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,13 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
+from django.core.management import load_command_class
 from django.db import connection, models
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
+from django.test.utils import isolate_apps
 
 from django_stream_zip import NO_COMPRESSION_AUTO, conf
+from django_stream_zip.members import field_member, queryset_members
 from django_stream_zip.response import zip_response
 
 ROOT = Path(__file__).parent.parent
@@ -121,6 +125,37 @@ def test_the_rows_and_the_report_of_the_docs_are_members(photo: Photo, tmp_path:
     report = run(block_with("docs/members.rst", "def report"), Photo=Photo)["report"]()
     response = zip_response(RequestFactory().get("/"), [*rows, report])
     assert members_of(response, tmp_path / "a.zip") == ["7/Dawn.jpg", "photos.csv"]
+
+
+@pytest.mark.parametrize("name", ["Recording", "Concert"])
+@pytest.mark.django_db(transaction=True)
+@isolate_apps("tests")
+def test_the_models_of_the_docs_hold_the_facts_of_their_files(name: str) -> None:
+    model = run(block_with("docs/members.rst", f"class {name}("))[name]
+    assert model.check() == []
+    with connection.schema_editor() as editor:
+        editor.create_model(model)
+    try:
+        field = "file" if name == "Recording" else "video"
+        row = model.objects.create(**{field: ContentFile(b"la la", "song.mp3")})
+        [member] = queryset_members(model.objects.all(), field)
+        assert (member[4].size, member[4].crc_32) == (5, zlib.crc32(b"la la"))
+        file = getattr(row, field)
+        assert field_member(file, **file.zip_facts)[4].validator == member[4].validator
+        file.delete(save=False)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+
+
+def test_the_options_of_the_docs_are_those_of_the_command() -> None:
+    section = (ROOT / "docs" / "members.rst").read_text().partition("manage.py zip_facts")[2]
+    section = section.partition("For a model with several")[0]
+    parser = load_command_class("django_stream_zip", "zip_facts").create_parser("", "zip_facts")
+    own = {option for action in parser._actions for option in action.option_strings}
+    told = set(re.findall(r"``(--[a-z-]+)``", section))
+    assert told == {"--dry-run", "--all", "--database", "--no-progress"}
+    assert told <= own
 
 
 def test_the_content_of_the_docs_has_ranges() -> None:

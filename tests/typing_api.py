@@ -8,6 +8,7 @@ from datetime import datetime
 from stat import S_IFREG
 
 from django.core.files.storage import default_storage
+from django.db import models
 from django.http import HttpRequest, HttpResponseBase
 
 from django_stream_zip import (
@@ -24,7 +25,8 @@ from django_stream_zip import (
     stream_zip,
 )
 from django_stream_zip.content import Content
-from django_stream_zip.members import bytes_member, file_member, storage_member
+from django_stream_zip.members import bytes_member, file_member, queryset_members, storage_member
+from django_stream_zip.models import ZipFactsModel
 from django_stream_zip.response import ZipResponse, zip_response
 from django_stream_zip.views import ZipDownloadView
 
@@ -88,3 +90,18 @@ class Download(ZipDownloadView):
 
 
 response: type[HttpResponseBase] = ZipResponse
+
+
+class Recording(ZipFactsModel):
+    file = models.FileField()
+
+    class Meta:
+        app_label = "tests"
+
+
+def facts_of(recording: Recording) -> tuple[int | None, int | None, datetime | None]:
+    return recording.zip_size, recording.zip_crc_32, recording.zip_modified_at
+
+
+def known(recordings: models.QuerySet[Recording]) -> list[MemberFile]:
+    return [*queryset_members(recordings.filter(zip_size__gt=0), "file")]

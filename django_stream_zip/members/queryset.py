@@ -17,7 +17,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField, F, Field, FileField, IntegerField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
-from django_stream_zip import conf, threads
+from django_stream_zip import conf, facts, threads
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.collect import (
     SETTING,
@@ -62,13 +62,15 @@ def queryset_members(
     Names are made safe, and unique without regard to case.
 
     `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
-    such: what they hold isn't asked of the storage. `decode`: see `storage_member`. `missing`,
-    `limit` and `max_bytes`: see `collect.Collector`.
+    such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't be named.
+    `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see `collect.Collector`.
 
     Raises ValueError where a field isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
     """
-    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    rows = _Rows(
+        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
+    )
     collector = Collector(
         compress=compress, decode=decode, missing=missing, limit=limit, max_bytes=max_bytes
     )
@@ -110,7 +112,9 @@ def lazy_queryset_members(
     counting rows (files may be more or fewer), and MAX_BYTES doesn't apply. Else as
     `queryset_members`. Raises ValueError for a slice or a union.
     """
-    rows = _Rows(queryset, file_fields, name, size, crc_32, modified_at)
+    rows = _Rows(
+        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
+    )
     maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
         compress=compress,
@@ -160,31 +164,35 @@ class _Rows:
         size: Fields,
         crc_32: Fields,
         modified_at: Fields,
+        *,
+        with_own_facts: bool,
     ) -> None:
         model = queryset.model
         self._file_fields = file_field_paths(model, file_fields)
         self._storages = {path: _file_field(model, path).storage for path in self._file_fields}
-        facts = [
-            _fact_fields(queryset, self._file_fields, fields, kind)
-            for fields, kind in (
-                (size, IntegerField),
-                (crc_32, IntegerField),
-                (modified_at, DateTimeField),
-            )
+        # They are of what the storage's `open()` gives, and not of what is decoded otherwise.
+        holders = self._file_fields if with_own_facts else ()
+        by_fact = [
+            _own_fact_fields(model, holders, fact)
+            | _fact_fields(queryset, self._file_fields, fields, fact)
+            for fact, fields in (("size", size), ("crc_32", crc_32), ("modified_at", modified_at))
         ]
-        self._facts = {path: [fields.get(path) for fields in facts] for path in self._file_fields}
+        self._facts = {path: [fields.get(path) for fields in by_fact] for path in self._file_fields}
         self._name = _naming(queryset, name)
         # Whose file it is: by a join with many rows a file comes several times.
         self._owners = {path: _owner(path) for path in self._file_fields}
         self._joins_many = any(_is_to_many(model, path) for path in self._file_fields)
         owners = ["pk", *self._owners.values()] if self._joins_many else ()
-        known = [fact for facts in self._facts.values() for fact in facts if fact]
+        known = [fact for own in self._facts.values() for fact in own if fact]
         wanted = [*self._file_fields, *owners, *known, *self._name.columns]
         self._columns = list(dict.fromkeys(wanted))
         for path in self._columns:
             _check_path(queryset, path)
-        for path in [*known, *self._name.columns]:
-            self._check_is_one(queryset, path)
+        for path, own in self._facts.items():
+            for fact in filter(None, own):
+                self._check_is_one(queryset, fact, (path,))
+        for path in self._name.columns:
+            self._check_is_one(queryset, path, self._file_fields)
 
     def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
         """Give the files of all rows, each once, by one query."""
@@ -204,12 +212,14 @@ class _Rows:
                         *[values[fact] if fact else None for fact in self._facts[path]],
                     )
 
-    def _check_is_one(self, queryset: QuerySet[Any], path: str) -> None:
+    def _check_is_one(
+        self, queryset: QuerySet[Any], path: str, file_fields: tuple[str, ...]
+    ) -> None:
         """See that a fact or name has one value for a file, and doesn't multiply files."""
         if path in queryset.query.annotations or not _is_to_many(queryset.model, path):
             return
         relation = path.split(LOOKUP_SEP)[:-1]
-        for file_field in self._file_fields:
+        for file_field in file_fields:
             if file_field.split(LOOKUP_SEP)[: len(relation)] != relation:
                 raise ValueError(f"{path!r} has many values for one file of {file_field!r}")
 
@@ -362,8 +372,15 @@ def _arity(function: Callable[..., Any]) -> int:
     return len(needed)
 
 
+_KINDS: Final[dict[str, type[Field[Any, Any]]]] = {
+    "size": IntegerField,
+    "crc_32": IntegerField,
+    "modified_at": DateTimeField,
+}
+
+
 def _fact_fields(
-    queryset: QuerySet[Any], paths: tuple[str, ...], fields: Fields, kind: type[Field[Any, Any]]
+    queryset: QuerySet[Any], paths: tuple[str, ...], fields: Fields, fact: str
 ) -> dict[str, str]:
     """Give for each file field the field that holds a fact about it."""
     if fields is None:
@@ -371,11 +388,22 @@ def _fact_fields(
     by_path = dict(fields) if isinstance(fields, Mapping) else dict.fromkeys(paths, fields)
     if unknown := by_path.keys() - set(paths):
         raise ValueError(f"{', '.join(sorted(unknown))}: not among the file fields {paths}")
+    kind = _KINDS[fact]
     for name in by_path.values():
         field = _check_path(queryset, name)
         if field is not None and not isinstance(field, kind):
             raise ValueError(f"{name!r} of {queryset.model._meta.label} must be a {kind.__name__}")
     return by_path
+
+
+def _own_fact_fields(model: type[Model], paths: tuple[str, ...], fact: str) -> dict[str, str]:
+    """Give the columns in which models keep a fact of their files themselves."""
+    columns = {path: facts.columns_of(_file_field(model, path)).get(fact) for path in paths}
+    return {
+        path: LOOKUP_SEP.join([*path.split(LOOKUP_SEP)[:-1], column])
+        for path, column in columns.items()
+        if column is not None
+    }
 
 
 def _owner(path: str) -> str:

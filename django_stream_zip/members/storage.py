@@ -94,19 +94,22 @@ def field_member(
 ) -> ContentMember:
     """Make a member of the file of a model's FileField, as `storage_member` does.
 
-    Raises ValueError where the field is empty.
+    What the row holds of its file (see `facts`) needn't be given. Raises ValueError where the field
+    is empty.
     """
     if not field_file.name:
         raise ValueError(f"{field_file.field.name} of {field_file.instance!r} has no file")
+    # The row's facts are of what `open()` gives.
+    held = getattr(field_file, "zip_facts", {}) if decode is None else {}
     return storage_member(
         field_file.storage,
         field_file.name,
         name,
         compress=compress,
-        modified_at=modified_at,
+        modified_at=held.get("modified_at") if modified_at is None else modified_at,
         mode=mode,
-        size=size,
-        crc_32=crc_32,
+        size=held.get("size") if size is None else size,
+        crc_32=held.get("crc_32") if crc_32 is None else crc_32,
         decode=decode,
     )
 

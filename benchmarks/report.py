@@ -7,7 +7,16 @@ from collections.abc import Callable
 from benchmarks.results import Results
 from benchmarks.workload import Workload
 
-PEERS = ("stream-zip", "stream-zip-async", "zipstream-ng", "zipfile", "plain", "floor", "ours")
+PEERS = (
+    "stream-zip",
+    "stream-zip-async",
+    "zipstream-ng",
+    "zipfile",
+    "plain",
+    "floor",
+    "ours",
+    "one at a time",
+)
 
 Cell = Callable[[Results, str, str], str]
 
@@ -55,6 +64,7 @@ def _columns(workload: Workload) -> dict[str, Cell]:
         "RSS B/member": _per_member("memory_rise", 1),
         "traced B/member": _median("traced", 1, 1),
         "1st byte ms": _median("first_byte", 1e-3, 1),
+        "requests": _median("requests", 1, 0),
     }
     for what in ("timer", "view"):
         for quantile in ("p50", "p99", "max"):

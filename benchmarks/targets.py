@@ -99,6 +99,14 @@ TARGETS = (
             _less(f"loop-{name}", "async", "view_p99", 0.050),
         )
     ),
+    _faster("objects", "ahead", 6, "one at a time"),
+    _faster("objects", "ahead", 15, "stream-zip"),
+    _less("objects", "ahead", "memory_rise", 16 * MIB),
+    _less("objects", "ahead", "requests", 200),
+    _less("objects", "response", "requests", 400),
+    _less("large-object", "ahead", "memory_rise", 16 * MIB),
+    _less("large-object", "response", "memory_rise", 16 * MIB),
+    _less("large-object", "async response", "memory_rise", 16 * MIB),
     *(
         _less(f"zeros-{name}", engine, "memory_rise", 32 * MIB)
         for name in ("deflated", "stored", "aes-deflated", "aes-stored")
@@ -146,4 +154,6 @@ def _shown(target: Target, value: float) -> str:
         return f"{value:.0f} B"
     if target.figure == "memory_rise":
         return f"{value / MIB:.1f} MiB"
+    if target.figure == "requests":
+        return f"{value:.0f}"
     return f"{value * 1e3:.1f} ms"

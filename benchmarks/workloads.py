@@ -8,6 +8,7 @@ from benchmarks import jobs
 from benchmarks.engines.engine import How
 from benchmarks.files import File
 from benchmarks.jobs import GIB
+from benchmarks.objects import OBJECTS
 from benchmarks.planning import Planning
 from benchmarks.samples import MIB, Samples
 from benchmarks.serving import SERVED
@@ -155,4 +156,4 @@ ZEROS = tuple(
     )
 )
 
-WORKLOADS: dict[str, Workload] = {job.name: job for job in (*STREAMED, *SERVED, *ZEROS)}
+WORKLOADS: dict[str, Workload] = {job.name: job for job in (*STREAMED, *SERVED, *OBJECTS, *ZEROS)}

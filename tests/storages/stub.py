@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.break_after: list[int] = []  # for each body in turn, after how many bytes it breaks
+        self.break_each = 0  # so many bodies of each object break after 1,000 bytes
         self.replace_after: tuple[str, Stored] | None = None  # in the middle of the next body
         self.status: int | None = None  # the answer to everything
         self.ignores_conditions = False
@@ -74,6 +76,7 @@ class Seen:
         self.headers: list[dict[str, str]] = []
         self.sent = 0
         self.open_bodies = 0
+        self.broken: Counter[str] = Counter()
         self.at_once = 0
         self.most_at_once = 0
 
@@ -231,14 +234,20 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.seen.open_bodies += 1
         try:
-            self.send_pieces(stored, first, last)
+            self.send_pieces(stored, first, last, self.limit(asked.key))
             self.wfile.write(b"x" * faults.extra_bytes)
         finally:
             self.seen.open_bodies -= 1
 
-    def send_pieces(self, stored: Stored, first: int, last: int) -> None:
-        faults = self.seen.faults
-        limit = faults.break_after.pop(0) if faults.break_after else None
+    def limit(self, key: str) -> int | None:
+        """Say after how many bytes this body breaks."""
+        faults, broken = self.seen.faults, self.seen.broken
+        if broken[key] < faults.break_each:
+            broken[key] += 1
+            return 1000
+        return faults.break_after.pop(0) if faults.break_after else None
+
+    def send_pieces(self, stored: Stored, first: int, last: int, limit: int | None) -> None:
         middle = (first + last) // 2
         for position in range(first, last, PIECE):
             piece = stored.data[position : min(position + PIECE, last)]

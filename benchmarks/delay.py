@@ -1,0 +1,89 @@
+"""A TCP proxy on loopback that is some way off: what comes back arrives later."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def delayed(port: int, seconds: float) -> Iterator[int]:
+    """Give the port of a proxy for a server on this machine; answers take so much longer."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    proxy = _Proxy(port, seconds)
+    server = asyncio.run_coroutine_threadsafe(proxy.start(), loop).result(10)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+class _Proxy:
+    def __init__(self, port: int, seconds: float) -> None:
+        self._port = port
+        self._seconds = seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> asyncio.Server:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return self._server
+
+    async def stop(self) -> None:
+        self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        # The socket's own buffer is no store for what is under way.
+        try:
+            await asyncio.gather(
+                _pass_on(reader, target_writer, 0), _pass_on(target_reader, writer, self._seconds)
+            )
+        finally:
+            for end in (writer, target_writer):
+                end.close()
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float
+) -> None:
+    """Pass bytes on, each so many seconds after it came; later ones may be under way meanwhile."""
+    under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(256)
+
+    async def deliver() -> None:
+        while True:
+            due, data = await under_way.get()
+            if (left := due - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(left)
+            with suppress(OSError):
+                writer.write(data)
+                if not data:
+                    writer.close()
+                    return
+                await writer.drain()
+
+    delivering = asyncio.create_task(deliver())
+    try:
+        while True:
+            data = await reader.read(65536)
+            await under_way.put((asyncio.get_running_loop().time() + seconds, data))
+            if not data:
+                break
+    except OSError:
+        await under_way.put((0, b""))
+    finally:
+        with suppress(asyncio.CancelledError):
+            await delivering

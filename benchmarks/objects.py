@@ -1,0 +1,232 @@
+"""Members in an object store that is 30 ms away: a stand-in for S3, behind a proxy.
+
+The server is that of the tests, which answers as S3 does and counts what it is asked. The cell
+reads in a process of its own, `python -m benchmarks.objects WAY URL NUMBER SIZE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks import memory
+from benchmarks.samples import Samples
+from benchmarks.workload import CellError, Figures
+
+ROUND_TRIP = 0.030
+_PACKAGES = ("boto3", "storages", "obstore")
+
+
+@dataclass(frozen=True)
+class Objects:
+    """So many objects of one size, archived in several ways."""
+
+    name: str
+    title: str
+    number: int
+    size: int
+    engines: tuple[str, ...]
+    group: str = "storages"
+    rounds_at_most: int = 5
+
+    def measure(self, engine: str, samples: Samples) -> Figures:
+        """Start a store, read it in a process of its own, and count what was asked."""
+        missing = [name for name in _PACKAGES if find_spec(name) is None]
+        if missing:
+            raise CellError(f"needs {', '.join(missing)}")
+        from benchmarks.delay import delayed
+        from tests.contents import Pattern
+        from tests.storages.stub import S3Handler, serving
+
+        with serving(S3Handler) as (store, url), delayed(_port(url), ROUND_TRIP) as port:
+            for number in range(self.number):
+                store.put(f"{number:04}.jpg", Pattern(self.size + number))
+            store.put("first.jpg", b"the first request makes the client")
+            command = [sys.executable, "-m", "benchmarks.objects", engine]
+            command += [f"http://127.0.0.1:{port}", str(self.number), str(self.size)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise CellError(done.stderr.strip().splitlines()[-1])
+            figures: Figures = json.loads(done.stdout)
+            return figures | {"requests": float(len(store.asked) - 1)}  # that was for the client
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+# The ways, in the cell's process.
+
+
+def _known(storage: Any, number: int, size: int) -> list[Any]:
+    """Give members of which the application knows size and time."""
+    from django_stream_zip.members import storage_member
+    from tests.storages.stub import TIME
+
+    return [
+        storage_member(storage, f"{one:04}.jpg", size=size + one, modified_at=TIME)
+        for one in range(number)
+    ]
+
+
+def _asked(storage: Any, number: int) -> list[Any]:
+    """Give members of which the storage is asked, as `queryset_members` does it."""
+    from django_stream_zip.members.collect import Collector, StoredFile
+
+    files = (StoredFile(storage, f"{one:04}.jpg") for one in range(number))
+    return list(Collector().members(files))
+
+
+def one_at_a_time(storage: Any, number: int, size: int) -> Iterable[bytes]:
+    from django_stream_zip import stream_zip
+
+    return stream_zip(_known(storage, number, size))
+
+
+def ahead(storage: Any, number: int, size: int) -> Iterable[bytes]:
+    from django_stream_zip import stream_zip
+    from django_stream_zip.ahead import read_ahead
+
+    return stream_zip(read_ahead(_known(storage, number, size)))
+
+
+def response(storage: Any, number: int, size: int) -> Iterable[bytes]:
+    """Answer a request: the archive is planned, and so described before."""
+    from django.test import RequestFactory
+
+    from django_stream_zip.response import zip_response
+
+    answer: Any = zip_response(RequestFactory().get("/"), _asked(storage, number))
+    return answer
+
+
+async def _async_response(storage: Any, number: int, size: int) -> AsyncIterator[bytes]:
+    from asgiref.sync import sync_to_async
+    from django.test import AsyncRequestFactory
+
+    from django_stream_zip.members import on_loop
+    from django_stream_zip.response import zip_response
+
+    members = await sync_to_async(lambda: [on_loop(one) for one in _asked(storage, number)])()
+    answer: Any = zip_response(AsyncRequestFactory().get("/"), members)
+    async for block in answer:
+        yield block
+
+
+def async_response(storage: Any, number: int, size: int) -> Iterator[bytes]:
+    blocks = _async_response(storage, number, size)
+    with asyncio.Runner() as runner:
+        while block := runner.run(anext(blocks, b"")):  # type: ignore[arg-type]
+            yield block
+
+
+def _field_file(storage: Any, name: str) -> Any:
+    from django.db.models.fields.files import FieldFile, FileField
+
+    field = FileField(storage=storage)
+    field.name = field.attname = "file"
+    return FieldFile(type("Row", (), {})(), field, name)
+
+
+def stream_zip_of_field_files(storage: Any, number: int, size: int) -> Iterable[bytes]:
+    """Feed stream-zip with what FieldFile gives, as its users do."""
+    from stream_zip import ZIP_32, stream_zip
+
+    from tests.storages.stub import TIME
+
+    def members() -> Iterator[Any]:
+        for one in range(number):
+            chunks = _field_file(storage, f"{one:04}.jpg").chunks()
+            yield f"{one:04}.jpg", TIME, 0o600, ZIP_32, chunks
+
+    return stream_zip(members())
+
+
+WAYS: dict[str, Callable[[Any, int, int], Iterable[bytes]]] = {
+    "one at a time": one_at_a_time,
+    "ahead": ahead,
+    "response": response,
+    "async response": async_response,
+    "stream-zip": stream_zip_of_field_files,
+}
+
+OBJECTS = (
+    Objects(
+        "objects",
+        f"200 objects of 20 kB, {ROUND_TRIP * 1000:.0f} ms away",
+        200,
+        20_000,
+        tuple(WAYS),
+    ),
+    Objects(
+        "large-object",
+        f"an object of 300 MB, {ROUND_TRIP * 1000:.0f} ms away",
+        1,
+        300_000_000,
+        tuple(WAYS),
+    ),
+)
+
+
+def run(way: str, url: str, number: int, size: int) -> Figures:
+    """Make the archive one way; the client is there already."""
+    import django
+    from django.conf import settings
+
+    settings.configure(CACHES={}, DJANGO_STREAM_ZIP={"CRC_32_CACHE": None})
+    django.setup()
+    storage = _storage(url)
+    storage.size("first.jpg")  # makes the client
+    b"".join(WAYS[way](storage, 0, 0))  # imports
+    if way.startswith("async"):
+        import_module("obstore")
+    start_memory, started = memory.start_peak(), time.perf_counter()
+    cpu_before, first, length = _cpu_seconds(), 0.0, 0
+    for block in WAYS[way](storage, number, size):
+        first = first or time.perf_counter() - started
+        length += len(block)
+    figures = {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": _cpu_seconds() - cpu_before,
+        "first_byte": first,
+        "archive_bytes": float(length),
+        "content_bytes": float(number * size),
+    }
+    rise = memory.rise(start_memory)
+    return figures if rise is None else figures | {"memory_rise": float(rise)}
+
+
+def _storage(url: str) -> Any:
+    from storages.backends.s3 import S3Storage
+
+    from tests.storages.stub import BUCKET
+
+    return S3Storage(
+        bucket_name=BUCKET,
+        endpoint_url=url,
+        region_name="us-east-1",
+        addressing_style="path",
+        access_key="key",
+        secret_key="secret",
+    )
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    json.dump(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])), sys.stdout)

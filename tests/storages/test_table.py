@@ -124,7 +124,7 @@ def test_the_default_storage_is_what_it_stands_for() -> None:
     try:
         lazy = storage_member(default_storage, "standing.jpg")
         real = storage_member(table.unwrapped(default_storage), "standing.jpg")
-        assert isinstance(lazy[4]._reader, MemoryReader)
+        assert isinstance(lazy[4].reader, MemoryReader)
         assert lazy[4].identity == real[4].identity
         assert b"".join(lazy[4]) == b"data"
     finally:

@@ -33,7 +33,7 @@ from django_stream_zip.engine.errors import (
     OffsetOverflowError,
     UncompressedSizeOverflowError,
 )
-from django_stream_zip.engine.methods import BufferedMethod, Coding, Method
+from django_stream_zip.engine.methods import DEFLATE, BufferedMethod, Method
 
 _DIRECTORY_BLOCK_LENGTH = 65536
 # A central directory of this size has room for any header: each of its parts is counted in 16 bits.
@@ -146,12 +146,13 @@ class Archive:
         entry = Entry(
             name, mode, method, self._modified, self._timestamp, self.offset, self._options, body
         )
-        if method.zip64 is False and not self._may_be_zip64:
-            self._check_directory_fits(entry, name)
-        elif method.zip64 is not False:
-            self._is_zip64 = self._is_zip64 or method.zip64 is True
+        zip64 = method.zip64
+        if zip64 is not False:
+            self._is_zip64 = self._is_zip64 or zip64 is True
             self._may_be_zip64 = True
-        if self._pin is None and body is None and method.coding is Coding.DEFLATE:
+        elif not self._may_be_zip64:
+            self._check_directory_fits(entry, name)
+        if self._pin is None and method.coding is DEFLATE and body is None:
             self._pin = zlib.compressobj()
         header = entry.local_file_header()
         self._entry = entry

@@ -29,7 +29,7 @@ from django_stream_zip.engine.errors import (
     ZipOverflowError,
     ZipValueError,
 )
-from django_stream_zip.engine.methods import Coding, Method
+from django_stream_zip.engine.methods import DEFLATE, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Options:
 
 def body_of(method: Method, options: Options) -> Body:
     """Make what a member's bytes become, encryption included."""
-    if method.coding is Coding.DEFLATE:
+    if method.coding is DEFLATE:
         body: Body = Deflated((method.deflate or options.get_compressobj)())
     elif method.crc_32 is not None or options.encryption is not None:
         body = STORED
@@ -53,14 +53,15 @@ def body_of(method: Method, options: Options) -> Body:
 
 
 # How a method's bytes lie in the archive, but for encryption: compression method, whether a data
-# descriptor comes after them, their length (None: only writing tells), and the most it can be.
+# descriptor comes after them, their length (None: only writing tells), and the most it can be: not
+# less than the size that is promised.
 _Layout = tuple[int, bool, int | None, int]
 
 
 def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
     """Decide where size and CRC-32 of a member are, and how long its bytes are or can be."""
     size = method.uncompressed_size
-    if method.coding is Coding.DEFLATE:
+    if method.coding is DEFLATE:
         if method.deflate is None or size is None:
             return spec.METHOD_DEFLATED, True, None, 0
         bound = blocks_size_bound if in_blocks else method.deflate.bound
@@ -162,7 +163,7 @@ class Entry:
         # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
         self.crc_32 = None if encrypted and method.crc_32 is None else 0
         self.data_length = length
-        if offset > spec.MAX_32 or max(bound, method.uncompressed_size or 0) > self._limit:
+        if bound > self._limit or offset > spec.MAX_32:
             self._check_promises_fit()
 
     def local_file_header(self) -> bytes:
@@ -258,7 +259,14 @@ class Entry:
         size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
         extra_field = self._extra_field
         if self._zip64 or self._offset_is_wide:
-            size, compressed_size, offset, wide = self._wide_fields()
+            wide: tuple[int, ...] = ()
+            # A value of just 0xFFFFFFFF is moved too: it is what sends readers there (4.5.3).
+            if self._zip64 or size == spec.MAX_32:
+                wide, size = (size,), spec.MAX_32
+            if self._zip64 or compressed_size == spec.MAX_32:
+                wide, compressed_size = (*wide, compressed_size), spec.MAX_32
+            if self._offset_is_wide or offset == spec.MAX_32:
+                wide, offset = (*wide, offset), spec.MAX_32
             extra_field = records.zip64_extended_information(*wide) + extra_field
         directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
         return records.central_directory_header(
@@ -274,21 +282,6 @@ class Entry:
             self._file_name,
             extra_field,
         )
-
-    def _wide_fields(self) -> tuple[int, int, int, list[int]]:
-        """Give sizes and offset for a central directory header, and those for its Zip64 field.
-
-        Where there is such a field, a value of just 0xFFFFFFFF belongs there too: it is what sends
-        readers to it (4.5.3).
-        """
-        values = (self._uncompressed_size, self._compressed_size, self._offset)
-        are_wide = (self._zip64, self._zip64, self._offset_is_wide)
-        fields = [
-            spec.MAX_32 if is_wide else value
-            for value, is_wide in zip(values, are_wide, strict=True)
-        ]
-        wide = [value for value, field in zip(values, fields, strict=True) if field == spec.MAX_32]
-        return fields[0], fields[1], fields[2], wide
 
     def _check_promises_fit(self) -> None:
         size, compressed_size = self._method.uncompressed_size, self.data_length
@@ -345,7 +338,7 @@ def _wide(method: Method, bound: int, offset: int) -> tuple[bool, bool]:
     zip64 = method.zip64
     if zip64 is not None:
         return zip64, zip64
-    return max(bound, method.uncompressed_size or 0) > spec.MAX_32, offset > spec.MAX_32
+    return bound > spec.MAX_32, offset > spec.MAX_32
 
 
 def _file_name(name: str) -> bytes:

@@ -18,7 +18,14 @@ _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
 _ZIP64_END_OF_CENTRAL_DIRECTORY = Struct("<4sQHHLLQQQQ")
 _ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR = Struct("<4sLQL")
-_ZIP64_EXTENDED_INFORMATION = (None, Struct("<HHQ"), Struct("<HHQQ"), Struct("<HHQQQ"))
+# By the number of values: the field's header, and what packs them.
+_ZIP64_EXTENDED_INFORMATION = (
+    (b"", Struct("")),
+    *(
+        (Struct("<HH").pack(spec.EXTRA_ZIP64, 8 * count), Struct(f"<{count}Q"))
+        for count in (1, 2, 3)
+    ),
+)
 _EXTENDED_TIMESTAMP = Struct("<HHBl")
 _AES = Struct("<HHH2sBH")
 
@@ -143,10 +150,8 @@ def zip64_extended_information(*values: int) -> bytes:
     """Zip64's extra field (4.5.3): of uncompressed size, compressed size and offset of the local
     header, in this order, those whose own field is 0xFFFFFFFF.
     """
-    layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
-    if layout is None:
-        return b""
-    return layout.pack(spec.EXTRA_ZIP64, 8 * len(values), *values)
+    header, layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
+    return header + layout.pack(*values)
 
 
 def extended_timestamp(modified_at: datetime) -> bytes:

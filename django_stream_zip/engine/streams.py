@@ -99,7 +99,7 @@ def _stream(
     files: Iterable[MemberFile], archive: Archive, blocks: Blocks
 ) -> Generator[bytes, None, None]:
     members: Iterator[MemberFile] = iter(files)
-    chunks: Iterator[bytes] = iter(())
+    chunks: Iterable[bytes] = ()
     try:
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
@@ -107,7 +107,7 @@ def _stream(
             yield from blocks.flush(archive.begin(name, modified_at, mode, method))
             for chunk in chunks:
                 yield from blocks.push(archive.write(chunk))
-            chunks = iter(())
+            chunks = ()
             if method.buffered:
                 yield from blocks.push_all(archive.release())
             yield from blocks.push(archive.end())

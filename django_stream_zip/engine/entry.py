@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NoReturn
 
 from django_stream_zip.engine import records, spec
@@ -52,36 +53,61 @@ def body_of(method: Method, options: Options) -> Body:
     return body if options.encryption is None else options.encryption.encrypted(body)
 
 
-# How a method's bytes lie in the archive, but for encryption: compression method, whether a data
-# descriptor comes after them, their length (None: only writing tells), and the most it can be: not
-# less than the size that is promised.
+# How a method's bytes lie in the archive: compression method, whether a data descriptor comes after
+# them, their length (None: only writing tells), and the most it can be: not less than the size that
+# is promised.
 _Layout = tuple[int, bool, int | None, int]
 
 
 def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
     """Decide where size and CRC-32 of a member are, and how long its bytes are or can be."""
     size = method.uncompressed_size
+    overhead = spec.AES_OVERHEAD if encrypted else 0
     if method.coding is DEFLATE:
         if method.deflate is None or size is None:
-            return spec.METHOD_DEFLATED, True, None, 0
+            return spec.METHOD_DEFLATED, True, None, overhead
         bound = blocks_size_bound if in_blocks else method.deflate.bound
-        return spec.METHOD_DEFLATED, True, None, bound(size)
+        return spec.METHOD_DEFLATED, True, None, bound(size) + overhead
     assert size is not None, "a buffered method is given its size before it gets here"
     if method.crc_32 is not None or encrypted:
-        return spec.METHOD_STORED, False, size, size
+        length = size + overhead
+        return spec.METHOD_STORED, False, length, length
     length = stored_blocks_size(size)
     return spec.METHOD_DEFLATED, True, length, length
 
 
-# General purpose bit flags, by whether there is a data descriptor.
-_FLAGS = {False: spec.FLAG_UTF8, True: spec.FLAG_UTF8 | spec.FLAG_DATA_DESCRIPTOR}
-# Version needed to extract, by whether there is a Zip64 field and whether there is encryption.
-_VERSIONS = {
-    (False, False): spec.VERSION_DEFAULT,
-    (True, False): spec.VERSION_ZIP64,
-    (False, True): spec.VERSION_AES,
-    (True, True): spec.VERSION_AES,
-}
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What the records of many members have in common.
+
+    `zip64` says whether sizes have 64 bits, `wide_offset` whether the offset has; `limit` is what
+    the sizes can be. `start` is how both headers begin, `extra_field` belongs in both.
+    """
+
+    has_data_descriptor: bool
+    zip64: bool
+    wide_offset: bool
+    encrypted: bool
+    limit: int
+    start: bytes
+    extra_field: bytes
+
+
+@cache
+def _form(
+    compression_method: int, has_data_descriptor: bool, zip64: bool, wide: bool, encrypted: bool
+) -> _Form:
+    flags = spec.FLAG_UTF8 | (spec.FLAG_DATA_DESCRIPTOR if has_data_descriptor else 0)
+    version = spec.VERSION_ZIP64 if zip64 or wide else spec.VERSION_DEFAULT
+    extra_field = b""
+    if encrypted:
+        flags |= spec.FLAG_ENCRYPTED
+        version = spec.VERSION_AES
+        extra_field = records.aes_extra_field(compression_method)
+        compression_method = spec.METHOD_AES
+    limit = spec.MAX_64 if zip64 else spec.MAX_32
+    start = records.start_of_header(version, flags, compression_method)
+    return _Form(has_data_descriptor, zip64, wide, encrypted, limit, start, extra_field)
 
 
 class Entry:
@@ -96,23 +122,17 @@ class Entry:
     __slots__ = (
         "_body",
         "_compressed_size",
-        "_compression_method",
-        "_encrypted",
         "_extra_field",
         "_file_name",
-        "_flags",
-        "_has_data_descriptor",
-        "_limit",
+        "_form",
         "_method",
         "_mode",
         "_modified",
+        "_most",
         "_name",
         "_offset",
-        "_offset_is_wide",
         "_promised_size",
         "_uncompressed_size",
-        "_version_needed",
-        "_zip64",
         "crc_32",
         "data_length",
     )
@@ -132,55 +152,41 @@ class Entry:
         compression_method, has_data_descriptor, length, bound = _layout(
             method, encrypted, body is not None
         )
-        flags = _FLAGS[has_data_descriptor]
-        if encrypted:
-            flags |= spec.FLAG_ENCRYPTED
-            timestamp += records.aes_extra_field(compression_method)
-            compression_method = spec.METHOD_AES
-            bound += spec.AES_OVERHEAD
-            length = None if length is None else length + spec.AES_OVERHEAD
+        zip64, wide_offset = _wide(method, bound, offset)
+        self._form = form = _form(
+            compression_method, has_data_descriptor, zip64, wide_offset, encrypted
+        )
         self._name = name
         self._file_name = _file_name(name)
         self._mode = _mode(name, mode)
         self._method = method
         # ZIP_AUTO's size only chooses the records, as in the API's first implementation: the real
         # one comes after the data.
-        self._promised_size = (
-            None if has_data_descriptor and length is None else (method.uncompressed_size)
-        )
+        self._promised_size = promised = None if length is None else method.uncompressed_size
+        self._most = form.limit if promised is None else promised
         self._modified = modified
         self._offset = offset
-        self._has_data_descriptor = has_data_descriptor
-        self._flags = flags
-        self._encrypted = encrypted
         self._body = body_of(method, options) if body is None else body
-        self._compression_method = compression_method
-        self._extra_field = timestamp
-        self._zip64, self._offset_is_wide = zip64, offset_is_wide = _wide(method, bound, offset)
-        self._limit = spec.MAX_64 if zip64 else spec.MAX_32
-        self._version_needed = _VERSIONS[zip64 or offset_is_wide, encrypted]
+        self._extra_field = timestamp + form.extra_field
         self._uncompressed_size = self._compressed_size = 0
         # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
         self.crc_32 = None if encrypted and method.crc_32 is None else 0
         self.data_length = length
-        if bound > self._limit or offset > spec.MAX_32:
+        if bound > form.limit or offset > spec.MAX_32:
             self._check_promises_fit()
 
     def local_file_header(self) -> bytes:
         """Give the record that comes before the data."""
+        form, extra_field = self._form, self._extra_field
         crc_32 = size = compressed_size = 0
-        if not self._has_data_descriptor:
-            size = self._method.uncompressed_size or 0
-            compressed_size = size + spec.AES_OVERHEAD if self._encrypted else size
-            crc_32 = 0 if self._encrypted else self._method.crc_32 or 0
-        extra_field = self._extra_field
-        if self._zip64:
+        if not form.has_data_descriptor:
+            size, compressed_size = self._promised_size or 0, self.data_length or 0
+            crc_32 = 0 if form.encrypted else self._method.crc_32 or 0
+        if form.zip64:
             extra_field = records.zip64_extended_information(size, compressed_size) + extra_field
             size = compressed_size = spec.MAX_32
         return records.local_file_header(
-            self._version_needed,
-            self._flags,
-            self._compression_method,
+            form.start,
             self._modified,
             crc_32,
             compressed_size,
@@ -195,21 +201,14 @@ class Entry:
         Content beyond the promised size is an error at once, unless a CRC-32 is promised too:
         then the whole content tells which of the two promises is broken, and nothing is given.
         """
-        method = self._method
-        size = self._uncompressed_size = self._uncompressed_size + len(chunk)
-        if size > self._limit:
-            self._overflow(UncompressedSizeOverflowError, "content", size)
+        self._uncompressed_size += len(chunk)
         if self.crc_32 is not None:
             self.crc_32 = crc32(chunk, self.crc_32)
-        promised = self._promised_size
-        if promised is not None and size > promised:
-            if method.crc_32 is None:
-                self._wrong_size("at least ")
+        if self._uncompressed_size > self._most:
+            self._check_excess()
             return b""
         data = self._body.write(chunk)
-        self._compressed_size += len(data)
-        if self._compressed_size > self._limit:
-            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+        self._count(data)
         return data
 
     def skip(self, length: int, crc_32: int | None) -> int:
@@ -242,14 +241,13 @@ class Entry:
             self.crc_32 = self._known_crc_32(crc_32)
         self._check_promises_kept()
         data = self._body.end()
-        self._compressed_size += len(data)
-        if self._compressed_size > self._limit:
-            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
-        if not self._has_data_descriptor:
+        self._count(data)
+        form = self._form
+        if not form.has_data_descriptor:
             return data
-        data_descriptor = records.zip64_data_descriptor if self._zip64 else records.data_descriptor
+        data_descriptor = records.zip64_data_descriptor if form.zip64 else records.data_descriptor
         return data + data_descriptor(
-            crc_32=0 if self._encrypted else self.crc_32 or 0,
+            crc_32=0 if form.encrypted else self.crc_32 or 0,
             compressed_size=self._compressed_size,
             uncompressed_size=self._uncompressed_size,
         )
@@ -257,24 +255,22 @@ class Entry:
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory. Final after `end` only, but never longer."""
         size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
-        extra_field = self._extra_field
-        if self._zip64 or self._offset_is_wide:
+        form, extra_field = self._form, self._extra_field
+        if form.zip64 or form.wide_offset:
             wide: tuple[int, ...] = ()
             # A value of just 0xFFFFFFFF is moved too: it is what sends readers there (4.5.3).
-            if self._zip64 or size == spec.MAX_32:
+            if form.zip64 or size == spec.MAX_32:
                 wide, size = (size,), spec.MAX_32
-            if self._zip64 or compressed_size == spec.MAX_32:
+            if form.zip64 or compressed_size == spec.MAX_32:
                 wide, compressed_size = (*wide, compressed_size), spec.MAX_32
-            if self._offset_is_wide or offset == spec.MAX_32:
+            if form.wide_offset or offset == spec.MAX_32:
                 wide, offset = (*wide, offset), spec.MAX_32
             extra_field = records.zip64_extended_information(*wide) + extra_field
         directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
         return records.central_directory_header(
-            self._version_needed,
-            self._flags,
-            self._compression_method,
+            form.start,
             self._modified,
-            0 if self._encrypted else self.crc_32 or 0,
+            0 if form.encrypted else self.crc_32 or 0,
             compressed_size,
             size,
             self._mode << 16 | directory,
@@ -283,13 +279,25 @@ class Entry:
             extra_field,
         )
 
+    def _count(self, data: bytes) -> None:
+        self._compressed_size += len(data)
+        if self._compressed_size > self._form.limit:
+            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+
+    def _check_excess(self) -> None:
+        """See what is wrong with content that is longer than it may be, if that is known yet."""
+        if self._uncompressed_size > self._form.limit:
+            self._overflow(UncompressedSizeOverflowError, "content", self._uncompressed_size)
+        if self._method.crc_32 is None:
+            self._wrong_size("at least ")
+
     def _check_promises_fit(self) -> None:
         size, compressed_size = self._method.uncompressed_size, self.data_length
-        if size is not None and size > self._limit:
+        if size is not None and size > self._form.limit:
             self._overflow(UncompressedSizeOverflowError, "content", size)
-        if compressed_size is not None and compressed_size > self._limit:
+        if compressed_size is not None and compressed_size > self._form.limit:
             self._overflow(CompressedSizeOverflowError, "compressed content", compressed_size)
-        if self._offset > spec.MAX_32 and not self._offset_is_wide:
+        if self._offset > spec.MAX_32 and not self._form.wide_offset:
             raise OffsetOverflowError(
                 f"member {self._name!r} with {self._method.name} starts at byte {self._offset:,} "
                 f"of the archive, which must be at most {spec.MAX_32:,}: use a method with Zip64"
@@ -310,7 +318,7 @@ class Entry:
         known = self._method.crc_32 if crc_32 is None else crc_32
         if known is not None:
             return known
-        if self._encrypted:
+        if self._form.encrypted:
             return 0  # nobody will see it
         raise RuntimeError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
 
@@ -323,7 +331,7 @@ class Entry:
     def _overflow(self, error: type[ZipOverflowError], what: str, size: int) -> NoReturn:
         raise error(
             f"member {self._name!r}: its {what} has at least {size:,} bytes, "
-            f"{self._method.name} holds at most {self._limit:,}"
+            f"{self._method.name} holds at most {self._form.limit:,}"
         )
 
 

@@ -11,8 +11,9 @@ from struct import Struct
 
 from django_stream_zip.engine import spec
 
-_LOCAL_FILE_HEADER = Struct("<4sHHHLLLLHH")
-_CENTRAL_DIRECTORY_HEADER = Struct("<4sHHHHLLLLHHHHHLL")
+_START_OF_HEADER = Struct("<HHH")
+_LOCAL_FILE_HEADER = Struct("<4s6sLLLLHH")
+_CENTRAL_DIRECTORY_HEADER = Struct("<4sH6sLLLLHHHHHLL")
 _DATA_DESCRIPTOR = Struct("<4sLLL")
 _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
@@ -35,10 +36,13 @@ _EARLIEST_MSDOS_TIME = (1 << 21) | (1 << 16)
 _LATEST_MSDOS_TIME = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 
 
+def start_of_header(version_needed: int, flags: int, compression_method: int) -> bytes:
+    """What both headers have after their signature (and the version made by)."""
+    return _START_OF_HEADER.pack(version_needed, flags, compression_method)
+
+
 def local_file_header(
-    version_needed: int,
-    flags: int,
-    compression_method: int,
+    start: bytes,
     modified: int,
     crc_32: int,
     compressed_size: int,
@@ -50,9 +54,7 @@ def local_file_header(
     return (
         _LOCAL_FILE_HEADER.pack(
             spec.LOCAL_FILE_HEADER_SIGNATURE,
-            version_needed,
-            flags,
-            compression_method,
+            start,
             modified,
             crc_32,
             compressed_size,
@@ -80,9 +82,7 @@ def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_siz
 
 
 def central_directory_header(
-    version_needed: int,
-    flags: int,
-    compression_method: int,
+    start: bytes,
     modified: int,
     crc_32: int,
     compressed_size: int,
@@ -97,9 +97,7 @@ def central_directory_header(
         _CENTRAL_DIRECTORY_HEADER.pack(
             spec.CENTRAL_DIRECTORY_HEADER_SIGNATURE,
             spec.VERSION_MADE_BY,
-            version_needed,
-            flags,
-            compression_method,
+            start,
             modified,
             crc_32,
             compressed_size,

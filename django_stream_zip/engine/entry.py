@@ -80,8 +80,9 @@ def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
 class _Form:
     """What the records of many members have in common.
 
-    `zip64` says whether sizes have 64 bits, `wide_offset` whether the offset has; `limit` is what
-    the sizes can be. `start` is how both headers begin, `extra_field` belongs in both.
+    `zip64` says whether sizes have 64 bits, in both headers and in the data descriptor;
+    `wide_offset` whether the offset has, in the central directory header. `limit` is what the sizes
+    can be. `start` is how both headers begin, `extra_field` belongs in both.
     """
 
     has_data_descriptor: bool
@@ -152,13 +153,22 @@ class Entry:
         compression_method, has_data_descriptor, length, bound = _layout(
             method, encrypted, body is not None
         )
-        zip64, wide_offset = _wide(method, bound, offset)
+        zip64 = wide_offset = method.zip64
+        if zip64 is None:
+            # A wide offset is no reason for wide sizes: Java's ZipInputStream (17) refuses a 64-bit
+            # data descriptor behind a small member, while bsdtar, unzip and 7-Zip read either, also
+            # beyond 4 GiB.
+            zip64, wide_offset = bound > spec.MAX_32, offset > spec.MAX_32
         self._form = form = _form(
             compression_method, has_data_descriptor, zip64, wide_offset, encrypted
         )
         self._name = name
         self._file_name = _file_name(name)
-        self._mode = _mode(name, mode)
+        if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
+            raise ZipValueError(
+                f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
+            )
+        self._mode = mode
         self._method = method
         # ZIP_AUTO's size only chooses the records, as in the API's first implementation: the real
         # one comes after the data.
@@ -257,16 +267,19 @@ class Entry:
         size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
         form, extra_field = self._form, self._extra_field
         if form.zip64 or form.wide_offset:
-            wide: tuple[int, ...] = ()
             # A value of just 0xFFFFFFFF is moved too: it is what sends readers there (4.5.3).
+            wide = []
             if form.zip64 or size == spec.MAX_32:
-                wide, size = (size,), spec.MAX_32
+                wide.append(size)
+                size = spec.MAX_32
             if form.zip64 or compressed_size == spec.MAX_32:
-                wide, compressed_size = (*wide, compressed_size), spec.MAX_32
+                wide.append(compressed_size)
+                compressed_size = spec.MAX_32
             if form.wide_offset or offset == spec.MAX_32:
-                wide, offset = (*wide, offset), spec.MAX_32
+                wide.append(offset)
+                offset = spec.MAX_32
             extra_field = records.zip64_extended_information(*wide) + extra_field
-        directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
+        directory = spec.MSDOS_DIRECTORY if self._name[-1:] == "/" else 0
         return records.central_directory_header(
             form.start,
             self._modified,
@@ -335,20 +348,6 @@ class Entry:
         )
 
 
-def _wide(method: Method, bound: int, offset: int) -> tuple[bool, bool]:
-    """Decide whether a member's sizes have 64 bits, and whether its offset has.
-
-    `bound` is the most that its compressed size can be. Wide sizes are in both headers and in the
-    data descriptor; a wide offset is in the central directory header and is no reason for wide
-    sizes: Java's ZipInputStream (17) refuses a 64-bit data descriptor behind a small member, while
-    bsdtar, unzip and 7-Zip read either, also beyond 4 GiB.
-    """
-    zip64 = method.zip64
-    if zip64 is not None:
-        return zip64, zip64
-    return bound > spec.MAX_32, offset > spec.MAX_32
-
-
 def _file_name(name: str) -> bytes:
     if not isinstance(name, str):
         raise TypeError(f"a member's name must be a str, not {name!r}")
@@ -364,11 +363,3 @@ def _file_name(name: str) -> bytes:
             f"at most {spec.MAX_16:,} fit"
         )
     return file_name
-
-
-def _mode(name: str, mode: int) -> int:
-    if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
-        raise ZipValueError(
-            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
-        )
-    return mode

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import NoReturn
 
 from django_stream_zip.engine import records, spec
@@ -80,24 +80,36 @@ def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
 class _Form:
     """What the records of many members have in common.
 
-    `zip64` says whether sizes have 64 bits, in both headers and in the data descriptor;
-    `wide_offset` whether the offset has, in the central directory header. `limit` is what the sizes
-    can be. `start` is how both headers begin, `extra_field` belongs in both.
+    `limit` is what the sizes can be; `wide_offset` says whether the offset can be more than 32 bits.
+    `start` is how both headers begin, `extra_field` belongs in both. What writes the records is of
+    `records`.
     """
 
     has_data_descriptor: bool
-    zip64: bool
     wide_offset: bool
     encrypted: bool
     limit: int
     start: bytes
     extra_field: bytes
+    local_header: Callable[..., bytes]
+    data_descriptor: Callable[..., bytes]
+    central_header: Callable[..., bytes]
+
+
+# What writes a central directory header, by whether sizes are wide and whether the offset is.
+_CENTRAL_DIRECTORY_HEADERS: dict[tuple[bool, bool], Callable[..., bytes]] = {
+    (False, False): records.central_directory_header,
+    (True, True): records.zip64_central_directory_header,
+    (True, False): partial(records.partly_zip64_central_directory_header, True),
+    (False, True): partial(records.partly_zip64_central_directory_header, False),
+}
 
 
 @cache
 def _form(
     compression_method: int, has_data_descriptor: bool, zip64: bool, wide: bool, encrypted: bool
 ) -> _Form:
+    """Decide what records say. Wide (of 64 bits) are sizes with `zip64`; the offset if `wide`."""
     flags = spec.FLAG_UTF8 | (spec.FLAG_DATA_DESCRIPTOR if has_data_descriptor else 0)
     version = spec.VERSION_ZIP64 if zip64 or wide else spec.VERSION_DEFAULT
     extra_field = b""
@@ -108,7 +120,17 @@ def _form(
         compression_method = spec.METHOD_AES
     limit = spec.MAX_64 if zip64 else spec.MAX_32
     start = records.start_of_header(version, flags, compression_method)
-    return _Form(has_data_descriptor, zip64, wide, encrypted, limit, start, extra_field)
+    return _Form(
+        has_data_descriptor,
+        wide,
+        encrypted,
+        limit,
+        start,
+        extra_field,
+        records.zip64_local_file_header if zip64 else records.local_file_header,
+        records.zip64_data_descriptor if zip64 else records.data_descriptor,
+        _CENTRAL_DIRECTORY_HEADERS[zip64, wide],
+    )
 
 
 class Entry:
@@ -187,22 +209,19 @@ class Entry:
 
     def local_file_header(self) -> bytes:
         """Give the record that comes before the data."""
-        form, extra_field = self._form, self._extra_field
+        form = self._form
         crc_32 = size = compressed_size = 0
         if not form.has_data_descriptor:
             size, compressed_size = self._promised_size or 0, self.data_length or 0
             crc_32 = 0 if form.encrypted else self._method.crc_32 or 0
-        if form.zip64:
-            extra_field = records.zip64_extended_information(size, compressed_size) + extra_field
-            size = compressed_size = spec.MAX_32
-        return records.local_file_header(
+        return form.local_header(
             form.start,
             self._modified,
             crc_32,
             compressed_size,
             size,
             self._file_name,
-            extra_field,
+            self._extra_field,
         )
 
     def write(self, chunk: bytes) -> bytes:
@@ -255,41 +274,26 @@ class Entry:
         form = self._form
         if not form.has_data_descriptor:
             return data
-        data_descriptor = records.zip64_data_descriptor if form.zip64 else records.data_descriptor
-        return data + data_descriptor(
-            crc_32=0 if form.encrypted else self.crc_32 or 0,
-            compressed_size=self._compressed_size,
-            uncompressed_size=self._uncompressed_size,
+        return data + form.data_descriptor(
+            0 if form.encrypted else self.crc_32 or 0,
+            self._compressed_size,
+            self._uncompressed_size,
         )
 
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory. Final after `end` only, but never longer."""
-        size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
-        form, extra_field = self._form, self._extra_field
-        if form.zip64 or form.wide_offset:
-            # A value of just 0xFFFFFFFF is moved too: it is what sends readers there (4.5.3).
-            wide = []
-            if form.zip64 or size == spec.MAX_32:
-                wide.append(size)
-                size = spec.MAX_32
-            if form.zip64 or compressed_size == spec.MAX_32:
-                wide.append(compressed_size)
-                compressed_size = spec.MAX_32
-            if form.wide_offset or offset == spec.MAX_32:
-                wide.append(offset)
-                offset = spec.MAX_32
-            extra_field = records.zip64_extended_information(*wide) + extra_field
+        form = self._form
         directory = spec.MSDOS_DIRECTORY if self._name[-1:] == "/" else 0
-        return records.central_directory_header(
+        return form.central_header(
             form.start,
             self._modified,
             0 if form.encrypted else self.crc_32 or 0,
-            compressed_size,
-            size,
+            self._compressed_size,
+            self._uncompressed_size,
             self._mode << 16 | directory,
-            offset,
+            self._offset,
             self._file_name,
-            extra_field,
+            self._extra_field,
         )
 
     def _count(self, data: bytes) -> None:

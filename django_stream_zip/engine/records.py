@@ -19,14 +19,8 @@ _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
 _ZIP64_END_OF_CENTRAL_DIRECTORY = Struct("<4sQHHLLQQQQ")
 _ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR = Struct("<4sLQL")
-# By the number of values: the field's header, and what packs them.
-_ZIP64_EXTENDED_INFORMATION = (
-    (b"", Struct("")),
-    *(
-        (Struct("<HH").pack(spec.EXTRA_ZIP64, 8 * count), Struct(f"<{count}Q"))
-        for count in (1, 2, 3)
-    ),
-)
+_ZIP64_EXTENDED_INFORMATION = (None, Struct("<HHQ"), Struct("<HHQQ"), Struct("<HHQQQ"))
+_, _, _ZIP64_SIZES, _ZIP64_ALL = _ZIP64_EXTENDED_INFORMATION
 _EXTENDED_TIMESTAMP = Struct("<HHBl")
 _AES = Struct("<HHH2sBH")
 
@@ -67,14 +61,30 @@ def local_file_header(
     )
 
 
-def data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+def zip64_local_file_header(
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Local file header whose sizes are in Zip64's extra field (4.5.3)."""
+    sizes = _ZIP64_SIZES.pack(spec.EXTRA_ZIP64, 16, uncompressed_size, compressed_size)
+    return local_file_header(
+        start, modified, crc_32, spec.MAX_32, spec.MAX_32, file_name, sizes + extra_field
+    )
+
+
+def data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
     """Data descriptor (4.3.9) with its customary signature."""
     return _DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
     )
 
 
-def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+def zip64_data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
     """Data descriptor whose sizes have 8 bytes (4.3.9.2)."""
     return _ZIP64_DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
@@ -115,6 +125,64 @@ def central_directory_header(
     )
 
 
+def zip64_central_directory_header(
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    external_file_attributes: int,
+    offset_of_local_header: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Central directory header whose sizes and offset are in Zip64's extra field (4.5.3)."""
+    wide = _ZIP64_ALL.pack(
+        spec.EXTRA_ZIP64, 24, uncompressed_size, compressed_size, offset_of_local_header
+    )
+    return central_directory_header(
+        start,
+        modified,
+        crc_32,
+        spec.MAX_32,
+        spec.MAX_32,
+        external_file_attributes,
+        spec.MAX_32,
+        file_name,
+        wide + extra_field,
+    )
+
+
+def partly_zip64_central_directory_header(
+    wide_sizes: bool,
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    external_file_attributes: int,
+    offset_of_local_header: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Central directory header with either sizes or offset in Zip64's extra field (4.5.3).
+
+    A value of just 0xFFFFFFFF is there too: it is what sends readers to that field.
+    """
+    values = uncompressed_size, compressed_size, offset_of_local_header
+    are_wide = wide_sizes, wide_sizes, not wide_sizes
+    size, packed, offset = (
+        spec.MAX_32 if is_wide else value for value, is_wide in zip(values, are_wide, strict=True)
+    )
+    fields = size, packed, offset
+    wide = [v for v, field in zip(values, fields, strict=True) if field == spec.MAX_32]
+    extra_field = zip64_extended_information(*wide) + extra_field
+    attributes = external_file_attributes
+    return central_directory_header(
+        start, modified, crc_32, packed, size, attributes, offset, file_name, extra_field
+    )
+
+
 def end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
     """End of central directory record (4.3.16), without comment. Values have to fit."""
     return _END_OF_CENTRAL_DIRECTORY.pack(
@@ -148,8 +216,10 @@ def zip64_extended_information(*values: int) -> bytes:
     """Zip64's extra field (4.5.3): of uncompressed size, compressed size and offset of the local
     header, in this order, those whose own field is 0xFFFFFFFF.
     """
-    header, layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
-    return header + layout.pack(*values)
+    layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
+    if layout is None:
+        return b""
+    return layout.pack(spec.EXTRA_ZIP64, 8 * len(values), *values)
 
 
 def extended_timestamp(modified_at: datetime) -> bytes:

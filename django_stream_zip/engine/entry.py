@@ -80,9 +80,8 @@ def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
 class _Form:
     """What the records of many members have in common.
 
-    `limit` is what the sizes can be; `wide_offset` says whether the offset can be more than 32 bits.
-    `start` is how both headers begin, `extra_field` belongs in both. What writes the records is of
-    `records`.
+    `limit` is what the sizes can be, `wide_offset` says whether the offset has 64 bits. `start` is
+    how both headers begin, `extra_field` belongs in both. What writes the records is of `records`.
     """
 
     has_data_descriptor: bool
@@ -237,7 +236,9 @@ class Entry:
             self._check_excess()
             return b""
         data = self._body.write(chunk)
-        self._count(data)
+        self._compressed_size += len(data)
+        if self._compressed_size > self._form.limit:
+            self._overflow_compressed()
         return data
 
     def skip(self, length: int, crc_32: int | None) -> int:
@@ -269,9 +270,10 @@ class Entry:
         if self.crc_32 is None:
             self.crc_32 = self._known_crc_32(crc_32)
         self._check_promises_kept()
-        data = self._body.end()
-        self._count(data)
-        form = self._form
+        data, form = self._body.end(), self._form
+        self._compressed_size += len(data)
+        if self._compressed_size > form.limit:
+            self._overflow_compressed()
         if not form.has_data_descriptor:
             return data
         return data + form.data_descriptor(
@@ -296,10 +298,8 @@ class Entry:
             self._extra_field,
         )
 
-    def _count(self, data: bytes) -> None:
-        self._compressed_size += len(data)
-        if self._compressed_size > self._form.limit:
-            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+    def _overflow_compressed(self) -> NoReturn:
+        self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
 
     def _check_excess(self) -> None:
         """See what is wrong with content that is longer than it may be, if that is known yet."""

@@ -185,11 +185,7 @@ class Entry:
         )
         self._name = name
         self._file_name = _file_name(name)
-        if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
-            raise ZipValueError(
-                f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
-            )
-        self._mode = mode
+        self._mode = _mode(name, mode)
         self._method = method
         # ZIP_AUTO's size only chooses the records, as in the API's first implementation: the real
         # one comes after the data.
@@ -285,14 +281,13 @@ class Entry:
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory. Final after `end` only, but never longer."""
         form = self._form
-        directory = spec.MSDOS_DIRECTORY if self._name[-1:] == "/" else 0
         return form.central_header(
             form.start,
             self._modified,
             0 if form.encrypted else self.crc_32 or 0,
             self._compressed_size,
             self._uncompressed_size,
-            self._mode << 16 | directory,
+            _attributes(self._name, self._mode),
             self._offset,
             self._file_name,
             self._extra_field,
@@ -350,6 +345,74 @@ class Entry:
             f"member {self._name!r}: its {what} has at least {size:,} bytes, "
             f"{self._method.name} holds at most {self._form.limit:,}"
         )
+
+
+class Promised(Entry):
+    """Entry's short way for stored members, not encrypted, whose size and CRC-32 are promised.
+
+    All is known before the content comes, so both headers are made at once; then there is only to
+    count and to compare. Where a promise isn't kept, Entry says how. For sizes and offsets below
+    0xFFFFFFFF only, where nothing can overflow. One of these serves members one after the other.
+    """
+
+    __slots__ = ("_header",)
+
+    def __init__(self, *, zip64: bool) -> None:
+        self._form = _form(spec.METHOD_STORED, False, zip64, zip64, False)
+        self._body = STORED
+        self._compressed_size = self._mode = 0
+
+    def begin(
+        self, name: str, mode: int, method: Method, modified: int, timestamp: bytes, offset: int
+    ) -> bytes:
+        """Start a member; give its local file header."""
+        size, crc_32 = method.uncompressed_size or 0, method.crc_32
+        if mode is not self._mode:
+            self._mode = _mode(name, mode)
+        self._name = name
+        self._method = method
+        self._promised_size = self._most = self.data_length = size
+        self._uncompressed_size = self.crc_32 = 0
+        form, file_name, attributes = self._form, _file_name(name), _attributes(name, mode)
+        start = form.start
+        self._header = form.central_header(
+            start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
+        )
+        return form.local_header(start, modified, crc_32, size, size, file_name, timestamp)
+
+    def write(self, chunk: bytes) -> bytes:
+        """Take content, give it."""
+        self._uncompressed_size += len(chunk)
+        if self.crc_32 is not None:
+            self.crc_32 = crc32(chunk, self.crc_32)
+        if self._uncompressed_size > self._most:
+            self._check_excess()
+            return b""
+        return chunk
+
+    def end(self, crc_32: int | None) -> bytes:
+        """Check the promises."""
+        if self.crc_32 is None:
+            self.crc_32 = self._known_crc_32(crc_32)
+        self._check_promises_kept()
+        return b""
+
+    def central_directory_header(self) -> bytes:
+        """Give the record for the central directory."""
+        return self._header
+
+
+def _attributes(name: str, mode: int) -> int:
+    """Give the external file attributes: UNIX's above MS-DOS's (4.4.15)."""
+    return mode << 16 | (spec.MSDOS_DIRECTORY if name[-1:] == "/" else 0)
+
+
+def _mode(name: str, mode: int) -> int:
+    if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
+        raise ZipValueError(
+            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
+        )
+    return mode
 
 
 def _file_name(name: str) -> bytes:

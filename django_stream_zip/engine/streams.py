@@ -110,7 +110,8 @@ def _stream(
             chunks = ()
             if method.buffered:
                 yield from blocks.push_all(archive.release())
-            yield from blocks.push(archive.end())
+            if rest := archive.end():
+                yield from blocks.push(rest)
         yield from blocks.push_last(archive.finish())
     except BaseException:
         close(members, chunks)

@@ -360,7 +360,7 @@ class Promised(Entry):
     def __init__(self, *, zip64: bool) -> None:
         self._form = _form(spec.METHOD_STORED, False, zip64, zip64, False)
         self._body = STORED
-        self._compressed_size = self._mode = 0
+        self._mode = 0
 
     def begin(
         self, name: str, mode: int, method: Method, modified: int, timestamp: bytes, offset: int
@@ -372,30 +372,13 @@ class Promised(Entry):
         self._name = name
         self._method = method
         self._promised_size = self._most = self.data_length = size
-        self._uncompressed_size = self.crc_32 = 0
+        self._uncompressed_size = self._compressed_size = self.crc_32 = 0
         form, file_name, attributes = self._form, _file_name(name), _attributes(name, mode)
         start = form.start
         self._header = form.central_header(
             start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
         )
         return form.local_header(start, modified, crc_32, size, size, file_name, timestamp)
-
-    def write(self, chunk: bytes) -> bytes:
-        """Take content, give it."""
-        self._uncompressed_size += len(chunk)
-        if self.crc_32 is not None:
-            self.crc_32 = crc32(chunk, self.crc_32)
-        if self._uncompressed_size > self._most:
-            self._check_excess()
-            return b""
-        return chunk
-
-    def end(self, crc_32: int | None) -> bytes:
-        """Check the promises."""
-        if self.crc_32 is None:
-            self.crc_32 = self._known_crc_32(crc_32)
-        self._check_promises_kept()
-        return b""
 
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory."""

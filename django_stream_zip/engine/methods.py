@@ -60,7 +60,8 @@ class BufferedMethod(Method):
         Raises ZipValueError where a value can't be a size or a CRC-32.
         """
         name = self.name
-        size, crc_32 = _size(name, uncompressed_size), _crc_32(name, crc_32)
+        size = _integer(name, "uncompressed_size", uncompressed_size, spec.MAX_64)
+        crc_32 = _integer(name, "crc_32", crc_32, spec.MAX_32)
         # What Method(...) comes to, in less time: this is called for every member.
         return tuple.__new__(Method, (name, self.coding, self.zip64, size, crc_32, None, False))
 

@@ -140,16 +140,10 @@ def zip64_central_directory_header(
     wide = _ZIP64_ALL.pack(
         spec.EXTRA_ZIP64, 24, uncompressed_size, compressed_size, offset_of_local_header
     )
+    extra_field = wide + extra_field
+    attributes, full = external_file_attributes, spec.MAX_32
     return central_directory_header(
-        start,
-        modified,
-        crc_32,
-        spec.MAX_32,
-        spec.MAX_32,
-        external_file_attributes,
-        spec.MAX_32,
-        file_name,
-        wide + extra_field,
+        start, modified, crc_32, full, full, attributes, full, file_name, extra_field
     )
 
 

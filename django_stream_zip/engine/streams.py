@@ -104,9 +104,11 @@ def _stream(
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = iter(_iterable(name, content, "__iter__"))
-            yield from blocks.flush(archive.begin(name, modified_at, mode, method))
+            for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
+                yield block
             for chunk in chunks:
-                yield from blocks.push(archive.write(chunk))
+                for block in blocks.push(archive.write(chunk)):
+                    yield block
             chunks = ()
             if method.buffered:
                 yield from blocks.push_all(archive.release())

@@ -47,7 +47,7 @@ def _isal_crc32(data: bytes, value: int = 0, /) -> int:
 
 
 #: The CRC-32 of bytes, going on from one of those before them: `zlib.crc32` or its like. zlib-ng's
-#: is as fast as ISA-L's for long chunks and several times as fast for short ones.
+#: has two thirds of ISA-L's speed (18 GB/s) with long chunks, and spoils nothing with short ones.
 crc32: Final[Callable[..., int]] = (
     _ZLIB_NG[0].crc32 if _ZLIB_NG else _isal_crc32 if _ISAL else zlib.crc32
 )

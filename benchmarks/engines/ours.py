@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.engines.engine import MODE, MODIFIED_AT, AsyncChunks, How, aiterate, alength
@@ -24,8 +24,9 @@ class Ours:
         return f"stream_zip() has no argument {', '.join(unknown)}" if unknown else None
 
     def members(self, files: Iterable[File], how: How) -> Iterable[Any]:
+        method = _method(how)
         for file in files:
-            yield file.name, MODIFIED_AT, MODE, _method(file, how), file.chunks
+            yield file.name, MODIFIED_AT, MODE, method(file), file.chunks
 
     def write(self, members: Iterable[Any], how: How) -> int:
         from django_stream_zip import stream_zip
@@ -47,11 +48,11 @@ class OursAsync(Ours):
         return asyncio.run(alength(blocks))
 
 
-def _method(file: File, how: How) -> Any:
+def _method(how: How) -> Callable[[File], Any]:
     from django_stream_zip import NO_COMPRESSION_64, NO_COMPRESSION_AUTO, ZIP_64
 
     if how.compress is not False:
-        return ZIP_64
+        return lambda file: ZIP_64
     if how.knows_crc_32:
-        return NO_COMPRESSION_64(file.size, file.crc_32)
-    return NO_COMPRESSION_AUTO(file.size)
+        return lambda file: NO_COMPRESSION_64(file.size, file.crc_32)
+    return lambda file: NO_COMPRESSION_AUTO(file.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.engines.engine import (
@@ -25,8 +25,9 @@ class StreamZip:
         return needs("stream_zip", "stream-zip")
 
     def members(self, files: Iterable[File], how: How) -> Iterable[Any]:
+        method = method_of(how)
         for file in files:
-            yield file.name, MODIFIED_AT, MODE, method(file, how), file.chunks
+            yield file.name, MODIFIED_AT, MODE, method(file), file.chunks
 
     def write(self, members: Iterable[Any], how: How) -> int:
         from stream_zip import stream_zip
@@ -47,8 +48,12 @@ class StreamZipAsync(StreamZip):
         return asyncio.run(alength(async_stream_zip(aiterate(members), password=how.password)))
 
 
-def method(file: File, how: How) -> Any:
-    """Give the method; what is to be stored needs its CRC-32, or it would be held in memory."""
+def method_of(how: How) -> Callable[[File], Any]:
+    """Give what makes the method of a file. What is to be stored needs its CRC-32, or it would be
+    held in memory.
+    """
     from stream_zip import NO_COMPRESSION_64, ZIP_64
 
-    return NO_COMPRESSION_64(file.size, file.crc_32) if how.compress is False else ZIP_64
+    if how.compress is False:
+        return lambda file: NO_COMPRESSION_64(file.size, file.crc_32)
+    return lambda file: ZIP_64

@@ -26,14 +26,14 @@ from typing import Protocol
 from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.bodies import Body
-from django_stream_zip.engine.entry import Entry, Options
+from django_stream_zip.engine.entry import Entry, Options, Promised
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
     CentralDirectorySizeOverflowError,
     OffsetOverflowError,
     UncompressedSizeOverflowError,
 )
-from django_stream_zip.engine.methods import BufferedMethod, Coding, Method
+from django_stream_zip.engine.methods import DEFLATE, BufferedMethod, Method
 
 _DIRECTORY_BLOCK_LENGTH = 65536
 # A central directory of this size has room for any header: each of its parts is counted in 16 bits.
@@ -114,6 +114,7 @@ class Archive:
         self._options = options
         self._directory: Directory = HeldDirectory() if directory is None else directory
         self._entry: Entry | None = None
+        self._promised = (Promised(zip64=False), Promised(zip64=True))
         self._held: HeldMember | None = None
         self._name = ""
         # Whether the end records are to be, or may become, those of Zip64.
@@ -143,18 +144,15 @@ class Archive:
             return b""
         if modified_at is not self._modified_at:
             self._set_time(name, modified_at)
-        entry = Entry(
-            name, mode, method, self._modified, self._timestamp, self.offset, self._options, body
-        )
-        if method.zip64 is False and not self._may_be_zip64:
-            self._check_directory_fits(entry, name)
-        elif method.zip64 is not False:
-            self._is_zip64 = self._is_zip64 or method.zip64 is True
+        header = self._begin_entry(name, mode, method, body)
+        zip64 = method.zip64
+        if zip64 is not False:
+            self._is_zip64 = self._is_zip64 or zip64 is True
             self._may_be_zip64 = True
-        if self._pin is None and body is None and method.coding is Coding.DEFLATE:
+        elif not self._may_be_zip64:
+            self._check_directory_fits(name)
+        if self._pin is None and method.coding is DEFLATE and body is None:
             self._pin = zlib.compressobj()
-        header = entry.local_file_header()
-        self._entry = entry
         self.offset += len(header)
         return header
 
@@ -254,6 +252,21 @@ class Archive:
         self.offset += directory.size + len(record)
         return _chained(directory.blocks(), record)
 
+    def _begin_entry(self, name: str, mode: int, method: Method, body: Body | None) -> bytes:
+        size, offset = method.uncompressed_size or 0, self.offset
+        modified, timestamp = self._modified, self._timestamp
+        if (
+            method.crc_32 is not None
+            and body is None
+            and self._options.encryption is None
+            and size < spec.MAX_32
+            and offset < spec.MAX_32
+        ):
+            self._entry = promised = self._promised[method.zip64 is True]
+            return promised.begin(name, mode, method, modified, timestamp, offset)
+        self._entry = Entry(name, mode, method, modified, timestamp, offset, self._options, body)
+        return self._entry.local_file_header()
+
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):
             raise TypeError(f"member {name!r}: modified_at must be a datetime, not {modified_at!r}")
@@ -262,7 +275,7 @@ class Archive:
             self._timestamp = records.extended_timestamp(modified_at)
         self._modified_at = modified_at
 
-    def _check_directory_fits(self, entry: Entry, name: str) -> None:
+    def _check_directory_fits(self, name: str) -> None:
         """See that end records without Zip64 can count one more member."""
         entries = self._directory.entries + 1
         if entries > spec.MAX_16:
@@ -272,7 +285,8 @@ class Archive:
             )
         if self._directory.size <= _SURE_TO_FIT:
             return
-        size = self._directory.size + len(entry.central_directory_header())
+        assert self._entry is not None, "it comes with a member"
+        size = self._directory.size + len(self._entry.central_directory_header())
         if size > spec.MAX_32:
             raise CentralDirectorySizeOverflowError(
                 f"with member {name!r} the central directory has {size:,} bytes, without Zip64 "

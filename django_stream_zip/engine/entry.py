@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import NoReturn
 
 from django_stream_zip.engine import records, spec
@@ -29,7 +30,7 @@ from django_stream_zip.engine.errors import (
     ZipOverflowError,
     ZipValueError,
 )
-from django_stream_zip.engine.methods import Coding, Method
+from django_stream_zip.engine.methods import DEFLATE, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Options:
 
 def body_of(method: Method, options: Options) -> Body:
     """Make what a member's bytes become, encryption included."""
-    if method.coding is Coding.DEFLATE:
+    if method.coding is DEFLATE:
         body: Body = Deflated((method.deflate or options.get_compressobj)())
     elif method.crc_32 is not None or options.encryption is not None:
         body = STORED
@@ -52,35 +53,83 @@ def body_of(method: Method, options: Options) -> Body:
     return body if options.encryption is None else options.encryption.encrypted(body)
 
 
-# How a method's bytes lie in the archive, but for encryption: compression method, whether a data
-# descriptor comes after them, their length (None: only writing tells), and the most it can be.
+# How a method's bytes lie in the archive: compression method, whether a data descriptor comes after
+# them, their length (None: only writing tells), and the most it can be: not less than the size that
+# is promised.
 _Layout = tuple[int, bool, int | None, int]
 
 
 def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
     """Decide where size and CRC-32 of a member are, and how long its bytes are or can be."""
     size = method.uncompressed_size
-    if method.coding is Coding.DEFLATE:
+    overhead = spec.AES_OVERHEAD if encrypted else 0
+    if method.coding is DEFLATE:
         if method.deflate is None or size is None:
-            return spec.METHOD_DEFLATED, True, None, 0
+            return spec.METHOD_DEFLATED, True, None, overhead
         bound = blocks_size_bound if in_blocks else method.deflate.bound
-        return spec.METHOD_DEFLATED, True, None, bound(size)
+        return spec.METHOD_DEFLATED, True, None, bound(size) + overhead
     assert size is not None, "a buffered method is given its size before it gets here"
     if method.crc_32 is not None or encrypted:
-        return spec.METHOD_STORED, False, size, size
+        length = size + overhead
+        return spec.METHOD_STORED, False, length, length
     length = stored_blocks_size(size)
     return spec.METHOD_DEFLATED, True, length, length
 
 
-# General purpose bit flags, by whether there is a data descriptor.
-_FLAGS = {False: spec.FLAG_UTF8, True: spec.FLAG_UTF8 | spec.FLAG_DATA_DESCRIPTOR}
-# Version needed to extract, by whether there is a Zip64 field and whether there is encryption.
-_VERSIONS = {
-    (False, False): spec.VERSION_DEFAULT,
-    (True, False): spec.VERSION_ZIP64,
-    (False, True): spec.VERSION_AES,
-    (True, True): spec.VERSION_AES,
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What the records of many members have in common.
+
+    `limit` is what the sizes can be, `wide_offset` says whether the offset has 64 bits. `start` is
+    how both headers begin, `extra_field` belongs in both. What writes the records is of `records`.
+    """
+
+    has_data_descriptor: bool
+    wide_offset: bool
+    encrypted: bool
+    limit: int
+    start: bytes
+    extra_field: bytes
+    local_header: Callable[..., bytes]
+    data_descriptor: Callable[..., bytes]
+    central_header: Callable[..., bytes]
+
+
+# What writes a central directory header, by whether sizes are wide and whether the offset is.
+_CENTRAL_DIRECTORY_HEADERS: dict[tuple[bool, bool], Callable[..., bytes]] = {
+    (False, False): records.central_directory_header,
+    (True, True): records.zip64_central_directory_header,
+    (True, False): partial(records.partly_zip64_central_directory_header, True),
+    (False, True): partial(records.partly_zip64_central_directory_header, False),
 }
+
+
+@cache
+def _form(
+    compression_method: int, has_data_descriptor: bool, zip64: bool, wide: bool, encrypted: bool
+) -> _Form:
+    """Decide what records say. Wide (of 64 bits) are sizes with `zip64`; the offset if `wide`."""
+    flags = spec.FLAG_UTF8 | (spec.FLAG_DATA_DESCRIPTOR if has_data_descriptor else 0)
+    version = spec.VERSION_ZIP64 if zip64 or wide else spec.VERSION_DEFAULT
+    extra_field = b""
+    if encrypted:
+        flags |= spec.FLAG_ENCRYPTED
+        version = spec.VERSION_AES
+        extra_field = records.aes_extra_field(compression_method)
+        compression_method = spec.METHOD_AES
+    limit = spec.MAX_64 if zip64 else spec.MAX_32
+    start = records.start_of_header(version, flags, compression_method)
+    return _Form(
+        has_data_descriptor,
+        wide,
+        encrypted,
+        limit,
+        start,
+        extra_field,
+        records.zip64_local_file_header if zip64 else records.local_file_header,
+        records.zip64_data_descriptor if zip64 else records.data_descriptor,
+        _CENTRAL_DIRECTORY_HEADERS[zip64, wide],
+    )
 
 
 class Entry:
@@ -95,23 +144,17 @@ class Entry:
     __slots__ = (
         "_body",
         "_compressed_size",
-        "_compression_method",
-        "_encrypted",
         "_extra_field",
         "_file_name",
-        "_flags",
-        "_has_data_descriptor",
-        "_limit",
+        "_form",
         "_method",
         "_mode",
         "_modified",
+        "_most",
         "_name",
         "_offset",
-        "_offset_is_wide",
         "_promised_size",
         "_uncompressed_size",
-        "_version_needed",
-        "_zip64",
         "crc_32",
         "data_length",
     )
@@ -131,61 +174,49 @@ class Entry:
         compression_method, has_data_descriptor, length, bound = _layout(
             method, encrypted, body is not None
         )
-        flags = _FLAGS[has_data_descriptor]
-        if encrypted:
-            flags |= spec.FLAG_ENCRYPTED
-            timestamp += records.aes_extra_field(compression_method)
-            compression_method = spec.METHOD_AES
-            bound += spec.AES_OVERHEAD
-            length = None if length is None else length + spec.AES_OVERHEAD
+        zip64 = wide_offset = method.zip64
+        if zip64 is None:
+            # A wide offset is no reason for wide sizes: Java's ZipInputStream (17) refuses a 64-bit
+            # data descriptor behind a small member, while bsdtar, unzip and 7-Zip read either, also
+            # beyond 4 GiB.
+            zip64, wide_offset = bound > spec.MAX_32, offset > spec.MAX_32
+        self._form = form = _form(
+            compression_method, has_data_descriptor, zip64, wide_offset, encrypted
+        )
         self._name = name
         self._file_name = _file_name(name)
         self._mode = _mode(name, mode)
         self._method = method
         # ZIP_AUTO's size only chooses the records, as in the API's first implementation: the real
         # one comes after the data.
-        self._promised_size = (
-            None if has_data_descriptor and length is None else (method.uncompressed_size)
-        )
+        self._promised_size = promised = None if length is None else method.uncompressed_size
+        self._most = form.limit if promised is None else promised
         self._modified = modified
         self._offset = offset
-        self._has_data_descriptor = has_data_descriptor
-        self._flags = flags
-        self._encrypted = encrypted
         self._body = body_of(method, options) if body is None else body
-        self._compression_method = compression_method
-        self._extra_field = timestamp
-        self._zip64, self._offset_is_wide = zip64, offset_is_wide = _wide(method, bound, offset)
-        self._limit = spec.MAX_64 if zip64 else spec.MAX_32
-        self._version_needed = _VERSIONS[zip64 or offset_is_wide, encrypted]
+        self._extra_field = timestamp + form.extra_field
         self._uncompressed_size = self._compressed_size = 0
         # None: not known. AE-2 has no use for it, so it is computed only to check a promise.
         self.crc_32 = None if encrypted and method.crc_32 is None else 0
         self.data_length = length
-        if offset > spec.MAX_32 or max(bound, method.uncompressed_size or 0) > self._limit:
+        if bound > form.limit or offset > spec.MAX_32:
             self._check_promises_fit()
 
     def local_file_header(self) -> bytes:
         """Give the record that comes before the data."""
+        form = self._form
         crc_32 = size = compressed_size = 0
-        if not self._has_data_descriptor:
-            size = self._method.uncompressed_size or 0
-            compressed_size = size + spec.AES_OVERHEAD if self._encrypted else size
-            crc_32 = 0 if self._encrypted else self._method.crc_32 or 0
-        extra_field = self._extra_field
-        if self._zip64:
-            extra_field = records.zip64_extended_information(size, compressed_size) + extra_field
-            size = compressed_size = spec.MAX_32
-        return records.local_file_header(
-            self._version_needed,
-            self._flags,
-            self._compression_method,
+        if not form.has_data_descriptor:
+            size, compressed_size = self._promised_size or 0, self.data_length or 0
+            crc_32 = 0 if form.encrypted else self._method.crc_32 or 0
+        return form.local_header(
+            form.start,
             self._modified,
             crc_32,
             compressed_size,
             size,
             self._file_name,
-            extra_field,
+            self._extra_field,
         )
 
     def write(self, chunk: bytes) -> bytes:
@@ -194,21 +225,16 @@ class Entry:
         Content beyond the promised size is an error at once, unless a CRC-32 is promised too:
         then the whole content tells which of the two promises is broken, and nothing is given.
         """
-        method = self._method
-        size = self._uncompressed_size = self._uncompressed_size + len(chunk)
-        if size > self._limit:
-            self._overflow(UncompressedSizeOverflowError, "content", size)
+        self._uncompressed_size += len(chunk)
         if self.crc_32 is not None:
             self.crc_32 = crc32(chunk, self.crc_32)
-        promised = self._promised_size
-        if promised is not None and size > promised:
-            if method.crc_32 is None:
-                self._wrong_size("at least ")
+        if self._uncompressed_size > self._most:
+            self._check_excess()
             return b""
         data = self._body.write(chunk)
         self._compressed_size += len(data)
-        if self._compressed_size > self._limit:
-            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
+        if self._compressed_size > self._form.limit:
+            self._overflow_compressed()
         return data
 
     def skip(self, length: int, crc_32: int | None) -> int:
@@ -240,63 +266,50 @@ class Entry:
         if self.crc_32 is None:
             self.crc_32 = self._known_crc_32(crc_32)
         self._check_promises_kept()
-        data = self._body.end()
+        data, form = self._body.end(), self._form
         self._compressed_size += len(data)
-        if self._compressed_size > self._limit:
-            self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
-        if not self._has_data_descriptor:
+        if self._compressed_size > form.limit:
+            self._overflow_compressed()
+        if not form.has_data_descriptor:
             return data
-        data_descriptor = records.zip64_data_descriptor if self._zip64 else records.data_descriptor
-        return data + data_descriptor(
-            crc_32=0 if self._encrypted else self.crc_32 or 0,
-            compressed_size=self._compressed_size,
-            uncompressed_size=self._uncompressed_size,
+        return data + form.data_descriptor(
+            0 if form.encrypted else self.crc_32 or 0,
+            self._compressed_size,
+            self._uncompressed_size,
         )
 
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory. Final after `end` only, but never longer."""
-        size, compressed_size, offset = self._uncompressed_size, self._compressed_size, self._offset
-        extra_field = self._extra_field
-        if self._zip64 or self._offset_is_wide:
-            size, compressed_size, offset, wide = self._wide_fields()
-            extra_field = records.zip64_extended_information(*wide) + extra_field
-        directory = spec.MSDOS_DIRECTORY if self._name.endswith("/") else 0
-        return records.central_directory_header(
-            self._version_needed,
-            self._flags,
-            self._compression_method,
+        form = self._form
+        return form.central_header(
+            form.start,
             self._modified,
-            0 if self._encrypted else self.crc_32 or 0,
-            compressed_size,
-            size,
-            self._mode << 16 | directory,
-            offset,
+            0 if form.encrypted else self.crc_32 or 0,
+            self._compressed_size,
+            self._uncompressed_size,
+            _attributes(self._name, self._mode),
+            self._offset,
             self._file_name,
-            extra_field,
+            self._extra_field,
         )
 
-    def _wide_fields(self) -> tuple[int, int, int, list[int]]:
-        """Give sizes and offset for a central directory header, and those for its Zip64 field.
+    def _overflow_compressed(self) -> NoReturn:
+        self._overflow(CompressedSizeOverflowError, "compressed content", self._compressed_size)
 
-        Where there is such a field, a value of just 0xFFFFFFFF belongs there too: it is what sends
-        readers to it (4.5.3).
-        """
-        values = (self._uncompressed_size, self._compressed_size, self._offset)
-        are_wide = (self._zip64, self._zip64, self._offset_is_wide)
-        fields = [
-            spec.MAX_32 if is_wide else value
-            for value, is_wide in zip(values, are_wide, strict=True)
-        ]
-        wide = [value for value, field in zip(values, fields, strict=True) if field == spec.MAX_32]
-        return fields[0], fields[1], fields[2], wide
+    def _check_excess(self) -> None:
+        """See what is wrong with content that is longer than it may be, if that is known yet."""
+        if self._uncompressed_size > self._form.limit:
+            self._overflow(UncompressedSizeOverflowError, "content", self._uncompressed_size)
+        if self._method.crc_32 is None:
+            self._wrong_size("at least ")
 
     def _check_promises_fit(self) -> None:
         size, compressed_size = self._method.uncompressed_size, self.data_length
-        if size is not None and size > self._limit:
+        if size is not None and size > self._form.limit:
             self._overflow(UncompressedSizeOverflowError, "content", size)
-        if compressed_size is not None and compressed_size > self._limit:
+        if compressed_size is not None and compressed_size > self._form.limit:
             self._overflow(CompressedSizeOverflowError, "compressed content", compressed_size)
-        if self._offset > spec.MAX_32 and not self._offset_is_wide:
+        if self._offset > spec.MAX_32 and not self._form.wide_offset:
             raise OffsetOverflowError(
                 f"member {self._name!r} with {self._method.name} starts at byte {self._offset:,} "
                 f"of the archive, which must be at most {spec.MAX_32:,}: use a method with Zip64"
@@ -317,7 +330,7 @@ class Entry:
         known = self._method.crc_32 if crc_32 is None else crc_32
         if known is not None:
             return known
-        if self._encrypted:
+        if self._form.encrypted:
             return 0  # nobody will see it
         raise RuntimeError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
 
@@ -330,22 +343,59 @@ class Entry:
     def _overflow(self, error: type[ZipOverflowError], what: str, size: int) -> NoReturn:
         raise error(
             f"member {self._name!r}: its {what} has at least {size:,} bytes, "
-            f"{self._method.name} holds at most {self._limit:,}"
+            f"{self._method.name} holds at most {self._form.limit:,}"
         )
 
 
-def _wide(method: Method, bound: int, offset: int) -> tuple[bool, bool]:
-    """Decide whether a member's sizes have 64 bits, and whether its offset has.
+class Promised(Entry):
+    """Entry's short way for stored members, not encrypted, whose size and CRC-32 are promised.
 
-    `bound` is the most that its compressed size can be. Wide sizes are in both headers and in the
-    data descriptor; a wide offset is in the central directory header and is no reason for wide
-    sizes: Java's ZipInputStream (17) refuses a 64-bit data descriptor behind a small member, while
-    bsdtar, unzip and 7-Zip read either, also beyond 4 GiB.
+    All is known before the content comes, so both headers are made at once; then there is only to
+    count and to compare. Where a promise isn't kept, Entry says how. For sizes and offsets below
+    0xFFFFFFFF only, where nothing can overflow. One of these serves members one after the other.
     """
-    zip64 = method.zip64
-    if zip64 is not None:
-        return zip64, zip64
-    return max(bound, method.uncompressed_size or 0) > spec.MAX_32, offset > spec.MAX_32
+
+    __slots__ = ("_header",)
+
+    def __init__(self, *, zip64: bool) -> None:
+        self._form = _form(spec.METHOD_STORED, False, zip64, zip64, False)
+        self._body = STORED
+        self._mode = 0
+
+    def begin(
+        self, name: str, mode: int, method: Method, modified: int, timestamp: bytes, offset: int
+    ) -> bytes:
+        """Start a member; give its local file header."""
+        size, crc_32 = method.uncompressed_size or 0, method.crc_32
+        if mode is not self._mode:
+            self._mode = _mode(name, mode)
+        self._name = name
+        self._method = method
+        self._promised_size = self._most = self.data_length = size
+        self._uncompressed_size = self._compressed_size = self.crc_32 = 0
+        form, file_name, attributes = self._form, _file_name(name), _attributes(name, mode)
+        start = form.start
+        self._header = form.central_header(
+            start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
+        )
+        return form.local_header(start, modified, crc_32, size, size, file_name, timestamp)
+
+    def central_directory_header(self) -> bytes:
+        """Give the record for the central directory."""
+        return self._header
+
+
+def _attributes(name: str, mode: int) -> int:
+    """Give the external file attributes: UNIX's above MS-DOS's (4.4.15)."""
+    return mode << 16 | (spec.MSDOS_DIRECTORY if name[-1:] == "/" else 0)
+
+
+def _mode(name: str, mode: int) -> int:
+    if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
+        raise ZipValueError(
+            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
+        )
+    return mode
 
 
 def _file_name(name: str) -> bytes:
@@ -363,11 +413,3 @@ def _file_name(name: str) -> bytes:
             f"at most {spec.MAX_16:,} fit"
         )
     return file_name
-
-
-def _mode(name: str, mode: int) -> int:
-    if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
-        raise ZipValueError(
-            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
-        )
-    return mode

@@ -11,14 +11,16 @@ from struct import Struct
 
 from django_stream_zip.engine import spec
 
-_LOCAL_FILE_HEADER = Struct("<4sHHHLLLLHH")
-_CENTRAL_DIRECTORY_HEADER = Struct("<4sHHHHLLLLHHHHHLL")
+_START_OF_HEADER = Struct("<HHH")
+_LOCAL_FILE_HEADER = Struct("<4s6sLLLLHH")
+_CENTRAL_DIRECTORY_HEADER = Struct("<4sH6sLLLLHHHHHLL")
 _DATA_DESCRIPTOR = Struct("<4sLLL")
 _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
 _ZIP64_END_OF_CENTRAL_DIRECTORY = Struct("<4sQHHLLQQQQ")
 _ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR = Struct("<4sLQL")
 _ZIP64_EXTENDED_INFORMATION = (None, Struct("<HHQ"), Struct("<HHQQ"), Struct("<HHQQQ"))
+_, _, _ZIP64_SIZES, _ZIP64_ALL = _ZIP64_EXTENDED_INFORMATION
 _EXTENDED_TIMESTAMP = Struct("<HHBl")
 _AES = Struct("<HHH2sBH")
 
@@ -28,10 +30,13 @@ _EARLIEST_MSDOS_TIME = (1 << 21) | (1 << 16)
 _LATEST_MSDOS_TIME = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 << 5) | 29
 
 
+def start_of_header(version_needed: int, flags: int, compression_method: int) -> bytes:
+    """What both headers have after their signature (and the version made by)."""
+    return _START_OF_HEADER.pack(version_needed, flags, compression_method)
+
+
 def local_file_header(
-    version_needed: int,
-    flags: int,
-    compression_method: int,
+    start: bytes,
     modified: int,
     crc_32: int,
     compressed_size: int,
@@ -43,9 +48,7 @@ def local_file_header(
     return (
         _LOCAL_FILE_HEADER.pack(
             spec.LOCAL_FILE_HEADER_SIGNATURE,
-            version_needed,
-            flags,
-            compression_method,
+            start,
             modified,
             crc_32,
             compressed_size,
@@ -58,14 +61,30 @@ def local_file_header(
     )
 
 
-def data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+def zip64_local_file_header(
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Local file header whose sizes are in Zip64's extra field (4.5.3)."""
+    sizes = _ZIP64_SIZES.pack(spec.EXTRA_ZIP64, 16, uncompressed_size, compressed_size)
+    return local_file_header(
+        start, modified, crc_32, spec.MAX_32, spec.MAX_32, file_name, sizes + extra_field
+    )
+
+
+def data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
     """Data descriptor (4.3.9) with its customary signature."""
     return _DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
     )
 
 
-def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
+def zip64_data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
     """Data descriptor whose sizes have 8 bytes (4.3.9.2)."""
     return _ZIP64_DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
@@ -73,9 +92,7 @@ def zip64_data_descriptor(*, crc_32: int, compressed_size: int, uncompressed_siz
 
 
 def central_directory_header(
-    version_needed: int,
-    flags: int,
-    compression_method: int,
+    start: bytes,
     modified: int,
     crc_32: int,
     compressed_size: int,
@@ -90,9 +107,7 @@ def central_directory_header(
         _CENTRAL_DIRECTORY_HEADER.pack(
             spec.CENTRAL_DIRECTORY_HEADER_SIGNATURE,
             spec.VERSION_MADE_BY,
-            version_needed,
-            flags,
-            compression_method,
+            start,
             modified,
             crc_32,
             compressed_size,
@@ -107,6 +122,58 @@ def central_directory_header(
         )
         + file_name
         + extra_field
+    )
+
+
+def zip64_central_directory_header(
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    external_file_attributes: int,
+    offset_of_local_header: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Central directory header whose sizes and offset are in Zip64's extra field (4.5.3)."""
+    wide = _ZIP64_ALL.pack(
+        spec.EXTRA_ZIP64, 24, uncompressed_size, compressed_size, offset_of_local_header
+    )
+    extra_field = wide + extra_field
+    attributes, full = external_file_attributes, spec.MAX_32
+    return central_directory_header(
+        start, modified, crc_32, full, full, attributes, full, file_name, extra_field
+    )
+
+
+def partly_zip64_central_directory_header(
+    wide_sizes: bool,
+    start: bytes,
+    modified: int,
+    crc_32: int,
+    compressed_size: int,
+    uncompressed_size: int,
+    external_file_attributes: int,
+    offset_of_local_header: int,
+    file_name: bytes,
+    extra_field: bytes,
+) -> bytes:
+    """Central directory header with either sizes or offset in Zip64's extra field (4.5.3).
+
+    A value of just 0xFFFFFFFF is there too: it is what sends readers to that field.
+    """
+    values = uncompressed_size, compressed_size, offset_of_local_header
+    are_wide = wide_sizes, wide_sizes, not wide_sizes
+    size, packed, offset = (
+        spec.MAX_32 if is_wide else value for value, is_wide in zip(values, are_wide, strict=True)
+    )
+    fields = size, packed, offset
+    wide = [v for v, field in zip(values, fields, strict=True) if field == spec.MAX_32]
+    extra_field = zip64_extended_information(*wide) + extra_field
+    attributes = external_file_attributes
+    return central_directory_header(
+        start, modified, crc_32, packed, size, attributes, offset, file_name, extra_field
     )
 
 

@@ -99,18 +99,21 @@ def _stream(
     files: Iterable[MemberFile], archive: Archive, blocks: Blocks
 ) -> Generator[bytes, None, None]:
     members: Iterator[MemberFile] = iter(files)
-    chunks: Iterator[bytes] = iter(())
+    chunks: Iterable[bytes] = ()
     try:
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = iter(_iterable(name, content, "__iter__"))
-            yield from blocks.flush(archive.begin(name, modified_at, mode, method))
+            for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
+                yield block
             for chunk in chunks:
-                yield from blocks.push(archive.write(chunk))
-            chunks = iter(())
+                for block in blocks.push(archive.write(chunk)):
+                    yield block
+            chunks = ()
             if method.buffered:
                 yield from blocks.push_all(archive.release())
-            yield from blocks.push(archive.end())
+            if rest := archive.end():
+                yield from blocks.push(rest)
         yield from blocks.push_last(archive.finish())
     except BaseException:
         close(members, chunks)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from Crypto.Cipher import AES
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_stream_zip import (
     NO_COMPRESSION_32,
@@ -26,8 +28,14 @@ from django_stream_zip import (
     Method,
     UncompressedSizeIntegrityError,
     ZipIntegrityError,
+    ZipValueError,
     stream_zip,
 )
+from django_stream_zip.engine.accelerators import ZLIB
+from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.bodies import STORED as STORED_BODY
+from django_stream_zip.engine.bodies import Body
+from django_stream_zip.engine.entry import Options, Promised
 from tests.engine.parser import WIDE, Member, parse, zip64
 from tests.sources import BrokenSourceError, chunked, failing, numbered_random
 from tests.strategies import METHODS
@@ -512,3 +520,75 @@ def test_bytes_are_the_same_for_the_same_random() -> None:
 def test_zip_32_and_zip_64_differ_in_their_fields_only() -> None:
     assert one(ZIP_32).data == one(ZIP_64).data
     assert one(NO_COMPRESSION_32).data == one(NO_COMPRESSION_64).data == CONTENT
+
+
+# Stored members whose promises are known have a short way.
+
+PROMISING = {
+    "NO_COMPRESSION_32": NO_COMPRESSION_32,
+    "NO_COMPRESSION_64": NO_COMPRESSION_64,
+    "NO_COMPRESSION_AUTO": NO_COMPRESSION_AUTO,
+}
+OFFSETS = st.integers(0, 2000) | st.integers(WIDE - 50, WIDE + 50)
+
+
+def written_by(
+    members: list[tuple[Any, ...]], offset: int, timestamps: bool, body: Body | None
+) -> tuple[list[object], str | None]:
+    """Write members; give what each verb gave, and the error that ended it."""
+    archive = Archive(Options(ZLIB[9], timestamps), offset=offset)
+    given: list[object] = []
+    try:
+        for name, modified_at, mode, method, chunks, skipped in members:
+            given.append(archive.begin(name, modified_at, mode, method, body))
+            given += [archive.slow_from, archive.content_before(3), archive.data_length]
+            if skipped is not None:
+                start = b"".join(chunks[:skipped])
+                crc_32 = zlib.crc32(start) if skipped % 2 else None
+                given += [archive.skip(len(start), crc_32), archive.crc_32]
+            for chunk in chunks[skipped:]:
+                given += [archive.write(chunk), archive.crc_32]
+            given += [archive.end(), archive.offset]
+        given += [*archive.finish(), archive.offset]
+    except ZipValueError as error:
+        return given, repr(error)
+    return given, None
+
+
+@st.composite
+def promised_members(draw: st.DrawFn) -> tuple[Any, ...]:
+    chunks = draw(st.lists(st.binary(max_size=20), max_size=3))
+    content = b"".join(chunks)
+    size = len(content) + draw(st.sampled_from([0] * 8 + [1, WIDE - len(content), WIDE]))
+    crc_32 = zlib.crc32(content) ^ draw(st.sampled_from([0] * 8 + [1]))
+    method = PROMISING[draw(st.sampled_from(sorted(PROMISING)))](size, crc_32)
+    name = draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
+    name += draw(st.sampled_from(["", "/"]))
+    mode = draw(st.sampled_from([MODE, stat.S_IFDIR | 0o755, 0, 0o177777, 0o200000, -1, True]))
+    return (
+        name,
+        draw(st.sampled_from([TIME, TIME.replace(year=1972)])),
+        mode,
+        method,
+        chunks,
+        draw(st.none() | st.integers(0, 3)),
+    )
+
+
+@given(members=st.lists(promised_members(), max_size=4), offset=OFFSETS, timestamps=st.booleans())
+def test_the_short_way_of_stored_members_is_the_long_one(
+    members: list[tuple[Any, ...]], offset: int, timestamps: bool
+) -> None:
+    # A member with a body of its own goes the long way.
+    short = written_by(members, offset, timestamps, None)
+    assert short == written_by(members, offset, timestamps, STORED_BODY)
+
+
+def test_the_short_way_is_taken() -> None:
+    archive = Archive(Options(ZLIB[9]))
+    for make in PROMISING.values():
+        archive.begin("a", TIME, MODE, make(0, 0))
+        assert isinstance(archive._entry, Promised)
+        archive.end()
+    archive.begin("a", TIME, MODE, NO_COMPRESSION_64(0, 0), STORED_BODY)
+    assert not isinstance(archive._entry, Promised)

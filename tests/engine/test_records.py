@@ -18,9 +18,7 @@ def hexed(lines: str) -> bytes:
 
 def test_local_file_header() -> None:
     assert records.local_file_header(
-        version_needed=20,
-        flags=0x0808,
-        compression_method=8,
+        start=records.start_of_header(version_needed=20, flags=0x0808, compression_method=8),
         modified=0x12345678,
         crc_32=0xA1A2A3A4,
         compressed_size=0xB1B2B3B4,
@@ -76,9 +74,7 @@ def test_data_descriptor_of_zip64() -> None:
 
 def test_central_directory_header() -> None:
     record = records.central_directory_header(
-        version_needed=45,
-        flags=0x0809,
-        compression_method=99,
+        start=records.start_of_header(version_needed=45, flags=0x0809, compression_method=99),
         modified=0x12345678,
         crc_32=0xA1A2A3A4,
         compressed_size=0xB1B2B3B4,

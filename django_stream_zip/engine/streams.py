@@ -134,7 +134,7 @@ async def _async_stream(
                 yield block
             portions = _portions(chunks, archive)
             async for portion in portions:
-                for block in blocks.push(await _written(archive, portion)):
+                for block in await _written(archive, portion, blocks):
                     yield block
             chunks = portions = None
             for block in blocks.push_all(_ending(archive)):
@@ -199,11 +199,11 @@ async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
         yield portion
 
 
-async def _written(archive: Archive, portion: Sequence[bytes]) -> bytes:
-    """Write chunks, in a thread if that takes its time."""
+async def _written(archive: Archive, portion: Sequence[bytes], blocks: Blocks) -> Iterable[bytes]:
+    """Write chunks and give the blocks that are full, from a thread if that takes its time."""
     if sum(map(len, portion)) >= archive.slow_from:
-        return await asyncio.to_thread(_write, archive, portion)
-    return _write(archive, portion)
+        return await asyncio.to_thread(lambda: list(blocks.push(_write(archive, portion))))
+    return blocks.push(_write(archive, portion))
 
 
 def _write(archive: Archive, portion: Sequence[bytes]) -> bytes:

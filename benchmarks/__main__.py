@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import export, report, rounds, targets, versions
+from benchmarks import export, page, report, rounds, targets, versions
 from benchmarks.results import Results
 from benchmarks.samples import Samples
 from benchmarks.workload import Workload
@@ -26,13 +26,20 @@ def main() -> None:
     # As an interrupt does: what was started is ended, what was written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     environment = versions.environment()
-    print("  ".join(f"{name} {value or 'missing'}" for name, value in environment.items()), "\n")
+    parts = [
+        "  ".join(f"{name} {value or 'missing'}" for name, value in environment.items()) + "\n"
+    ]
+    print(parts[0])
     results = Results()
     with tempfile.TemporaryDirectory(prefix="django_stream_zip-benchmarks-") as folder:
         for workload in workloads:
             rounds.run(workload, arguments.rounds, Samples(Path(folder)), results)
-            print(report.table(workload, results), flush=True)
-    print(targets.verdicts(results))
+            parts.append(report.table(workload, results))
+            print(parts[-1], flush=True)
+    parts.append(targets.verdicts(results))
+    print(parts[-1])
+    if arguments.page:
+        page.write(arguments.page, parts)
     if arguments.json:
         export.write(arguments.json, environment, workloads, results)
 
@@ -49,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is run (3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write all tables there")
     parser.add_argument("--list", action="store_true", help="say what there is, and end")
     return parser.parse_args()
 

@@ -10,8 +10,8 @@ _HEAD = """\
 Figures
 =======
 
-What ``python -m benchmarks`` printed, written here by its option ``--page``. How it measures, and how
-to read a table: ``benchmarks/README.rst``. What it means: ``docs/performance.rst``.
+What ``python -m benchmarks`` printed, written here by its option ``--page``. How it measures, and
+how to read a table: ``benchmarks/README.rst``. What it means: ``docs/performance.rst``.
 
 ::
 

@@ -380,6 +380,22 @@ class Promised(Entry):
         )
         return form.local_header(start, modified, crc_32, size, size, file_name, timestamp)
 
+    def write(self, chunk: bytes) -> bytes:
+        """Count some content and give it as it is."""
+        self._uncompressed_size += len(chunk)
+        if self.crc_32 is not None:
+            self.crc_32 = crc32(chunk, self.crc_32)
+        if self._uncompressed_size > self._most:
+            self._check_excess()
+            return b""
+        return chunk
+
+    def end(self, crc_32: int | None) -> bytes:
+        """Check the promises; give nothing."""
+        if self.crc_32 == self._method.crc_32 and self._uncompressed_size == self._most:
+            return b""
+        return super().end(crc_32)
+
     def central_directory_header(self) -> bytes:
         """Give the record for the central directory."""
         return self._header

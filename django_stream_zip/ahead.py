@@ -7,15 +7,15 @@ thread, contents say themselves (`is_remote`): knows no storage and no Django.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
-from threading import Condition
+from threading import Condition, Thread
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from django_stream_zip.content import Content
+from django_stream_zip.engine.errors import ZipValueError
 from django_stream_zip.engine.members import MemberFile, unpacked
 from django_stream_zip.engine.streams import close
 
@@ -23,8 +23,12 @@ from django_stream_zip.engine.streams import close
 MEMBERS: Final = 8
 MAX_BYTES: Final = 4 << 20
 
-#: What the next chunk is taken to need, until it has come: readers give no longer ones.
+#: What the next chunk is taken to need until it has come, if none before it was longer.
 CHUNK_LENGTH: Final = 256 << 10
+# What a chunk takes besides its bytes: a million of one byte are no megabyte.
+_OVERHEAD: Final = 64
+
+M = TypeVar("M")
 
 
 class Source(Protocol):
@@ -35,9 +39,6 @@ class Source(Protocol):
 
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
         """Give a content's chunks."""
-
-
-M = TypeVar("M")
 
 
 class Direct(Generic[M]):
@@ -58,45 +59,96 @@ class Direct(Generic[M]):
         """Do nothing."""
 
 
+class Expecting(ABC):
+    """What fetching by threads and by tasks have in common: which content is fetched when.
+
+    What comes behind a content that isn't fetched is left alone until that one was given: it may
+    only be there for as long.
+    """
+
+    def __init__(self, number: int) -> None:
+        if not (type(number) is int and number > 0):
+            raise ZipValueError(f"number must be how many are fetched at a time, not {number!r}")
+        self.number = number
+        self._expected: Iterator[Any] = iter(())
+        self._line: deque[tuple[Any, Any]] = deque()
+
+    def expect(self, contents: Iterator[Any]) -> None:
+        """Take note of the contents that will be read as a whole, in their order."""
+        self._expected = contents
+
+    def chunks(self, content: Any, start: int, stop: int | None) -> Any:
+        """Give a content's chunks: those that are fetched, if it is the next that was expected."""
+        line = self._line
+        while len(line) < self.number and (not line or line[-1][1] is not None):
+            following = next(self._expected, None)
+            if following is None:
+                break
+            line.append((following, self.fetched(following) if is_remote(following) else None))
+        if start or stop is not None or not line or line[0][0] is not content:
+            return content.chunks(start, stop)
+        _, fetch = line.popleft()
+        return content.chunks() if fetch is None else fetch
+
+    def wants(self, line: deque[Any], enough: int) -> bool:
+        """Say whether one more member should be made, behind those in line.
+
+        Making members may take its time: as soon as the first one can be given, only so many are
+        made that the line grows.
+        """
+        if not line:
+            return True
+        last = line[-1]
+        if len(line) >= self.number or isinstance(last, Exception) or not _is_fetch(last[4]):
+            return False
+        return len(line) < enough or not line[0][4].is_begun
+
+    def begun(self, member: Any) -> MemberFile:
+        """Give the member, its content being fetched if it is remote."""
+        name, modified_at, mode, method, content = unpacked(member)
+        if is_remote(content):
+            content = self.fetched(content)
+        return name, modified_at, mode, method, content
+
+    @abstractmethod
+    def fetched(self, content: Any) -> Any:
+        """Have a content fetched; give what gives its chunks."""
+
+
+def is_remote(content: object) -> bool:
+    """Say whether a content may be fetched in another thread, and whether that pays."""
+    return bool(getattr(content, "is_remote", False))
+
+
+def _is_fetch(content: object) -> bool:
+    return hasattr(content, "is_begun")
+
+
 def read_ahead(
     members: Iterable[MemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
 ) -> Generator[MemberFile, None, None]:
     """Give the members, and meanwhile fetch the remote contents of those that come next.
 
     For the engine alone: `stream_zip(read_ahead(members))`. (`zip_response` does it by itself.) Up
-    to `number` contents are fetched at a time, each by a thread, and up to `max_bytes` and a chunk
-    of 256 KiB wait for their turn. A member is asked for ahead only while the one before it is
-    remote. Errors come when it is their turn. Closing it stops the threads, each after the chunk
-    that it waits for.
+    to `number` contents are fetched at a time, each by a thread, and about `max_bytes` wait for
+    their turn. A member is asked for ahead only while the one before it is remote. Errors come when
+    it is their turn. A content has to be read before the next member is asked for. Closing stops
+    the threads, each after the chunk that it waits for. Raises ZipValueError for a wrong `number`.
     """
-    with closing(Ahead(number, max_bytes)) as ahead:
+    return _read_ahead(members, Ahead(number, max_bytes))
+
+
+def _read_ahead(members: Iterable[MemberFile], ahead: Ahead) -> Generator[MemberFile, None, None]:
+    with closing(ahead):
         yield from ahead.members(members)
 
 
-class Ahead:
-    """Fetches remote contents for one archive."""
+class Ahead(Expecting):
+    """Fetches remote contents for one archive, by threads."""
 
     def __init__(self, number: int, max_bytes: int) -> None:
-        self._number = number
+        super().__init__(number)
         self._room = _Room(max_bytes)
-        self._pool = ThreadPoolExecutor(number, thread_name_prefix="zip_ahead")
-        self._expected: Iterator[Content] = iter(())
-        self._line: deque[tuple[Content, Fetch]] = deque()
-
-    def expect(self, contents: Iterator[Content]) -> None:
-        """Take note of the contents that will be read as a whole, in their order."""
-        self._expected = filter(is_remote, contents)
-
-    def chunks(self, content: Content, start: int, stop: int | None) -> Iterator[bytes]:
-        """Give a content's chunks: those that are fetched, if it is the next that was expected."""
-        while len(self._line) < self._number:
-            following = next(self._expected, None)
-            if following is None:
-                break
-            self._line.append((following, self._fetched(following)))
-        if start or stop is not None or not self._line or self._line[0][0] is not content:
-            return content.chunks(start, stop)
-        return self._line.popleft()[1]
 
     def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
         """Give the members with the contents of the remote ones being fetched."""
@@ -111,34 +163,30 @@ class Ahead:
                 if isinstance(member, Exception):
                     raise member
                 yield member
+                if isinstance(member[4], Fetch):
+                    member[4].close()  # who has not read it won't any more
         finally:
             close(iterator)
 
     def _pull(self, members: Iterator[MemberFile], line: deque[Any]) -> None:
-        """Pull members until there are enough in line.
-
-        What is remote may be asked for ahead. Who makes a member of something that he takes away
-        again when the next one is asked for does it with what is here. Making members may take its
-        time: as soon as the first one can be given, only so many are made that the line grows.
-        """
+        """Pull members until there are enough in line."""
         enough = len(line) + 2
-        while len(line) < self._number and (not line or _is_being_fetched(line[-1])):
-            if len(line) >= enough and line[0][4].is_begun:
-                break
+        while self.wants(line, enough):
             try:
-                name, modified_at, mode, method, content = unpacked(next(members))
+                line.append(self.begun(next(members)))
             except StopIteration:
                 break
             except Exception as error:
                 line.append(error)
-                break
-            if is_remote(content):
-                content = self._fetched(content)
-            line.append((name, modified_at, mode, method, content))
 
-    def _fetched(self, content: Iterable[bytes]) -> Fetch:
+    def fetched(self, content: Iterable[bytes]) -> Fetch:
+        """Have a content fetched by a thread of its own.
+
+        It is no reason for a process to stay that a visitor has fallen silent.
+        """
         fetch = Fetch(content, self._room)
-        self._pool.submit(copy_context().run, fetch.run)
+        target = copy_context().run
+        Thread(target=target, args=(fetch.run,), name="zip_ahead", daemon=True).start()
         return fetch
 
     def close(self) -> None:
@@ -147,16 +195,6 @@ class Ahead:
         Nobody waits for them: a store may have fallen silent.
         """
         self._room.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def is_remote(content: object) -> bool:
-    """Say whether a content may be fetched in another thread, and whether that pays."""
-    return bool(getattr(content, "is_remote", False))
-
-
-def _is_being_fetched(member: Any) -> bool:
-    return not isinstance(member, Exception) and isinstance(member[4], Fetch)
 
 
 class _Room:
@@ -184,9 +222,11 @@ class Fetch:
         self._content = content
         self._room = room
         self._chunks: deque[bytes] = deque()
+        self._longest = CHUNK_LENGTH
         self._reserved = 0
         self._is_due = False
         self._is_over = False
+        self._is_closed = False
         self._error: BaseException | None = None
 
     @property
@@ -199,8 +239,7 @@ class Fetch:
         try:
             chunks = iter(self._content)
             try:
-                while self._has_room() and (chunk := next(chunks, None)) is not None:
-                    self._put(chunk)
+                self._take_all(chunks)
             finally:
                 close(chunks)
         except BaseException as error:
@@ -209,24 +248,36 @@ class Fetch:
             self._reserve(0)
             self._is_over = True
 
+    def _take_all(self, chunks: Iterator[bytes]) -> None:
+        while self._has_room():
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                return
+            self._put(as_bytes(chunk))
+        raise closed_error()
+
     def _has_room(self) -> bool:
         """Wait for room and take it; say whether anybody still wants the chunk."""
-        room = self._room
-        with room.changed:
-            room.changed.wait_for(
-                lambda: (
-                    room.is_closed
-                    or room.free >= CHUNK_LENGTH
-                    or (self._is_due and not self._chunks)
-                )
-            )
-            self._reserve(CHUNK_LENGTH)
-            return not room.is_closed
+        with self._room.changed:
+            self._room.changed.wait_for(lambda: self._is_unwanted or self._is_next)
+            self._reserve(self._longest)
+            return not self._is_unwanted
+
+    @property
+    def _is_unwanted(self) -> bool:
+        return self._is_closed or self._room.is_closed
+
+    @property
+    def _is_next(self) -> bool:
+        return self._room.free >= self._longest or (self._is_due and not self._chunks)
 
     def _put(self, chunk: bytes) -> None:
         with self._room.changed:
-            self._chunks.append(chunk)
-            self._room.free -= len(chunk)
+            if not self._is_unwanted:
+                self._chunks.append(chunk)
+                self._room.free -= cost(chunk)
+                self._longest = max(self._longest, cost(chunk))
             self._reserve(0)
 
     def _reserve(self, length: int) -> None:
@@ -242,15 +293,46 @@ class Fetch:
         with room.changed:
             self._is_due = True
             room.changed.notify_all()
-            room.changed.wait_for(lambda: self._chunks or self._is_over or room.is_closed)
+            room.changed.wait_for(lambda: self._chunks or self._is_over or self._is_unwanted)
             if self._chunks:
                 chunk = self._chunks.popleft()
-                room.free += len(chunk)
+                room.free += cost(chunk)
                 room.changed.notify_all()
                 return chunk
             if not self._is_over:
-                raise ValueError("the archive that this content is read for is closed")
+                raise closed_error()
         error, self._error = self._error, None
         if error is not None:
             raise error
         raise StopIteration
+
+    def close(self) -> None:
+        """Want no more of it."""
+        with self._room.changed:
+            self._is_closed = True
+            if self._chunks:
+                self._error = closed_error()
+            self._room.free += sum(map(cost, self._chunks))
+            self._chunks.clear()
+            self._room.changed.notify_all()
+
+
+def as_bytes(chunk: Any) -> bytes:
+    """Give a chunk as bytes that nobody changes while they wait.
+
+    What isn't bytes-like is given as it is: the engine says what is wrong.
+    """
+    try:
+        return chunk if chunk.__class__ is bytes else bytes(memoryview(chunk))
+    except TypeError:
+        return chunk  # type: ignore[no-any-return]
+
+
+def cost(chunk: bytes) -> int:
+    """Give how much of the room a chunk takes."""
+    return _OVERHEAD + (len(chunk) if isinstance(chunk, bytes) else 0)
+
+
+def closed_error() -> Exception:
+    """Give what to raise to who reads too late."""
+    return ValueError("the content is closed: read it before the next member is asked for")

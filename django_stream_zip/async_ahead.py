@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
-from django_stream_zip.ahead import CHUNK_LENGTH, MAX_BYTES, MEMBERS, Direct, is_remote
-from django_stream_zip.engine.members import AsyncMemberFile, unpacked
+from django_stream_zip.ahead import (
+    CHUNK_LENGTH,
+    MAX_BYTES,
+    MEMBERS,
+    Ahead,
+    Direct,
+    Expecting,
+    as_bytes,
+    closed_error,
+    cost,
+)
+from django_stream_zip.engine.members import AsyncMemberFile
 from django_stream_zip.engine.streams import aclose
 
 
-async def async_read_ahead(
+def async_read_ahead(
     members: AsyncIterable[AsyncMemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
 ) -> AsyncGenerator[AsyncMemberFile, None]:
     """Do what `read_ahead` does, for `async_stream_zip`."""
+    return _read_ahead(members, AsyncAhead(number, max_bytes))
+
+
+async def _read_ahead(members: Any, ahead: AsyncAhead) -> AsyncGenerator[AsyncMemberFile, None]:
     each = aiter(members)
-    ahead = AsyncAhead(number, max_bytes)
     try:
-        async for member in ahead.members(each):
-            yield member
+        async with aclosing(ahead), aclosing(ahead.members(each)) as given:
+            async for member in given:
+                yield member
     finally:
-        await ahead.aclose()
         await aclose(each)
 
 
@@ -33,30 +47,14 @@ class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
         """Do nothing."""
 
 
-class AsyncAhead:
-    """Fetches remote contents for one archive, on its event loop."""
+class AsyncAhead(Expecting):
+    """Fetches remote contents for one archive: by tasks, and synchronous ones by threads."""
 
     def __init__(self, number: int, max_bytes: int) -> None:
-        self._number = number
+        super().__init__(number)
         self._room = _Room(max_bytes)
+        self._threads = Ahead(number, max_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._expected: Iterator[Any] = iter(())
-        self._line: deque[tuple[Any, AsyncFetch]] = deque()
-
-    def expect(self, contents: Iterator[Any]) -> None:
-        """Take note of the contents that will be read as a whole, in their order."""
-        self._expected = filter(_is_fetchable, contents)
-
-    def chunks(self, content: Any, start: int, stop: int | None) -> Any:
-        """Give a content's chunks: those that are fetched, if it is the next that was expected."""
-        while len(self._line) < self._number:
-            following = next(self._expected, None)
-            if following is None:
-                break
-            self._line.append((following, self._fetched(following)))
-        if start or stop is not None or not self._line or self._line[0][0] is not content:
-            return content.chunks(start, stop)
-        return self._line.popleft()[1]
 
     async def members(self, members: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Give the members with the contents of the remote ones being fetched."""
@@ -69,45 +67,37 @@ class AsyncAhead:
             if isinstance(member, Exception):
                 raise member
             yield member
+            await aclose(member[4] if isinstance(member[4], AsyncFetch) else None)
 
     async def _pull(self, members: AsyncIterator[Any], line: deque[Any]) -> None:
-        """Pull members until there are enough in line: see `Ahead`."""
+        """Pull members until there are enough in line."""
         enough = len(line) + 2
-        while len(line) < self._number and (not line or _is_being_fetched(line[-1])):
-            if len(line) >= enough and line[0][4].is_begun:
-                break
+        while self.wants(line, enough):
             try:
-                name, modified_at, mode, method, content = unpacked(await anext(members))
+                line.append(self.begun(await anext(members)))
             except StopAsyncIteration:
                 break
             except Exception as error:
                 line.append(error)
-                break
-            if _is_fetchable(content):
-                content = self._fetched(content)
-            line.append((name, modified_at, mode, method, content))
 
-    def _fetched(self, content: AsyncIterable[bytes]) -> AsyncFetch:
+    def fetched(self, content: Any) -> Any:
+        """Have a content fetched by a task of its own."""
+        if not hasattr(content, "__aiter__"):
+            return self._threads.fetched(content)
         fetch = AsyncFetch(content, self._room)
-        task = asyncio.create_task(fetch.run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(fetch.task)
+        fetch.task.add_done_callback(self._tasks.discard)
         return fetch
 
     async def aclose(self) -> None:
         """Cancel what is being fetched, and wait until it is closed."""
+        self._threads.close()
+        self._room.is_closed = True
+        self._room.change()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _is_fetchable(content: object) -> bool:
-    return is_remote(content) and hasattr(content, "__aiter__")
-
-
-def _is_being_fetched(member: Any) -> bool:
-    return not isinstance(member, Exception) and isinstance(member[4], AsyncFetch)
 
 
 class _Room:
@@ -115,6 +105,7 @@ class _Room:
 
     def __init__(self, length: int) -> None:
         self.free = length
+        self.is_closed = False
         self._waiters: list[asyncio.Future[None]] = []
 
     def change(self) -> None:
@@ -125,6 +116,7 @@ class _Room:
                 waiter.set_result(None)
 
     async def until(self, is_true: Callable[[], object]) -> None:
+        """Wait for something to be true that `change` is called for."""
         while not is_true():
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -138,41 +130,46 @@ class AsyncFetch:
         self._content = content
         self._room = room
         self._chunks: deque[bytes] = deque()
+        self._longest = CHUNK_LENGTH
         self._reserved = 0
         self._is_due = False
         self._is_over = False
-        self._error: BaseException | None = None
+        self._closed = False
+        self._error: Exception | None = None
+        self.task = asyncio.create_task(self._run())
 
     @property
     def is_begun(self) -> bool:
         """Whether something of it can be given at once."""
         return bool(self._chunks) or self._is_over
 
-    async def run(self) -> None:
-        """Fetch it. To be run once, in a task."""
+    async def _run(self) -> None:
         try:
-            chunks = aiter(self._content)
-            try:
-                await self._wait_for_room()
-                async for chunk in chunks:
-                    self._chunks.append(chunk)
-                    self._room.free -= len(chunk)
-                    self._reserve(0)
-                    await self._wait_for_room()
-            finally:
-                await aclose(chunks)
-        except BaseException as error:
+            await self._take_all(aiter(self._content))
+        except Exception as error:
             self._error = error
-            if not isinstance(error, Exception):
-                raise  # who cancels a task must see it end so
         finally:
-            self._is_over = True
             self._reserve(0)
+        self._is_over = True
+        self._room.change()
+
+    async def _take_all(self, chunks: AsyncIterator[bytes]) -> None:
+        try:
+            await self._wait_for_room()
+            async for chunk in chunks:
+                kept = as_bytes(chunk)
+                self._chunks.append(kept)
+                self._room.free -= cost(kept)
+                self._longest = max(self._longest, cost(kept))
+                self._reserve(0)
+                await self._wait_for_room()
+        finally:
+            await aclose(chunks)
 
     async def _wait_for_room(self) -> None:
         room = self._room
-        await room.until(lambda: room.free >= CHUNK_LENGTH or (self._is_due and not self._chunks))
-        self._reserve(CHUNK_LENGTH)
+        await room.until(lambda: room.free >= self._longest or (self._is_due and not self._chunks))
+        self._reserve(self._longest)
 
     def _reserve(self, length: int) -> None:
         self._room.free += self._reserved - length
@@ -182,16 +179,33 @@ class AsyncFetch:
     def __aiter__(self) -> AsyncFetch:
         return self
 
+    @property
+    def _is_closed(self) -> bool:
+        return self._closed or self._room.is_closed
+
     async def __anext__(self) -> bytes:
         self._is_due = True
         self._room.change()
-        await self._room.until(lambda: self._chunks or self._is_over)
+        await self._room.until(lambda: self._chunks or self._is_over or self._is_closed)
         if self._chunks:
             chunk = self._chunks.popleft()
-            self._room.free += len(chunk)
+            self._room.free += cost(chunk)
             self._room.change()
             return chunk
+        if not self._is_over:
+            raise closed_error()
         error, self._error = self._error, None
         if error is not None:
             raise error
         raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Want no more of it."""
+        self._closed = True
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        if self._chunks:
+            self._error = closed_error()
+        self._room.free += sum(map(cost, self._chunks))
+        self._chunks.clear()
+        self._room.change()

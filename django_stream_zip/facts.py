@@ -227,6 +227,8 @@ def saved_with_facts(
     for field in file_fields(type(instance)):
         columns = columns_of(field).values()
         if names is not None and field.name not in names:
+            if _is_new(instance, field):
+                names.difference_update(columns)  # which would be those of a file not yet saved
             continue
         if _is_new(instance, field):
             for column in columns:

@@ -28,6 +28,7 @@ from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.turns import TURN
+from django_stream_zip.members.on_loop import LoopContent
 from django_stream_zip.naming import named
 from django_stream_zip.plan import Plan
 from django_stream_zip.threads import Threaded
@@ -104,9 +105,9 @@ def _download(
 
 
 def _synchronous(member: Any) -> Any:
-    """Give the member with a content for WSGI, if it has one for both."""
+    """Give the member with a content for WSGI, if its own is for an event loop too."""
     *opening, content = unpacked(member)
-    return *opening, getattr(content, "synchronous", content)
+    return (*opening, content.synchronous) if isinstance(content, LoopContent) else member
 
 
 def _is_async(members: AnyMembers) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -132,7 +135,7 @@ def contents(draw: st.DrawFn, kinds: list[Any]) -> list[Any]:
     return [
         draw(st.sampled_from(kinds))(
             random.Random(number).randbytes(size),
-            chunk_length=draw(st.sampled_from([1_000, 65_536, 400_000])),
+            chunk_length=draw(st.sampled_from([7_000, 65_536, 400_000])),
         )
         for number, size in enumerate(draw(st.lists(sizes, max_size=12)))
     ]
@@ -462,3 +465,138 @@ def test_deflated_members_are_fetched_ahead_by_workers_too() -> None:
     barrier = threading.Barrier(4)
     members = [(f"{number}.txt", TIME, MODE, ZIP_64, Meeting(barrier)) for number in range(8)]
     assert b"".join(stream_zip(read_ahead(members, number=4), workers=2))
+
+
+# What a caller may do wrong, or a content.
+
+
+@pytest.mark.parametrize("size", [10, 600_000])
+def test_a_content_read_too_late_is_an_error_and_not_a_short_one(size: int) -> None:
+    contents = [Remote(b"x" * size, chunk_length=CHUNK_LENGTH) for _ in range(5)]
+    members = list(read_ahead(numbered(contents), max_bytes=300_000))
+    for *_, chunks in members:
+        with pytest.raises(ValueError, match="closed"):
+            list(chunks)
+    amembers_ = [AsyncRemote(b"x" * size, chunk_length=CHUNK_LENGTH) for _ in range(5)]
+
+    async def late() -> None:
+        given = async_read_ahead(amembers(numbered(amembers_)), max_bytes=300_000)
+        for *_, chunks in [member async for member in given]:
+            with pytest.raises(ValueError, match="closed"):
+                await anext(aiter(chunks))
+
+    asyncio.run(late())
+
+
+def test_members_that_are_passed_over_stop_nobody() -> None:
+    contents = [Remote(b"x" * 600_000, chunk_length=CHUNK_LENGTH) for _ in range(40)]
+    given = read_ahead(numbered(contents), number=4, max_bytes=300_000)
+    wanted = (member for number, member in enumerate(given) if number % 10 == 9)
+    archive = b"".join(stream_zip(wanted))
+    expected = [one for number, one in enumerate(numbered(contents)) if number % 10 == 9]
+    assert archive == b"".join(stream_zip(expected))
+    assert eventually(lambda: not any(content.is_open for content in contents))
+
+
+def test_so_with_asynchronous_ones() -> None:
+    contents = [AsyncRemote(b"x" * 600_000, chunk_length=CHUNK_LENGTH) for _ in range(40)]
+
+    async def wanted() -> AsyncIterator[Any]:
+        number = 0
+        async for member in async_read_ahead(
+            amembers(numbered(contents)), number=4, max_bytes=300_000
+        ):
+            number += 1
+            if number % 10 == 0:
+                yield member
+
+    assert len(b"".join(collected(async_stream_zip(wanted())))) > 4 * 600_000
+    assert not any(content.is_open for content in contents)
+
+
+@pytest.mark.parametrize("number", [0, -1, None, 1.5])
+@pytest.mark.parametrize("ahead", [read_ahead, async_read_ahead])
+def test_a_number_that_is_none_is_refused_at_once(number: Any, ahead: Any) -> None:
+    with pytest.raises(ValueError, match="number"):
+        ahead([], number=number)
+
+
+class Given(Remote):
+    """A content that gives what it was given, whatever that is."""
+
+    def __init__(self, chunks: Any) -> None:
+        super().__init__()
+        self._given = chunks
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Any:
+        return iter(self._given)
+
+
+def test_what_is_no_chunk_is_the_same_error_as_without() -> None:
+    for wrong in (None, "text", 5):
+        members = [("a.txt", TIME, MODE, ZIP_64, Given([b"x", wrong, b"y"]))]
+        with pytest.raises(TypeError, match=r"a\.txt"):
+            list(stream_zip(members))
+        with pytest.raises(TypeError, match=r"a\.txt"):
+            list(stream_zip(read_ahead(members)))
+
+
+def reused() -> Iterator[bytearray]:
+    """Give one buffer over and over, as some readers do."""
+    buffer = bytearray(4)
+    for letter in b"ABC":
+        buffer[:] = bytes([letter]) * 4
+        yield buffer
+
+
+def test_a_buffer_may_be_used_again() -> None:
+    method = NO_COMPRESSION_AUTO(12)
+    expected = b"".join(stream_zip([("a", TIME, MODE, method, reused())]))
+    members = [("a", TIME, MODE, method, Given(reused()))]
+    assert b"".join(stream_zip(read_ahead(members))) == expected
+
+
+@pytest.mark.parametrize("length", [1, MIB])
+def test_chunks_of_any_length_are_bounded_nearly_as_well(length: int) -> None:
+    contents = [Remote(b"x" * 8 * MIB, chunk_length=length) for _ in range(8)]
+    members = read_ahead(numbered(contents), max_bytes=2 * MIB)
+    chunks = iter(next(members)[4])
+    next(chunks)
+    time.sleep(0.3)
+    fetched = sum(last - first for content in contents for first, last in content.given)
+    # Nobody can know how long the first chunk of each is.
+    assert fetched <= (2 * MIB if length == 1 else 11 * MIB)
+    members.close()
+    assert eventually(lambda: not any(content.is_open for content in contents))
+
+
+def test_a_process_ends_though_a_download_stalls() -> None:
+    code = (
+        "from tests.test_ahead import *\n"
+        "given = read_ahead(numbered([Remote(b'x' * 600_000) for _ in range(9)]), max_bytes=0)\n"
+        "next(given)\n"
+        "raise SystemExit(3)\n"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=30)
+    assert done.returncode == 3
+
+
+def test_local_members_of_a_plan_are_not_passed_over_for_remote_ones() -> None:
+    remote = Remote()
+    members = numbered([CountingContent(b"x" * 70_000), CountingContent(b"x" * 70_000), remote])
+    plan = Plan.of(members)
+    assert plan is not None
+    with closing(Ahead(8, MIB)) as source:
+        window = plan.window(0, plan.length, checksums=NoChecksums(), source=source)
+        next(window)
+        time.sleep(0.05)
+        assert remote.opened == 0
+        list(window)
+    assert remote.opened == 1
+
+
+def test_synchronous_remote_contents_among_asynchronous_members_are_fetched_ahead() -> None:
+    barrier = threading.Barrier(8)
+    members = numbered([Meeting(barrier) for _ in range(16)])
+    assert len(asyncio.run(adownloaded(amembers(members)))) > 160

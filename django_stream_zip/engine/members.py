@@ -16,7 +16,7 @@ AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[byt
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
     """Give the five values of a member; raise ZipValueError if it isn't five."""
     if member.__class__ is tuple and len(member) == 5:
-        return member  # type: ignore[no-any-return]  # as most are
+        return member  # as most are
     try:
         name, modified_at, mode, method, content = member
     except (TypeError, ValueError):

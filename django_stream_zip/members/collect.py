@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from django_stream_zip import conf
 from django_stream_zip.engine.names import Names, safe_name
@@ -54,9 +55,6 @@ class TooManyBytesError(DownloadTooLargeError):
     """The members have more bytes in total than the limit allows."""
 
 
-Described: TypeAlias = tuple[Reader, Facts]
-
-
 class StoredFile(NamedTuple):
     """A file in a storage, under the name that it is to have as a member."""
 
@@ -66,6 +64,14 @@ class StoredFile(NamedTuple):
     size: int | None = None
     crc_32: int | None = None
     modified_at: datetime | None = None
+
+
+class _Question(NamedTuple):
+    """A file, and what gives its reader and facts or raises. Pending is what is asked meanwhile."""
+
+    file: StoredFile
+    answer: Callable[[], tuple[Reader, Facts]]
+    is_pending: bool = False
 
 
 class Collector:
@@ -106,12 +112,12 @@ class Collector:
 
         Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
         """
-        with closing(self._described(files)) as each:
-            for file, facts in each:
+        with closing(self._looked_ahead(files)) as questions:
+            for file, answer, _ in questions:
                 # What ends in "/" is a folder, and a reader would drop its content.
                 name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
                 try:
-                    member = reader_member(*facts(), name, compress=self._compress)
+                    member = reader_member(*answer(), name, compress=self._compress)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -124,34 +130,34 @@ class Collector:
         if self._missing:
             yield self._report()
 
-    def _described(
-        self, files: Iterable[StoredFile]
-    ) -> Generator[tuple[StoredFile, Callable[[], Described]], None, None]:
-        """Give the files, each with what gives its facts or raises.
+    def _looked_ahead(self, files: Iterable[StoredFile]) -> Generator[_Question, None, None]:
+        """Give the files in their order, each with what gives its facts.
 
         What is behind a remote file is looked at while it is asked for, up to the setting's number.
         """
-        number = conf.get("READ_AHEAD_MEMBERS") or 1
-        pool = ThreadPoolExecutor(number, thread_name_prefix="zip_describe")
-        line: deque[tuple[StoredFile, Callable[[], Described]]] = deque()
+        number = conf.get("READ_AHEAD_MEMBERS")
+        pool = ThreadPoolExecutor(number, thread_name_prefix="zip_describe") if number else None
+        line: deque[_Question] = deque()
         try:
             for file in files:
-                line.append((file, self._asked(file, pool)))
-                while line and (len(line) >= number or isinstance(line[-1][1], partial)):
+                line.append(self._question(file, pool))
+                while line and (len(line) >= number or not line[-1].is_pending):
                     yield line.popleft()
             yield from line
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
 
-    def _asked(self, file: StoredFile, pool: ThreadPoolExecutor) -> Callable[[], Described]:
+    def _question(self, file: StoredFile, pool: ThreadPoolExecutor | None) -> _Question:
         try:
             reader = reader_for(file.storage, file.stored_name, decode=self._decode)
         except Exception as error:
-            return partial(_raised, error)
+            return _Question(file, partial(_raise_it, error))
+        ask = partial(_described, reader, file)
         # Where all is known, nothing is asked.
-        if not reader.is_remote or None not in (file.size, file.modified_at):
-            return partial(_described, reader, file)
-        return pool.submit(_described, reader, file).result
+        if pool is None or not reader.is_remote or None not in (file.size, file.modified_at):
+            return _Question(file, ask)
+        return _Question(file, pool.submit(copy_context().run, ask).result, is_pending=True)
 
     def _count(self, size: int) -> None:
         self._members += 1
@@ -168,11 +174,11 @@ class Collector:
         return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
 
 
-def _described(reader: Reader, file: StoredFile) -> Described:
+def _described(reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
     return reader, described(reader, file.size, file.modified_at, file.crc_32)
 
 
-def _raised(error: Exception) -> NoReturn:
+def _raise_it(error: Exception) -> NoReturn:
     raise error
 
 

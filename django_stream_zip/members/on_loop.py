@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -56,6 +56,10 @@ class LoopContent:
                 yield chunk
         finally:
             await aclose(threaded)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give all bytes of the file, without an event loop."""
+        return iter(self.synchronous)
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         """Give all bytes of the file."""

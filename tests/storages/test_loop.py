@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -206,6 +207,71 @@ class TestMembers:
     def test_other_members_stay_as_they_are(self) -> None:
         member = bytes_member(b"x", "x.txt")
         assert on_loop(member) is member
+
+
+S3 = {"bucket_name": "b", "access_key": "key", "secret_key": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("options", "is_read"),
+    [
+        ({"region_name": "eu-north-1"}, True),
+        ({"endpoint_url": "http://127.0.0.1:9"}, True),
+        ({}, False),  # boto3 follows a bucket to its region
+        ({"region_name": "x", "bucket_name": "arn:aws:s3:x:1:accesspoint/b"}, False),
+        ({"region_name": "eu-north-1", "client_config": "unsigned"}, False),
+        ({"region_name": "eu-north-1", "verify": "/no/such/file"}, False),
+    ],
+    ids=str,
+)
+def test_what_boto3_does_beyond_it_is_left_to_boto3(
+    options: dict[str, Any], is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from storages.backends.s3 import S3Storage
+
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/no/such/file")
+    if "client_config" in options:
+        options = {**options, "client_config": Config(signature_version=UNSIGNED)}
+    member = storage_member(S3Storage(**{**S3, **options}), "a.jpg", size=1, modified_at=TIME)
+    assert (on_loop(member) is not member) == is_read
+
+
+class Token:
+    """A token credential of Azure's or Google's."""
+
+    token = "abc"
+    expires_on = 1_900_000_000
+    expiry = datetime(2030, 3, 17, 17, 46, 40)
+
+    def get_token(self, scope: str) -> Token:
+        return self
+
+    def refresh(self, request: Any) -> None:
+        pass
+
+
+def test_tokens_are_asked_for_again_when_they_end() -> None:
+    from django_stream_zip.members.readers import azure, gcloud
+
+    told = {"token": "abc", "expires_at": datetime.fromtimestamp(1_900_000_000, UTC)}
+    assert azure._token(Token()) == told
+    assert gcloud._token(Token()) == told
+
+
+def test_a_shared_access_signature_is_no_part_of_the_place() -> None:
+    from storages.backends.azure_storage import AzureStorage
+
+    from django_stream_zip.members.readers import azure
+
+    storage = AzureStorage(
+        account_name="me", azure_container="c", sas_token="?sv=2024-01-01&sig=abc"
+    )
+    store = azure._object_store(storage)
+    assert store.config["endpoint"] == "https://me.blob.core.windows.net"
 
 
 async def iterated(members: list[Any]) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ It repeats a piece by itself where it breaks off.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -43,7 +44,8 @@ class AzureReader(RemoteReader):
         """Give one, if the storage has an account's key or a token for it."""
         if self.storage.connection_string or not _credentials(self.storage):
             return None
-        return _stores.get(self.storage, _object_store), self._blob.blob_name, "if_match"
+        store = _stores.get(self.storage, loop.attempted(_object_store))
+        return None if store is None else (store, self._blob.blob_name, "if_match")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
         end = self._piece_stop(start, stop, done)
@@ -75,7 +77,7 @@ def _object_store(storage: Any) -> Any:
     """Make what obstore reads a storage with: the same place, the same credentials."""
     from obstore.store import AzureStore
 
-    url = storage.service_client.primary_endpoint
+    url = storage.service_client.primary_endpoint.partition("?")[0]  # a SAS token
     return AzureStore(
         storage.azure_container,
         account_name=storage.account_name,
@@ -97,6 +99,5 @@ def _credentials(storage: Any) -> dict[str, Any]:
 
 
 def _token(token_credential: Any) -> dict[str, Any]:
-    return loop.credential(
-        token=token_credential.get_token("https://storage.azure.com/.default").token
-    )
+    found = token_credential.get_token("https://storage.azure.com/.default")
+    return {"token": found.token, "expires_at": datetime.fromtimestamp(found.expires_on, UTC)}

@@ -6,6 +6,7 @@ itself, and knows CRC-32C only, which is another polynomial than ZIP's.
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import partial
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -43,7 +44,8 @@ class GoogleCloudReader(RemoteReader):
 
     def object_store(self) -> tuple[Any, str, str] | None:
         """Give one for the storage's bucket."""
-        return _stores.get(self.storage, _object_store), self._key, "version"
+        store = _stores.get(self.storage, loop.attempted(_object_store))
+        return None if store is None else (store, self._key, "version")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
         end = self._piece_stop(start, stop, done)
@@ -90,4 +92,5 @@ def _object_store(storage: Any) -> Any:
 
 def _token(credentials: Any) -> dict[str, Any]:
     credentials.refresh(Request())
-    return loop.credential(token=credentials.token)
+    # Google's are naive, and in UTC.
+    return {"token": credentials.token, "expires_at": credentials.expiry.replace(tzinfo=UTC)}

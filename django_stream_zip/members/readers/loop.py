@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ except ImportError:
 
 # obstore would resume a body with whatever version of the object there is by then.
 _NO_RETRIES: Final = {"max_retries": 0}
-_TOKEN_LIFE: Final = timedelta(minutes=30)
+
+logger = logging.getLogger("django_stream_zip")
 
 # Seconds. A store that is overloaded is not asked again at once.
 _PAUSE: Final = 0.1
@@ -72,9 +74,17 @@ def options(
     return {"client_options": client, "retry_config": _NO_RETRIES}
 
 
-def credential(**values: Any) -> dict[str, Any]:
-    """Give a credential that obstore asks for again after half an hour."""
-    return {**values, "expires_at": datetime.now(UTC) + _TOKEN_LIFE}
+def attempted(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Have what makes a store for a storage give None where it fails: others read it then."""
+
+    def made(storage: Any) -> Any:
+        try:
+            return make(storage)
+        except Exception:
+            logger.warning("%r can't be read on the event loop", storage, exc_info=True)
+            return None
+
+    return made
 
 
 class LoopReader:
@@ -90,12 +100,14 @@ class LoopReader:
         """Do what the reader's `chunks` does, on the loop. Raises PackedError before the first."""
         reader, position = self._reader, start
         patience = Patience(reader.name, start)
+        if reader.is_packed:
+            raise PackedError
         if start and reader.seen_size is None:
             await self._ask({"head": True})  # a range beyond the end would be refused
         while stop is None or position < stop:
             if reader.seen_size is not None and position >= reader.seen_size > 0:
                 return
-            body, cause = None, None
+            body = stream = cause = None
             try:
                 body, stream = await self._ask(_range(position, stop))
                 async for chunk in stream:
@@ -104,8 +116,11 @@ class LoopReader:
                     yield bytes(chunk)
             except BaseError as error:
                 cause = error
+            finally:
+                stream = None  # it would stay open for as long as the traceback of a cancelled task
             if body is not None and position >= body.stop:
-                stop = min(body.stop if stop is None else stop, body.total or 0)
+                total = body.total or 0
+                stop = total if stop is None else min(stop, total)
             else:
                 patience.lose(position, cause)
                 await asyncio.sleep(_PAUSE)
@@ -120,6 +135,8 @@ class LoopReader:
         pin = found.meta["version" if self._pinned_by == "version" else "e_tag"]
         encoding = found.attributes.get("Content-Encoding") or ""
         body = Body(iter(()), found.range[1], found.meta["size"], pin, encoding)
+        if pin is None:
+            raise OSError(f"{reader.name}: the store doesn't say which version it gives")
         reader.check(body)
         if reader.is_packed:
             raise PackedError

@@ -10,13 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from botocore import UNSIGNED
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from s3transfer.manager import TransferManager
 from storages.backends.s3 import S3Storage
@@ -35,6 +38,8 @@ from django_stream_zip.members.readers.remote import (
 
 logger = logging.getLogger("django_stream_zip")
 
+# obstore asks again five minutes before.
+_CREDENTIALS_LIFE: Final = timedelta(minutes=10)
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
@@ -80,7 +85,8 @@ class S3Reader(RemoteReader):
         """Give one, but not where a request has to say more, such as a customer's key."""
         if self.request.keys() != {"Bucket", "Key"} or not _is_shared(self.storage):
             return None
-        return _stores.get(self.storage, _object_store), self.request["Key"], "if_match"
+        store = _stores.get(self.storage, loop.attempted(_object_store))
+        return None if store is None else (store, self.request["Key"], "if_match")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
         conditions = {"IfMatch": self.pin} if self.pin else {}
@@ -179,14 +185,22 @@ def _is_shared(storage: Any) -> bool:
 
 
 def _object_store(storage: Any) -> Any:
-    """Make what obstore reads a storage with: the same place, the same credentials."""
+    """Make what obstore reads a storage with: the same place, the same credentials.
+
+    None where boto3 does more than that: follows a bucket to a region that nobody named, resolves
+    an access point, leaves requests unsigned.
+    """
     from obstore.store import S3Store
 
     client = shared_client(storage)
     config, url = client.meta.config, urlsplit(client.meta.endpoint_url)
+    session = storage._create_session()
+    is_placed = storage.region_name or session.region_name or storage.endpoint_url
+    if not is_placed or ":" in storage.bucket_name or config.signature_version is UNSIGNED:
+        return None
     is_virtual = (config.s3 or {}).get("addressing_style") == "virtual"
     host = f"{storage.bucket_name}.{url.netloc}" if is_virtual else url.netloc
-    credentials = storage._create_session().get_credentials()
+    credentials = session.get_credentials()
     return S3Store(
         storage.bucket_name,
         endpoint=f"{url.scheme}://{host}",
@@ -194,16 +208,24 @@ def _object_store(storage: Any) -> Any:
         virtual_hosted_style_request=is_virtual,
         skip_signature=credentials is None,
         credential_provider=None if credentials is None else partial(_frozen, credentials),
-        **loop.options(url.scheme, storage.verify, config.proxies),
+        **loop.options(url.scheme, _verify(storage), config.proxies),
     )
+
+
+def _verify(storage: Any) -> bool | str | None:
+    """Give which certificates are trusted, as boto3 finds it out."""
+    return os.environ.get("AWS_CA_BUNDLE") if storage.verify is None else storage.verify
 
 
 def _frozen(credentials: Any) -> dict[str, Any]:
-    """Give obstore credentials of boto3, which renews them where they end."""
+    """Give obstore credentials of boto3, which renews them ten minutes before they end."""
     frozen = credentials.get_frozen_credentials()
-    return loop.credential(
-        access_key_id=frozen.access_key, secret_access_key=frozen.secret_key, token=frozen.token
-    )
+    return {
+        "access_key_id": frozen.access_key,
+        "secret_access_key": frozen.secret_key,
+        "token": frozen.token,
+        "expires_at": datetime.now(UTC) + _CREDENTIALS_LIFE,
+    }
 
 
 def decoded_crc_32(value: str | None) -> int | None:

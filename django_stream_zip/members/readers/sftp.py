@@ -40,7 +40,12 @@ _MAX_IDLE: Final = 8
 
 
 class SFTPReader(RemoteReader):
-    """Reads a file of an SFTPStorage. Its version is its size and its modification time."""
+    """Reads a file of an SFTPStorage. Its version is its size and its modification time.
+
+    Not read ahead: an open file takes one of the ten channels that OpenSSH lets a connection have.
+    """
+
+    is_remote: ClassVar[bool] = False
 
     breaks: ClassVar[tuple[type[Exception], ...]] = (OSError, EOFError, SSHException, SFTPError)
 

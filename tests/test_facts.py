@@ -820,3 +820,16 @@ def test_views_and_the_admin_use_them_too(books: QuerySet[Book], storage: Keepin
     assert Download.as_view()(request).status_code == 200
     assert BookAdmin(Book, admin.site).get_zip_members(request, books)
     assert storage.calls == []
+
+
+def test_facts_are_not_saved_without_the_file_that_they_are_of(books: QuerySet[Book]) -> None:
+    book = books[0]
+    size, name = book.zip_size, book.file.name
+    book.file = upload(NEW + NEW, "newer.txt")
+    book.title = "other"
+    book.save(update_fields=["title", "zip_size", "zip_crc_32"])
+    saved = Book.objects.get(pk=book.pk)
+    assert (saved.title, saved.zip_size, saved.file.name) == ("other", size, name)
+    book.save()
+    saved.refresh_from_db()
+    assert saved.zip_size == len(NEW + NEW)

@@ -148,6 +148,7 @@ class TestMembers:
         expected = b"".join(stream_zip(members))
         assert asyncio.run(downloaded(looped)) == expected
         assert asyncio.run(downloaded(iterated(looped))) == expected
+        assert asyncio.run(downloaded(iter(looped))) == expected
 
     def test_it_is_a_range_of_it_too(self, place: Faulty) -> None:
         members = self.members(place)
@@ -160,7 +161,8 @@ class TestMembers:
         members = self.members(place)
         expected = b"".join(stream_zip(members))
         looped = [on_loop(member) for member in members]
-        assert b"".join(zip_response(RequestFactory().get("/"), looped)) == expected  # type: ignore[arg-type]
+        for given in (looped, iter(looped)):
+            assert b"".join(zip_response(RequestFactory().get("/"), given)) == expected  # type: ignore[arg-type]
 
     def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
         members = [on_loop(member) for member in self.members(place)]

@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
+from subprocess import PIPE
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,9 @@ from benchmarks.samples import Samples
 from benchmarks.workload import CellError, Figures
 
 ROUND_TRIP = 0.030
+Files = list[tuple[str, int]]
+# Read before the clock starts.
+_FIRST = ("first.jpg", 1000)
 _PACKAGES = ("boto3", "storages", "obstore")
 
 
@@ -49,16 +52,23 @@ class Objects:
         from tests.storages.stub import S3Handler, serving
 
         with serving(S3Handler) as (store, url), delayed(_port(url), ROUND_TRIP) as port:
-            for number in range(self.number):
-                store.put(f"{number:04}.jpg", Pattern(self.size + number))
-            store.put("first.jpg", b"the first request makes the client")
+            for name, size in (_FIRST, *_files(self.number, self.size)):
+                store.put(name, Pattern(size))
             command = [sys.executable, "-m", "benchmarks.objects", engine]
             command += [f"http://127.0.0.1:{port}", str(self.number), str(self.size)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise CellError(done.stderr.strip().splitlines()[-1])
-            figures: Figures = json.loads(done.stdout)
-            return figures | {"requests": float(len(store.asked) - 1)}  # that was for the client
+            with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as cell:
+                assert cell.stdout is not None
+                cell.stdout.readline()  # when it is warm
+                before = len(store.asked)
+                told, errors = cell.communicate("go\n")
+            if cell.returncode:
+                raise CellError(errors.strip().splitlines()[-1])
+            figures: Figures = json.loads(told)
+            return figures | {"requests": float(len(store.asked) - before)}
+
+
+def _files(number: int, size: int) -> list[tuple[str, int]]:
+    return [(f"{one:04}.jpg", size + one) for one in range(number)]
 
 
 def _port(url: str) -> int:
@@ -70,63 +80,59 @@ def _port(url: str) -> int:
 # The ways, in the cell's process.
 
 
-def _known(storage: Any, number: int, size: int) -> list[Any]:
+def _known(storage: Any, files: Files) -> list[Any]:
     """Give members of which the application knows size and time."""
     from django_stream_zip.members import storage_member
     from tests.storages.stub import TIME
 
-    return [
-        storage_member(storage, f"{one:04}.jpg", size=size + one, modified_at=TIME)
-        for one in range(number)
-    ]
+    return [storage_member(storage, name, size=size, modified_at=TIME) for name, size in files]
 
 
-def _asked(storage: Any, number: int) -> list[Any]:
+def _asked(storage: Any, files: Files) -> list[Any]:
     """Give members of which the storage is asked, as `queryset_members` does it."""
     from django_stream_zip.members.collect import Collector, StoredFile
 
-    files = (StoredFile(storage, f"{one:04}.jpg") for one in range(number))
-    return list(Collector().members(files))
+    return list(Collector().members(StoredFile(storage, name) for name, _ in files))
 
 
-def one_at_a_time(storage: Any, number: int, size: int) -> Iterable[bytes]:
+def one_at_a_time(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip import stream_zip
 
-    return stream_zip(_known(storage, number, size))
+    return stream_zip(_known(storage, files))
 
 
-def ahead(storage: Any, number: int, size: int) -> Iterable[bytes]:
+def ahead(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip import stream_zip
     from django_stream_zip.ahead import read_ahead
 
-    return stream_zip(read_ahead(_known(storage, number, size)))
+    return stream_zip(read_ahead(_known(storage, files)))
 
 
-def response(storage: Any, number: int, size: int) -> Iterable[bytes]:
+def response(storage: Any, files: Files) -> Iterable[bytes]:
     """Answer a request: the archive is planned, and so described before."""
     from django.test import RequestFactory
 
     from django_stream_zip.response import zip_response
 
-    answer: Any = zip_response(RequestFactory().get("/"), _asked(storage, number))
+    answer: Any = zip_response(RequestFactory().get("/"), _asked(storage, files))
     return answer
 
 
-async def _async_response(storage: Any, number: int, size: int) -> AsyncIterator[bytes]:
+async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
     from asgiref.sync import sync_to_async
     from django.test import AsyncRequestFactory
 
     from django_stream_zip.members import on_loop
     from django_stream_zip.response import zip_response
 
-    members = await sync_to_async(lambda: [on_loop(one) for one in _asked(storage, number)])()
+    members = await sync_to_async(lambda: [on_loop(one) for one in _asked(storage, files)])()
     answer: Any = zip_response(AsyncRequestFactory().get("/"), members)
     async for block in answer:
         yield block
 
 
-def async_response(storage: Any, number: int, size: int) -> Iterator[bytes]:
-    blocks = _async_response(storage, number, size)
+def async_response(storage: Any, files: Files) -> Iterator[bytes]:
+    blocks = _async_response(storage, files)
     with asyncio.Runner() as runner:
         while block := runner.run(anext(blocks, b"")):  # type: ignore[arg-type]
             yield block
@@ -140,21 +146,20 @@ def _field_file(storage: Any, name: str) -> Any:
     return FieldFile(type("Row", (), {})(), field, name)
 
 
-def stream_zip_of_field_files(storage: Any, number: int, size: int) -> Iterable[bytes]:
+def stream_zip_of_field_files(storage: Any, files: Files) -> Iterable[bytes]:
     """Feed stream-zip with what FieldFile gives, as its users do."""
     from stream_zip import ZIP_32, stream_zip
 
     from tests.storages.stub import TIME
 
     def members() -> Iterator[Any]:
-        for one in range(number):
-            chunks = _field_file(storage, f"{one:04}.jpg").chunks()
-            yield f"{one:04}.jpg", TIME, 0o600, ZIP_32, chunks
+        for name, _ in files:
+            yield name, TIME, 0o600, ZIP_32, _field_file(storage, name).chunks()
 
     return stream_zip(members())
 
 
-WAYS: dict[str, Callable[[Any, int, int], Iterable[bytes]]] = {
+WAYS: dict[str, Callable[[Any, Files], Iterable[bytes]]] = {
     "one at a time": one_at_a_time,
     "ahead": ahead,
     "response": response,
@@ -188,13 +193,12 @@ def run(way: str, url: str, number: int, size: int) -> Figures:
     settings.configure(CACHES={}, DJANGO_STREAM_ZIP={"CRC_32_CACHE": None})
     django.setup()
     storage = _storage(url)
-    storage.size("first.jpg")  # makes the client
-    b"".join(WAYS[way](storage, 0, 0))  # imports
-    if way.startswith("async"):
-        import_module("obstore")
+    b"".join(WAYS[way](storage, [_FIRST]))  # imports, makes the client
+    print("warm", flush=True)
+    sys.stdin.readline()
     start_memory, started = memory.start_peak(), time.perf_counter()
     cpu_before, first, length = _cpu_seconds(), 0.0, 0
-    for block in WAYS[way](storage, number, size):
+    for block in WAYS[way](storage, _files(number, size)):
         first = first or time.perf_counter() - started
         length += len(block)
     figures = {

@@ -17,7 +17,7 @@ from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, con
 from django_stream_zip.ahead import Source
 from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
 from django_stream_zip.checksums import CachedChecksums
-from django_stream_zip.download import Progress
+from django_stream_zip.download import BROKEN_PROMISES, Progress
 from django_stream_zip.engine.blocks import Pieces
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose
@@ -85,6 +85,10 @@ class AsyncDownload:
                         yield block
             for block in blocks.flush():
                 yield block
+        except BROKEN_PROMISES:
+            assert plan.entity_tag is not None
+            await sync_to_async(checksums.distrust)(plan.entity_tag)
+            raise
         finally:
             await asyncio.shield(sync_to_async(checksums.save)())
 

@@ -20,6 +20,8 @@ logger = logging.getLogger("django_stream_zip")
 
 # One round trip to a cache server takes as long as many small members.
 _BATCH: Final = 200
+# Seconds for which an archive that was not what was promised can't be resumed.
+_DISTRUST: Final = 24 * 60 * 60
 
 
 class CachedChecksums:
@@ -58,6 +60,18 @@ class CachedChecksums:
         if self._alias and content.validator is not None:
             self._learned[self.key(content)] = crc_32
 
+    def distrust(self, entity_tag: str) -> None:
+        """Take note that an archive broke a promise: a size or a CRC-32 that somebody told.
+
+        Who resumed it behind the member that is wrong would have it whole, and never know.
+        """
+        if self._alias:
+            self._cache("set", _distrusted(entity_tag), True, _DISTRUST)
+
+    def is_distrusted(self, entity_tag: str) -> bool:
+        """Whether it did."""
+        return bool(self._alias and self._cache("get", _distrusted(entity_tag)))
+
     @property
     def is_due(self) -> bool:
         """Whether enough was learned to save it."""
@@ -76,3 +90,8 @@ class CachedChecksums:
             logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
             self._alias = None  # for this download: a server that is gone takes its time to say so
             return None
+
+
+def _distrusted(entity_tag: str) -> str:
+    tag = entity_tag.strip('"')
+    return f"django_stream_zip:distrusted:{tag}"

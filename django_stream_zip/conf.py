@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 SETTING: Final = "DJANGO_STREAM_ZIP"
 
@@ -24,6 +25,15 @@ def _is_integer(minimum: int, maximum: int) -> Callable[[Any], bool]:
 
 def _is_none_or(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_valid(value)
+
+
+def _is_pair(pair: tuple[Any, Any]) -> bool:
+    """Whether these are the paths of a storage class and of what has a reader's methods."""
+    try:
+        storage, reader = map(import_string, pair)
+    except (ImportError, AttributeError, TypeError):
+        return False
+    return isinstance(storage, type) and hasattr(reader, "describe") and hasattr(reader, "chunks")
 
 
 KEYS: Final = {
@@ -56,11 +66,8 @@ KEYS: Final = {
     # Readers for storage classes that aren't known, or other ones for those that are.
     "READERS": Key(
         {},
-        "a dict of dotted paths of storage classes to those of readers",
-        lambda value: (
-            isinstance(value, dict)
-            and all(isinstance(path, str) for pair in value.items() for path in pair)
-        ),
+        "a dict of dotted paths of storage classes to those of readers, which can be imported",
+        lambda value: isinstance(value, dict) and all(map(_is_pair, value.items())),
     ),
     # Whether database connections are given back before the first byte: a download takes minutes,
     # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.

@@ -11,13 +11,15 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest
 
 from django_stream_zip import MemberFile, conf, stream_zip
 from django_stream_zip.ahead import Ahead, Direct
 from django_stream_zip.checksums import CachedChecksums
+from django_stream_zip.content import ContentChangedError
+from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close
 from django_stream_zip.plan import Plan
@@ -25,6 +27,10 @@ from django_stream_zip.signals import zip_download_finished, zip_download_starte
 from django_stream_zip.threads import release_connections
 
 logger = logging.getLogger("django_stream_zip")
+
+
+#: What is raised where a content isn't what was said of it when its member was made.
+BROKEN_PROMISES: Final = (ContentChangedError, ZipIntegrityError)
 
 
 class ZipDownloadError(Exception):
@@ -157,10 +163,14 @@ class Download:
             if checksums.is_due:
                 checksums.save()
 
+        assert plan.entity_tag is not None
         try:
             window = plan.window(start, stop, checksums=checksums, begun=begun, source=self._source)
             with closing(window):
                 yield from window
+        except BROKEN_PROMISES:
+            checksums.distrust(plan.entity_tag)
+            raise
         finally:
             checksums.save()
 

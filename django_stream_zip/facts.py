@@ -87,10 +87,19 @@ class FactField(_Field):
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Check that there is such a file field."""
         found: list[checks.CheckMessage] = list(super().check(**kwargs))
-        if self._of() is None:
-            which = repr(self.file_field) if self.file_field else "the only one"
-            message = f"The file field must be one of this very model: {which} isn't there."
-            found.append(checks.Error(message, obj=self, id="django_stream_zip.E005"))
+        file_field = self._of()
+        if file_field is None:
+            names = ", ".join(field.name for field in self._own_file_fields()) or "none"
+            wanted = repr(self.file_field) if self.file_field else "just one file field"
+            message = f"The model must have {wanted} of its own; it has {names}."
+            hint = "Name the file field: ZipSizeField('file'). See docs/members.rst."
+            found.append(checks.Error(message, hint, obj=self, id="django_stream_zip.E005"))
+        elif self.fact == "size" and getattr(file_field.storage, "file_overwrite", False):
+            message = (
+                "Its storage overwrites files: rows of one name would have each other's facts."
+            )
+            hint = "Set file_overwrite to False (AWS_S3_FILE_OVERWRITE, GS_FILE_OVERWRITE)."
+            found.append(checks.Warning(message, hint, obj=self, id="django_stream_zip.W001"))
         if not hasattr(self.model, "zip_facts_at_upload"):
             message = "The model must inherit from ZipFactsMixin, which keeps it up to date."
             found.append(checks.Error(message, obj=self, id="django_stream_zip.E006"))
@@ -106,9 +115,11 @@ class FactField(_Field):
 
     def _of(self) -> models.FileField | None:
         """Give the file field. One of a parent's table could be saved without this column."""
-        fields = [f for f in self.model._meta.local_fields if isinstance(f, models.FileField)]
-        named = [field for field in fields if self.file_field in ("", field.name)]
+        named = [f for f in self._own_file_fields() if self.file_field in ("", f.name)]
         return named[0] if len(named) == 1 else None
+
+    def _own_file_fields(self) -> list[models.FileField]:
+        return [f for f in self.model._meta.local_fields if isinstance(f, models.FileField)]
 
 
 class ZipSizeField(FactField, _Integer):
@@ -142,9 +153,20 @@ class FactsFieldFile(FieldFile):
         if save:
             self.instance.save()
 
+    def delete(self, save: bool = True) -> None:
+        """Delete the file, and forget its facts."""
+        if self:
+            _set(self.instance, self.field, {})
+        super().delete(save)
+
     @property
     def zip_facts(self) -> Values:
-        """What the row holds: the options `size`, `crc_32` and `modified_at` of `field_member`."""
+        """What the row holds: the options `size`, `crc_32` and `modified_at` of `field_member`.
+
+        Nothing where another file was named since.
+        """
+        if _is_new(self.instance, self.field):
+            return {}
         columns = columns_of(self.field).items()
         return {fact: getattr(self.instance, column) for fact, column in columns}
 
@@ -154,7 +176,10 @@ class FactsFieldFile(FieldFile):
 
 
 def _with_facts(attr_class: type[FieldFile]) -> type[FieldFile]:
-    return type(f"Facts{attr_class.__name__}", (FactsFieldFile, attr_class), {})
+    if issubclass(FactsFieldFile, attr_class):
+        return FactsFieldFile
+    # Behind it: what it makes of a content before it is stored, the facts are of.
+    return type(f"Facts{attr_class.__name__}", (attr_class, FactsFieldFile), {})
 
 
 def _blank(field: models.FileField) -> FieldFile:

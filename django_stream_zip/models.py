@@ -49,6 +49,8 @@ class ZipFactsMixin(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
         """Save the row: with a file also its facts, if only some fields are to be saved."""
+        if len(args) == 4:  # as Django 5.2 still takes them
+            *args, update_fields = args  # type: ignore[assignment]
         names = facts.saved_with_facts(self, update_fields)
         super().save(*args, update_fields=names, **options)
 

@@ -25,6 +25,7 @@ from django.utils.cache import get_conditional_response
 
 from django_stream_zip import MemberFile, disposition, ranges
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
+from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.turns import TURN
@@ -131,6 +132,8 @@ def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -
         return response
     length = int(response.headers["Content-Length"])
     wanted = ranges.requested_range(request.headers.get("Range"), length)
+    if wanted is not None and CachedChecksums().is_distrusted(entity_tag):
+        return response
     if wanted is None or not ranges.if_range_holds(request.headers.get("If-Range"), entity_tag):
         return response
     if isinstance(wanted, ranges.Unsatisfiable):

@@ -10,6 +10,9 @@ from django.test import override_settings
 
 from django_stream_zip import conf
 
+STORAGE = "django.core.files.storage.FileSystemStorage"
+READER = "django_stream_zip.members.readers.local.FileReader"
+
 
 def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
     with override_settings(DJANGO_STREAM_ZIP=value):
@@ -23,8 +26,9 @@ def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
         {},
         {name: key.default for name, key in conf.KEYS.items()},
         {"CRC_32_CACHE": None, "CRC_32_CACHE_TIMEOUT": None, "COMPRESSION_LEVEL": -1},
+        {"READERS": {STORAGE: READER}},
     ],
-    ids=["nothing", "all defaults", "the other choices"],
+    ids=["nothing", "all defaults", "the other choices", "a reader"],
 )
 def test_good_settings_pass(value: dict[str, Any]) -> None:
     assert ids_and_text(value) == []
@@ -42,6 +46,12 @@ def test_good_settings_pass(value: dict[str, Any]) -> None:
         ({"COMPRESSION_LEVEL": True}, "E003", "not True"),
         ({"CRC_32_CACHE": "nowhere"}, "E003", "the alias of a cache in CACHES"),
         ({"CRC_32_CACHE_TIMEOUT": 0}, "E003", "1 or more"),
+        ({"READERS": {STORAGE: f"{READER}s"}}, "E003", "which can be imported"),
+        ({"READERS": {f"{STORAGE}s": READER}}, "E003", "which can be imported"),
+        ({"READERS": {STORAGE: "os.path.join"}}, "E003", "to those of readers"),
+        ({"READERS": [STORAGE]}, "E003", "a dict"),
+        ({"READ_AHEAD_MEMBERS": 65}, "E003", "0 to 64"),
+        ({"READ_AHEAD_BYTES": -1}, "E003", "0 or more"),
         ({"RELEASE_CONNECTIONS": "yes"}, "E003", "True or False"),
     ],
 )

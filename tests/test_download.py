@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 from django.test import AsyncRequestFactory, RequestFactory
 
-from django_stream_zip import CRC32IntegrityError, stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, CRC32IntegrityError, stream_zip
 from django_stream_zip.async_download import AsyncDownload
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.download import Download, ZipDownloadError
@@ -454,3 +454,36 @@ def test_signals_come_before_the_first_byte_and_after_the_last() -> None:
     finally:
         zip_download_started.disconnect(receive)
     assert opened == [0]
+
+
+def broken_promise(size: int = 100_000) -> list[ContentMember]:
+    """Give members of which the first has another CRC-32 than somebody said."""
+    data = b"x" * size
+    name, *rest, _, content = counting_member("wrong.jpg", data, identity="wrong")
+    wrong = (name, *rest, NO_COMPRESSION_AUTO(size, 1), content)
+    return [wrong, counting_member("right.jpg", data, identity="right")]  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_comes_back_behind_a_broken_promise_does_not_get_the_rest(is_async: bool) -> None:
+    def respond(**headers: str) -> Any:
+        factory: Any = AsyncRequestFactory() if is_async else RequestFactory()
+        return zip_response(factory.get("/", headers=headers), broken_promise())
+
+    async def read_async(response: Any) -> None:
+        async for _ in response:
+            pass
+
+    def read_all(response: Any) -> None:
+        if is_async:
+            return asyncio.run(read_async(response))
+        return read(response, [])
+
+    behind = {"range": "bytes=150000-", "if-range": respond().headers["ETag"]}
+    assert respond(**behind).status_code == 206
+    with pytest.raises(ZipDownloadError):
+        read_all(respond())
+    response = respond(**behind)
+    assert response.status_code == 200
+    with pytest.raises(ZipDownloadError):
+        read_all(response)

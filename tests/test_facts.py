@@ -29,6 +29,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
+from django.db.models.fields.files import FieldFile, ImageFieldFile
 from django.db.models.query import QuerySet
 from django.test import RequestFactory
 from django.test.utils import isolate_apps
@@ -39,7 +40,14 @@ from hypothesis import strategies as st
 from django_stream_zip import stream_zip
 from django_stream_zip.admin import ZipDownloadAdminMixin
 from django_stream_zip.download import ZipDownloadError
-from django_stream_zip.facts import ZipCRC32Field, ZipModifiedAtField, ZipSizeField, facts_of
+from django_stream_zip.facts import (
+    FactsFieldFile,
+    ZipCRC32Field,
+    ZipModifiedAtField,
+    ZipSizeField,
+    _with_facts,
+    facts_of,
+)
 from django_stream_zip.members import field_member, lazy_queryset_members, queryset_members
 from django_stream_zip.models import ZipFactsMixin, ZipFactsModel
 from django_stream_zip.response import zip_response
@@ -833,3 +841,38 @@ def test_facts_are_not_saved_without_the_file_that_they_are_of(books: QuerySet[B
     book.save()
     saved.refresh_from_db()
     assert saved.zip_size == len(NEW + NEW)
+
+
+class ShrinkingFile(FieldFile):
+    """Makes less of what it is given, as fields for thumbnails do."""
+
+    def save(self, name: str, content: Any, save: bool = True) -> None:
+        super().save(name, ContentFile(content.read()[:2]), save)
+
+
+def test_facts_are_of_what_a_field_makes_of_a_content() -> None:
+    made = _with_facts(ShrinkingFile)
+    assert made.__mro__.index(ShrinkingFile) < made.__mro__.index(FactsFieldFile)
+    assert _with_facts(FieldFile) is FactsFieldFile
+    assert issubclass(_with_facts(ImageFieldFile), FactsFieldFile)
+
+
+def test_the_facts_go_with_the_file(books: QuerySet[Book]) -> None:
+    book = books[0]
+    book.file.delete(save=False)
+    assert (book.zip_size, book.zip_crc_32, book.zip_modified_at) == (None, None, None)
+
+
+def test_another_file_that_was_named_has_not_these_facts(books: QuerySet[Book]) -> None:
+    book = books[0]
+    assert book.file.zip_facts
+    book.file = "elsewhere.pdf"
+    assert book.file.zip_facts == {}
+
+
+def test_a_storage_that_overwrites_files_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = Book._meta.get_field("zip_size")
+    assert "django_stream_zip.W001" not in [message.id for message in field.check()]
+    storage = Book._meta.get_field("file").storage
+    monkeypatch.setattr(storage, "file_overwrite", True, raising=False)
+    assert "django_stream_zip.W001" in [message.id for message in field.check()]

@@ -242,6 +242,34 @@ def test_what_boto3_does_beyond_it_is_left_to_boto3(
     assert (on_loop(member) is not member) == is_read
 
 
+@pytest.mark.parametrize(
+    ("name", "is_read"),
+    [
+        ("a b/ü+%2F?#'é.jpg", True),
+        ("a/", False),  # obstore reads the object "a"
+        ("a//b", False),
+        ("a\tb", False),
+        ("a\x7fb", False),
+    ],
+)
+def test_keys_that_obstore_takes_for_others_are_left_to_threads(name: str, is_read: bool) -> None:
+    from django_stream_zip.members.readers.loop import _is_plain
+
+    assert _is_plain(name) == is_read
+
+
+def test_after_a_fork_obstore_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from storages.backends.s3 import S3Storage
+
+    from django_stream_zip.members.readers.loop import _Runtime
+
+    storage = S3Storage(**S3, region_name="eu-north-1")
+    member = storage_member(storage, "a.jpg", size=1, modified_at=TIME)
+    assert on_loop(member) is not member
+    monkeypatch.setattr(_Runtime, "process", 1)
+    assert on_loop(member) is member
+
+
 class Token:
     """A token credential of Azure's or Google's."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -9,6 +12,7 @@ import pytest
 
 from tests.storages import clients
 from tests.storages.contract import DATA, MIB, FaultContract, Faulty
+from tests.storages.servers import require_packages
 from tests.storages.stub import BUCKET, AzureHandler, GoogleHandler, S3Handler, Store, serving
 
 # django-storages asks for the time in a way that Python 3.12 finds old.
@@ -134,3 +138,34 @@ class TestAzure(FaultContract):
 
         monkeypatch.setattr(_download, "time", Hasty)
         return emptied(*served)
+
+
+FORKS = """
+import os
+from storages.backends.s3 import S3Storage
+from storages.backends.azure_storage import AzureStorage
+from django_stream_zip.members.readers.s3 import S3Reader
+from django_stream_zip.members.readers.azure import AzureReader
+s3 = S3Storage(bucket_name="b", access_key="k", secret_key="s", endpoint_url="http://127.0.0.1:9")
+azure = AzureStorage(account_name="a", account_key="aw==", azure_container="c")
+of_s3, of_azure = S3Reader(s3, "x").client, azure.service_client
+AzureReader(azure, "x")
+assert S3Reader(s3, "x").client is of_s3 and azure.service_client is of_azure
+pid = os.fork()
+if pid == 0:
+    try:
+        assert S3Reader(s3, "x").client is not of_s3
+        assert S3Reader(s3, "x").client is S3Reader(s3, "y").client
+        AzureReader(azure, "x")
+        assert azure.service_client is not of_azure
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_has_connections_of_its_own() -> None:
+    require_packages("storages", "boto3", "azure.storage.blob")
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], env=environment, check=True)

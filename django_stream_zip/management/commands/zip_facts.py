@@ -9,6 +9,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
+from django.db.utils import OperationalError, ProgrammingError
 
 from django_stream_zip.backfill import Backfill, Outcome
 from django_stream_zip.facts import file_fields
@@ -54,6 +55,8 @@ class Command(BaseCommand):
         try:
             for filling in fillings:
                 self._fill(filling, failures, options)
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(f"{error}: is there a migration to run?") from error
         except KeyboardInterrupt:
             message = "Stopped. What is filled stays: run it again to go on."
             raise CommandError(message, returncode=130) from None
@@ -117,7 +120,9 @@ class _Failures:
 def _model(label: str) -> type[Model]:
     try:
         model = apps.get_model(label)
-    except (LookupError, ValueError) as error:
+    except ValueError:
+        raise CommandError(f"{label!r} is no model: write app_label.Model") from None
+    except LookupError as error:
         raise CommandError(f"{label!r} is no model: {error}") from error
     if not file_fields(model):
         raise CommandError(f"{label} keeps no facts of files: see ZipFactsModel")

@@ -16,7 +16,14 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import __version__
 
 from django_stream_zip.members.readers import loop
-from django_stream_zip.members.readers.remote import Body, Head, PerProcess, RemoteReader
+from django_stream_zip.members.readers.remote import (
+    Body,
+    Head,
+    PerProcess,
+    RemoteReader,
+    forget_after_fork,
+    nothing,
+)
 
 # Before 12.28, what is stored gzipped comes unpacked, and a piece of it not at all.
 _AS_STORED: Final[dict[str, Any]] = (
@@ -32,6 +39,7 @@ class AzureReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
+        forget_after_fork(storage, _client=nothing, _service_client=nothing)
         self._blob = storage.client.get_blob_client(storage._get_valid_path(name))
         self._timeout = storage.timeout
 

@@ -18,7 +18,14 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from storages.utils import clean_name
 
 from django_stream_zip.members.readers import loop
-from django_stream_zip.members.readers.remote import Body, Head, PerProcess, RemoteReader
+from django_stream_zip.members.readers.remote import (
+    Body,
+    Head,
+    PerProcess,
+    RemoteReader,
+    forget_after_fork,
+    nothing,
+)
 
 # Two minutes is Google's own; by then nobody waits for the archive any more.
 _RETRY: Final = DEFAULT_RETRY.with_timeout(20)
@@ -32,6 +39,7 @@ class GoogleCloudReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
+        forget_after_fork(storage, _client=nothing, _bucket=nothing)
         self._bucket = storage.bucket
         self._key = storage._normalize_name(clean_name(name))
 

@@ -48,10 +48,31 @@ def loop_reader(reader: Reader) -> LoopReader | None:
 
     Not to be called on the loop: credentials are looked for.
     """
-    if obstore is None or not isinstance(reader, RemoteReader):
+    if obstore is None or not isinstance(reader, RemoteReader) or _Runtime.is_of_parent():
         return None
     place = reader.object_store()
-    return None if place is None else LoopReader(reader, *place)
+    return LoopReader(reader, *place) if place is not None and _is_plain(place[1]) else None
+
+
+def _is_plain(key: str) -> bool:
+    """Say whether obstore takes a key as it is: some it refuses, of some it drops a part."""
+    return key.isprintable() and not {"", ".", ".."}.intersection(key.split("/"))
+
+
+class _Runtime:
+    """Remembers which process obstore's threads are in. They don't survive a fork."""
+
+    process: int | None = None
+
+    @classmethod
+    def begin(cls) -> None:
+        """Take note that it reads."""
+        cls.process = cls.process or os.getpid()
+
+    @classmethod
+    def is_of_parent(cls) -> bool:
+        """Whether it has read before a fork, and would hang now."""
+        return cls.process not in (None, os.getpid())
 
 
 def options(
@@ -130,6 +151,7 @@ class LoopReader:
         reader = self._reader
         if reader.pin:
             options[self._pinned_by] = reader.pin
+        _Runtime.begin()
         with self._refusals():
             found = await obstore.get_async(self._store, self._key, options=options)
         pin = found.meta["version" if self._pinned_by == "version" else "e_tag"]

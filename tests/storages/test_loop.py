@@ -167,7 +167,7 @@ class TestMembers:
     def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
         members = [on_loop(member) for member in self.members(place)]
         place.store.asked.clear()
-        place.faults.latency = 0.05
+        place.faults.latency = 0.2
         most = 0
 
         async def watched() -> None:

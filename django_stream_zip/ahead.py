@@ -194,45 +194,136 @@ class Ahead(Expecting):
 
         Nobody waits for them: a store may have fallen silent.
         """
-        self._room.close()
+        with self._room.changed:
+            self._room.is_closed = True
+            self._room.change()
 
 
-class _Room:
+class Room:
     """How many bytes may wait for their turn, of all contents together."""
 
     def __init__(self, length: int) -> None:
-        self.changed = Condition()
         self.free = length
         self.is_closed = False
 
-    def close(self) -> None:
-        with self.changed:
-            self.is_closed = True
-            self.changed.notify_all()
+    def change(self) -> None:
+        """Have those who wait for something to change look again."""
+        raise NotImplementedError
 
 
-class Fetch:
-    """Iterates the chunks of a content that a thread fetches.
+class Held:
+    """The chunks of one content between the one who fetches them and the one who takes them.
 
-    The thread stops where there is no room. The content whose turn it is always has room for one
-    chunk: whatever waits behind it, it gets on.
+    The content whose turn it is always has room for one chunk: whatever waits behind it, it gets
+    on. No two may call this at once.
     """
 
-    def __init__(self, content: Iterable[bytes], room: _Room) -> None:
-        self._content = content
-        self._room = room
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.error: BaseException | None = None
         self._chunks: deque[bytes] = deque()
         self._longest = CHUNK_LENGTH
         self._reserved = 0
         self._is_due = False
         self._is_over = False
         self._is_closed = False
-        self._error: BaseException | None = None
 
     @property
     def is_begun(self) -> bool:
         """Whether something of it can be given at once."""
         return bool(self._chunks) or self._is_over
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody wants any more of it."""
+        return self._is_closed or self.room.is_closed
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more chunk may be fetched."""
+        return self.room.free >= self._longest or (self._is_due and not self._chunks)
+
+    @property
+    def can_be_taken(self) -> bool:
+        """Whether there is no more to wait for."""
+        return self.is_begun or self.is_unwanted
+
+    def reserve(self) -> None:
+        """Take the room for the next chunk: for one as long as the longest so far."""
+        self._reserve(self._longest)
+
+    def keep(self, chunk: bytes) -> None:
+        """Take a chunk into the room that was reserved for it."""
+        self._chunks.append(chunk)
+        self.room.free -= cost(chunk)
+        self._longest = max(self._longest, cost(chunk))
+        self._reserve(0)
+
+    def end(self) -> None:
+        """Take note that nothing more comes."""
+        self._is_over = True
+        self._reserve(0)
+
+    def ask(self) -> None:
+        """Take note that it is its turn."""
+        self._is_due = True
+        self.room.change()
+
+    def taken(self) -> tuple[bytes, ...]:
+        """Give the next chunk, and no chunk at the end. Raises what fetching it raised, once."""
+        if self._chunks:
+            chunk = self._chunks.popleft()
+            self._give_back(cost(chunk))
+            return (chunk,)
+        if not self._is_over:
+            raise closed_error()
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return ()
+
+    def want_no_more(self) -> None:
+        """Drop what is held. Who takes it all the same is told."""
+        self._is_closed = True
+        if self._chunks:
+            self.error = closed_error()
+        length = sum(map(cost, self._chunks))
+        self._chunks.clear()
+        self._give_back(length)
+
+    def _reserve(self, length: int) -> None:
+        before, self._reserved = self._reserved, length
+        self._give_back(before - length)
+
+    def _give_back(self, length: int) -> None:
+        self.room.free += length
+        self.room.change()
+
+
+class _Room(Room):
+    """The room that threads share; `changed` is to be held by who looks into it."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.changed = Condition()
+
+    def change(self) -> None:
+        """Have the threads that wait look again."""
+        self.changed.notify_all()
+
+
+class Fetch:
+    """Iterates the chunks of a content that a thread fetches; it stops where there is no room."""
+
+    def __init__(self, content: Iterable[bytes], room: _Room) -> None:
+        self._content = content
+        self._held = Held(room)
+        self._changed = room.changed
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of it can be given at once."""
+        return self._held.is_begun
 
     def run(self) -> None:
         """Fetch it. To be called once, in a thread."""
@@ -243,78 +334,46 @@ class Fetch:
             finally:
                 close(chunks)
         except BaseException as error:
-            self._error = error
-        with self._room.changed:
-            self._reserve(0)
-            self._is_over = True
+            self._held.error = error
+        with self._changed:
+            self._held.end()
 
     def _take_all(self, chunks: Iterator[bytes]) -> None:
         while self._has_room():
             try:
-                chunk = next(chunks)
+                chunk = as_bytes(next(chunks))
             except StopIteration:
                 return
-            self._put(as_bytes(chunk))
+            with self._changed:
+                if not self._held.is_unwanted:
+                    self._held.keep(chunk)
         raise closed_error()
 
     def _has_room(self) -> bool:
         """Wait for room and take it; say whether anybody still wants the chunk."""
-        with self._room.changed:
-            self._room.changed.wait_for(lambda: self._is_unwanted or self._is_next)
-            self._reserve(self._longest)
-            return not self._is_unwanted
-
-    @property
-    def _is_unwanted(self) -> bool:
-        return self._is_closed or self._room.is_closed
-
-    @property
-    def _is_next(self) -> bool:
-        return self._room.free >= self._longest or (self._is_due and not self._chunks)
-
-    def _put(self, chunk: bytes) -> None:
-        with self._room.changed:
-            if not self._is_unwanted:
-                self._chunks.append(chunk)
-                self._room.free -= cost(chunk)
-                self._longest = max(self._longest, cost(chunk))
-            self._reserve(0)
-
-    def _reserve(self, length: int) -> None:
-        self._room.free += self._reserved - length
-        self._reserved = length
-        self._room.changed.notify_all()
+        held = self._held
+        with self._changed:
+            self._changed.wait_for(lambda: held.is_unwanted or held.has_room)
+            held.reserve()
+            return not held.is_unwanted
 
     def __iter__(self) -> Fetch:
         return self
 
     def __next__(self) -> bytes:
-        room = self._room
-        with room.changed:
-            self._is_due = True
-            room.changed.notify_all()
-            room.changed.wait_for(lambda: self._chunks or self._is_over or self._is_unwanted)
-            if self._chunks:
-                chunk = self._chunks.popleft()
-                room.free += cost(chunk)
-                room.changed.notify_all()
-                return chunk
-            if not self._is_over:
-                raise closed_error()
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        held = self._held
+        with self._changed:
+            held.ask()
+            self._changed.wait_for(lambda: held.can_be_taken)
+            taken = held.taken()
+        for chunk in taken:
+            return chunk
         raise StopIteration
 
     def close(self) -> None:
         """Want no more of it."""
-        with self._room.changed:
-            self._is_closed = True
-            if self._chunks:
-                self._error = closed_error()
-            self._room.free += sum(map(cost, self._chunks))
-            self._chunks.clear()
-            self._room.changed.notify_all()
+        with self._changed:
+            self._held.want_no_more()
 
 
 def as_bytes(chunk: Any) -> bytes:

@@ -9,15 +9,15 @@ from contextlib import aclosing
 from typing import Any
 
 from django_stream_zip.ahead import (
-    CHUNK_LENGTH,
     MAX_BYTES,
     MEMBERS,
     Ahead,
     Direct,
     Expecting,
+    Held,
+    Room,
     as_bytes,
     closed_error,
-    cost,
 )
 from django_stream_zip.engine.members import AsyncMemberFile
 from django_stream_zip.engine.streams import aclose
@@ -100,16 +100,15 @@ class AsyncAhead(Expecting):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Room:
-    """How many bytes may wait for their turn, and those who wait for something to change."""
+class _Room(Room):
+    """The room that tasks share."""
 
     def __init__(self, length: int) -> None:
-        self.free = length
-        self.is_closed = False
+        super().__init__(length)
         self._waiters: list[asyncio.Future[None]] = []
 
     def change(self) -> None:
-        """Have those who wait look again."""
+        """Have the tasks that wait look again."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -128,84 +127,51 @@ class AsyncFetch:
 
     def __init__(self, content: AsyncIterable[bytes], room: _Room) -> None:
         self._content = content
+        self._held = Held(room)
         self._room = room
-        self._chunks: deque[bytes] = deque()
-        self._longest = CHUNK_LENGTH
-        self._reserved = 0
-        self._is_due = False
-        self._is_over = False
-        self._closed = False
-        self._error: Exception | None = None
         self.task = asyncio.create_task(self._run())
 
     @property
     def is_begun(self) -> bool:
         """Whether something of it can be given at once."""
-        return bool(self._chunks) or self._is_over
+        return self._held.is_begun
 
     async def _run(self) -> None:
         try:
             await self._take_all(aiter(self._content))
         except Exception as error:
-            self._error = error
+            self._held.error = error
+        except asyncio.CancelledError:
+            self._held.error = closed_error()
+            raise
         finally:
-            self._reserve(0)
-        self._is_over = True
-        self._room.change()
+            self._held.end()
 
     async def _take_all(self, chunks: AsyncIterator[bytes]) -> None:
         try:
             await self._wait_for_room()
             async for chunk in chunks:
-                kept = as_bytes(chunk)
-                self._chunks.append(kept)
-                self._room.free -= cost(kept)
-                self._longest = max(self._longest, cost(kept))
-                self._reserve(0)
+                self._held.keep(as_bytes(chunk))
                 await self._wait_for_room()
         finally:
             await aclose(chunks)
 
     async def _wait_for_room(self) -> None:
-        room = self._room
-        await room.until(lambda: room.free >= self._longest or (self._is_due and not self._chunks))
-        self._reserve(self._longest)
-
-    def _reserve(self, length: int) -> None:
-        self._room.free += self._reserved - length
-        self._reserved = length
-        self._room.change()
+        await self._room.until(lambda: self._held.has_room)
+        self._held.reserve()
 
     def __aiter__(self) -> AsyncFetch:
         return self
 
-    @property
-    def _is_closed(self) -> bool:
-        return self._closed or self._room.is_closed
-
     async def __anext__(self) -> bytes:
-        self._is_due = True
-        self._room.change()
-        await self._room.until(lambda: self._chunks or self._is_over or self._is_closed)
-        if self._chunks:
-            chunk = self._chunks.popleft()
-            self._room.free += cost(chunk)
-            self._room.change()
+        self._held.ask()
+        await self._room.until(lambda: self._held.can_be_taken)
+        for chunk in self._held.taken():
             return chunk
-        if not self._is_over:
-            raise closed_error()
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Want no more of it."""
-        self._closed = True
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        if self._chunks:
-            self._error = closed_error()
-        self._room.free += sum(map(cost, self._chunks))
-        self._chunks.clear()
-        self._room.change()
+        self._held.want_no_more()

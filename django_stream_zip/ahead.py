@@ -84,7 +84,9 @@ class Expecting(ABC):
             following = next(self._expected, None)
             if following is None:
                 break
-            line.append((following, self.fetched(following) if is_remote(following) else None))
+            # Its chunks, and not itself: as it was described, and not as it may have become.
+            fetch = self.fetched(following.chunks()) if is_remote(following) else None
+            line.append((following, fetch))
         if start or stop is not None or not line or line[0][0] is not content:
             return content.chunks(start, stop)
         _, fetch = line.popleft()

@@ -20,6 +20,13 @@ class Description(Protocol):
     `identity` says which content it is and `validator` which state of it: together they name the
     very same bytes for ever (an upload's key and its ETag, a path and its modification time). A
     validator of None says that nobody knows; the archive then has no entity tag and no ranges.
+
+    Both are the same on every host. Two more attributes, which a content may lack, are about what
+    is learned of it (a CRC-32, kept in the cache) and don't come into the entity tag:
+    `local_state`, a text or None, tells states of the content apart that have one validator, if
+    only on this host (a file's inode and the time when that was changed). `is_settled`, True unless
+    it says otherwise, is False where the content may get another state under the same validator,
+    because it was modified only a moment before it was described. Nothing is learned of it then.
     """
 
     @property
@@ -43,21 +50,26 @@ class Content(Description, Protocol):
     """A member's content that can be read again, from any position."""
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes from `start` up to `stop` (exclusive; None is the end).
+        """Yield the bytes from `start` up to `stop` (exclusive; None is the end), as described.
 
         Opens what it reads with the first chunk and closes it with the last one, or when closed.
-        Raises ContentChangedError where it can tell that the content isn't the one described.
+        Raises ContentChangedError where it can tell that the content isn't the one described, or
+        that it was changed while it was read.
         """
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all of it."""
+        """Yield all of it, as it is when it is opened.
+
+        For archives that have said nothing about it: no length, no entity tag. Raises
+        ContentChangedError where it can tell that it was changed while it was read.
+        """
 
 
 class AsyncContent(Description, Protocol):
     """The same, read on an event loop."""
 
     def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """Give the bytes from `start` up to `stop`, as Content does."""
+        """Yield the bytes from `start` up to `stop`, as Content does."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give all of it."""
+        """Yield all of it, as Content does."""

@@ -21,7 +21,7 @@ from django_stream_zip import conf
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
-from django_stream_zip.members.readers.reader import Facts, Reader
+from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
 from django_stream_zip.members.readers.table import reader_for
 from django_stream_zip.members.storage import described, reader_member
 
@@ -200,4 +200,6 @@ _POLICIES: Final[dict[Missing, Any]] = {"raise": _raise, "skip": _skip, "report"
 
 def _reason(error: Exception) -> str:
     """Tell a visitor why, without what the error knows of the server."""
+    if isinstance(error, ArchivedError):
+        return "archived"
     return "not found" if isinstance(error, FileNotFoundError) else "could not be read"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
@@ -20,6 +22,12 @@ CHUNK_LENGTH: Final = 65531
 
 # The earliest time a ZIP can hold. "Now" would make other bytes of the same members each time.
 _NO_TIME: Final = datetime(1980, 1, 1)
+
+# Seconds.
+_SETTLES_AFTER: Final = 2
+
+# On Windows, bytes as they are.
+_READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def file_member(
@@ -35,7 +43,7 @@ def file_member(
     """Make a member of a file, named like it or `name`.
 
     One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing. Raises
-    FileNotFoundError and other OSErrors that `stat` raises.
+    FileNotFoundError where the file is missing, and other OSErrors where it can't be read.
     """
     path = os.path.abspath(path)
     if size is None or modified_at is None:
@@ -79,46 +87,137 @@ class Readable(Protocol):
 
 
 class FileContent:
-    """A file of this machine. It is opened when its chunks are asked for."""
+    """A file of this machine. It is opened when its chunks are asked for.
+
+    It is looked at twice: when it is opened, and before its last chunk's consumer is told that
+    there are no more. What was written to in between is an error, unless it only grew, as a log
+    does: then it is given as long as it was when it was opened.
+    """
 
     def __init__(
-        self, path: str, size: int, crc_32: int | None, validator: str, mtime_ns: int | None = None
+        self,
+        path: str,
+        size: int,
+        crc_32: int | None,
+        validator: str,
+        seen: os.stat_result | None = None,
     ) -> None:
         self.identity = f"file:{path}"
         self.size = size
         self.crc_32 = crc_32
         self.validator = validator
+        self.local_state: str | None = None
+        self.is_settled = True
+        if seen is not None:
+            self.local_state = f"{seen.st_ino:x}-{seen.st_ctime_ns:x}"
+            self.is_settled = has_settled(seen.st_mtime)
         self._path = path
-        self._mtime_ns = mtime_ns
+        self._seen = seen
 
     @classmethod
     def from_stat(cls, path: str, size: int | None, crc_32: int | None) -> FileContent:
-        """Describe the file as it is now, or of the `size` that the caller knows of."""
+        """Describe the file as it is now, or of the `size` that the caller knows of.
+
+        Raises OSError where it can't be read.
+        """
         status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        _check_regular(path, status)
+        if not os.access(path, os.R_OK):
+            # Not the last word, as it is about the real user. This raises what is wrong.
+            os.close(_opened(path))
         size = status.st_size if size is None else size
-        validator = f"{size:x}-{status.st_mtime_ns:x}"
-        return cls(path, size, crc_32, validator, status.st_mtime_ns)
+        return cls(path, size, crc_32, f"{size:x}-{status.st_mtime_ns:x}", status)
 
     @property
     def modified_at(self) -> datetime:
         """When the file was modified last."""
-        return datetime.fromtimestamp((self._mtime_ns or 0) / 1e9, UTC)
+        seconds = 0.0 if self._seen is None else self._seen.st_mtime_ns / 1e9
+        return datetime.fromtimestamp(seconds, UTC)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes of the file from `start` to `stop`."""
-        with open(self._path, "rb", buffering=0) as file:
-            self._check_unchanged(file)
-            yield from read_chunks(file, start, stop)
+        """Yield the bytes from `start` to `stop` of the file that was described."""
+        return self._chunks(start, stop, self._seen)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all bytes of the file."""
-        return self.chunks()
+        """Yield all bytes of the file as it is when it is opened."""
+        return self._chunks(0, None, None)
 
-    def _check_unchanged(self, file: BinaryIO) -> None:
-        if self._mtime_ns is not None and os.fstat(file.fileno()).st_mtime_ns != self._mtime_ns:
-            raise ContentChangedError(f"{self._path} was modified after the download was planned")
+    def _chunks(
+        self, start: int, stop: int | None, described: os.stat_result | None
+    ) -> Iterator[bytes]:
+        file = _opened(self._path)
+        try:
+            opened = os.fstat(file)
+            _check_regular(self._path, opened)
+            if described is not None and opened.st_mtime_ns != described.st_mtime_ns:
+                raise ContentChangedError(f"{self._path} was modified after it was described")
+            first = b""
+            for chunk in _read(file, start, _end(stop, opened.st_size)):
+                first = first or chunk
+                yield chunk
+            if _was_written_to(file, opened, start, first):
+                raise ContentChangedError(f"{self._path} was modified while it was read")
+        finally:
+            os.close(file)
+
+
+def _opened(path: str) -> int:
+    """Open a file, but don't wait for who writes to it if it is a pipe."""
+    try:
+        return os.open(path, _READING | getattr(os, "O_NONBLOCK", 0))
+    except BlockingIOError:  # somebody holds a lease, as Samba does, and is asked to give it back
+        return os.open(path, _READING)
+
+
+def _end(stop: int | None, size: int) -> float:
+    """Return where to stop. What says that it has no bytes, as in /proc, may have some."""
+    end = size or math.inf
+    return end if stop is None else min(stop, end)
+
+
+def _read(file: int, start: int, end: float) -> Iterator[bytes]:
+    """Yield the bytes of an open file from `start` to `end`, or as far as there are any."""
+    if start:
+        os.lseek(file, start, os.SEEK_SET)
+    left = end - start
+    while left > 0 and (chunk := os.read(file, int(min(CHUNK_LENGTH, left)))):
+        yield chunk
+        left -= len(chunk)
+
+
+def _check_regular(path: str, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
+
+
+def _was_written_to(file: int, before: os.stat_result, start: int, first: bytes) -> bool:
+    """Say whether an open file isn't what it was `before`. To grow is no change.
+
+    Where the time of modification was put back, the inode's own time shows it. That one also
+    changes with the file's mode or name: an error too many, but nobody gets a mixture. (Where
+    links were removed or added it says nothing: to replace a file by renaming removes one.)
+    """
+    after = os.fstat(file)
+    if not before.st_size:
+        return False  # what was read, if anything, grew meanwhile
+    if after.st_size > before.st_size:
+        # What was written anew, and is longer than it was, begins otherwise.
+        os.lseek(file, start, os.SEEK_SET)
+        return os.read(file, len(first)) != first
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return True
+    return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
+
+
+def has_settled(modified_at: float) -> bool:
+    """Say whether a time of modification is old enough to tell apart what was and what comes.
+
+    Who writes again soon may get the same time: clocks of file systems tick each two seconds, at
+    worst.
+    """
+    return time.time() - modified_at > _SETTLES_AFTER
 
 
 class BytesContent:
@@ -155,10 +254,10 @@ class BytesContent:
 
 
 def read_chunks(file: Readable, start: int, stop: int | None) -> Iterator[bytes]:
-    """Give the bytes of an open file from `start` to `stop`, or as far as there are any."""
+    """Yield the bytes of an open file from `start` to `stop`, or as far as there are any."""
     if start:
         file.seek(start)
-    left = float("inf") if stop is None else stop - start
+    left = math.inf if stop is None else stop - start
     while left > 0 and (chunk := file.read(int(min(CHUNK_LENGTH, left)))):
         yield chunk
         left -= len(chunk)

@@ -38,29 +38,35 @@ class LoopContent:
         self.size = content.size
         self.crc_32 = content.crc_32
         self.validator = content.validator
+        self.local_state = content.local_state
+        self.is_settled = content.is_settled
         self.synchronous = content
         self._reader = reader
 
-    async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Give the bytes of the file from `start` to `stop`."""
-        try:
-            async with aclosing(self._reader.chunks(start, stop)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-            return
-        except PackedError:
-            pass  # which takes its time to unpack, too
-        threaded = Threaded(self.synchronous.chunks(start, stop))
-        try:
-            async for chunk in threaded:
-                yield chunk
-        finally:
-            await aclose(threaded)
+    def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes from `start` to `stop` of the file that was described."""
+        return _chunks(self._reader, start, stop)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all bytes of the file, without an event loop."""
+        """Yield all bytes of the file as it is when it is opened, without an event loop."""
         return iter(self.synchronous)
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """Give all bytes of the file."""
-        return self.chunks()
+        """Yield all bytes of the file as it is when it is opened."""
+        return _chunks(self._reader.afresh(), 0, None)
+
+
+async def _chunks(reader: LoopReader, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(reader.chunks(start, stop)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        return
+    except PackedError:
+        pass  # which takes its time to unpack, too
+    threaded = Threaded(reader.threaded.chunks(start, stop))
+    try:
+        async for chunk in threaded:
+            yield chunk
+    finally:
+        await aclose(threaded)

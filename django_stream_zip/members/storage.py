@@ -121,7 +121,10 @@ class StorageContent:
         self.identity = _identity(reader)
         self.size = facts.size
         self.crc_32 = facts.crc_32
-        self.validator = facts.validator
+        # Two storages that can't be told apart may hold two files of one state.
+        self.validator = None if reader.place is None else facts.validator
+        self.local_state = reader.local_state
+        self.is_settled = reader.is_settled
         self.reader = reader
 
     @property
@@ -130,31 +133,16 @@ class StorageContent:
         return self.reader.is_remote
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes of the file from `start` to `stop`."""
+        """Yield the bytes from `start` to `stop` of the file that was described."""
         return self.reader.chunks(start, stop)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all bytes of the file."""
-        return self.chunks()
-
-
-# What tells two storages of one class apart. Not their constructors' arguments, which may be secret
-# or have another repr in each process.
-_PLACES: Final = (
-    "endpoint_url",
-    "account_name",
-    "bucket_name",
-    "azure_container",
-    "host",
-    "root_path",
-    "location",
-    "base_url",
-)
+        """Yield all bytes of the file as it is when it is opened."""
+        return self.reader.afresh().chunks()
 
 
 def _identity(reader: Reader) -> str:
-    storage, cls = reader.storage, type(reader.storage)
-    places = [str(getattr(storage, place, "")) for place in _PLACES]
+    cls = type(reader.storage)
     # Packed and unpacked, it isn't the same content.
     kind = "" if reader.decode is None else f" decode={reader.decode}"
-    return f"storage:{cls.__module__}.{cls.__qualname__}:{':'.join(places)}:{reader.name}{kind}"
+    return f"storage:{cls.__module__}.{cls.__qualname__}:{reader.place}:{reader.name}{kind}"

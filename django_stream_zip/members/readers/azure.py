@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import __version__
 
 from django_stream_zip.members.readers import loop
+from django_stream_zip.members.readers.reader import archived_error
 from django_stream_zip.members.readers.remote import (
     Body,
     Head,
@@ -40,11 +42,14 @@ class AzureReader(RemoteReader):
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, _client=nothing, _service_client=nothing)
+        _clients.get(storage, attrgetter("client"))
         self._blob = storage.client.get_blob_client(storage._get_valid_path(name))
         self._timeout = storage.timeout
 
     def _head(self) -> Head:
         found = self._blob.get_blob_properties(timeout=self._timeout)
+        if found.blob_tier == "Archive":  # until it is rehydrated
+            raise archived_error(self.name, found.archive_status or "Archive")
         encoding = found.content_settings.content_encoding or ""
         return Head(found.size, found.last_modified, found.etag, encoding)
 
@@ -52,7 +57,9 @@ class AzureReader(RemoteReader):
         """Give one, if the storage has an account's key or a token for it."""
         if self.storage.connection_string or not _credentials(self.storage):
             return None
-        store = _stores.get(self.storage, loop.attempted(_object_store))
+        container = self._blob.container_name
+        make = loop.attempted(partial(_object_store, container))
+        store = _stores.get(self.storage, make, container)
         return None if store is None else (store, self._blob.blob_name, "if_match")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
@@ -77,17 +84,22 @@ class AzureReader(RemoteReader):
         status: int | None = error.status_code
         return status
 
+    def _is_archived(self, error: Any) -> bool:
+        return bool(error.error_code == "BlobArchived")
 
+
+# Only to make one client where many threads are the first: the storage keeps it.
+_clients: Final = PerProcess()
 _stores: Final = PerProcess()
 
 
-def _object_store(storage: Any) -> Any:
+def _object_store(container: str, storage: Any) -> Any:
     """Make what obstore reads a storage with: the same place, the same credentials."""
     from obstore.store import AzureStore
 
     url = storage.service_client.primary_endpoint.partition("?")[0]  # a SAS token
     return AzureStore(
-        storage.azure_container,
+        container,
         account_name=storage.account_name,
         endpoint=url.rstrip("/"),
         **_credentials(storage),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ class GoogleCloudReader(RemoteReader):
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, _client=nothing, _bucket=nothing)
+        _clients.get(storage, attrgetter("client"))
         self._bucket = storage.bucket
         self._key = storage._normalize_name(clean_name(name))
 
@@ -52,7 +54,8 @@ class GoogleCloudReader(RemoteReader):
 
     def object_store(self) -> tuple[Any, str, str] | None:
         """Give one for the storage's bucket."""
-        store = _stores.get(self.storage, loop.attempted(_object_store))
+        make = loop.attempted(partial(_object_store, self._bucket.name))
+        store = _stores.get(self.storage, make, self._bucket.name)
         return None if store is None else (store, self._key, "version")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
@@ -79,10 +82,12 @@ class GoogleCloudReader(RemoteReader):
         return status
 
 
+# Only to make one client where many threads are the first: the storage keeps it.
+_clients: Final = PerProcess()
 _stores: Final = PerProcess()
 
 
-def _object_store(storage: Any) -> Any:
+def _object_store(bucket: str, storage: Any) -> Any:
     """Make what obstore reads a storage with: the same place, the same credentials."""
     from obstore.store import GCSStore
 
@@ -90,7 +95,7 @@ def _object_store(storage: Any) -> Any:
     url = client._connection.API_BASE_URL
     is_public = isinstance(credentials, AnonymousCredentials)
     return GCSStore(
-        storage.bucket_name,
+        bucket,
         base_url=url,
         skip_signature=is_public,
         credential_provider=None if is_public else partial(_token, credentials),

@@ -6,32 +6,77 @@ that can only be read forward, from a position, and isn't loaded whole first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextvars import copy_context
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django_stream_zip.members.local import read_chunks
+from django_stream_zip.content import ContentChangedError
+from django_stream_zip.members.local import has_settled, read_chunks
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 
 
 class GenericReader(Reader):
-    """Reads through `storage.open()`."""
+    """Reads through `storage.open()`, in the context in which the reader was made.
+
+    The storage is asked for size and time before the file is opened and again after its last byte.
+    """
+
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        super().__init__(storage, name, decode=decode)
+        # Which file it is, a storage may decide when it is opened: by a context variable.
+        self._context = copy_context()
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        """Ask for size and modification time. Not every storage has the latter."""
-        if size is None:
-            size = self.storage.size(self.name)
-        if modified_at is None:
-            try:
-                modified_at = self.storage.get_modified_time(self.name)
-            except NotImplementedError:  # Dropbox, FTP
-                return Facts(size, None, None)
+        """Ask for size and modification time. Not every storage has them."""
+        self._seen = self._asked(
+            *(("size",) if size is None else ()),
+            *(("get_modified_time",) if modified_at is None else ()),
+        )
+        size = self._seen.get("size", size)
+        modified_at = self._seen.get("get_modified_time", modified_at)
+        if modified_at is not None:
+            self.is_settled = has_settled(modified_at.timestamp())
+        if size is None or modified_at is None:
+            return Facts(size, modified_at, None)
         return Facts(size, modified_at, derived_validator(size, modified_at))
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Open the file, read it from `start` to `stop`, close it."""
+        context = self._context.copy()  # as no two may be in one at a time
+        chunks = self._looked_at(start, stop)
+        try:
+            while chunk := context.run(next, chunks, b""):
+                yield chunk
+        finally:
+            context.run(chunks.close)
+
+    def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
+        opened = self._asked("size", "get_modified_time")
+        if any(opened.get(what, value) != value for what, value in self._seen.items()):
+            raise ContentChangedError(f"{self.name} was modified after it was described")
+        yield from self._opened(start, stop)
+        try:
+            closed = self._asked("size", "get_modified_time")
+        except FileNotFoundError:
+            closed = {}
+        only_grew = closed.get("size", 0) > opened.get("size", 0)
+        if closed != opened and not only_grew:
+            raise ContentChangedError(f"{self.name} was modified while it was read")
+
+    def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
         with self.storage.open(self.name, "rb") as file:
             yield from read_chunks(file, start, stop)
+
+    def _asked(self, *questions: str) -> dict[str, Any]:
+        """Return the storage's answers, without those to questions that it doesn't understand."""
+        answers = {}
+        for question in questions:
+            try:
+                answers[question] = getattr(self.storage, question)(self.name)
+            except NotImplementedError:  # the time: Dropbox, FTP; the size: Django says it may be
+                continue
+        return answers
 
 
 class StreamReader(GenericReader):
@@ -39,8 +84,7 @@ class StreamReader(GenericReader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "open_stream")
 
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Open a stream that begins at `start`, read it up to `stop`, close it."""
+    def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
         length = None if stop is None else stop - start
         if length == 0:
             return

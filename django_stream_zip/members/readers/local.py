@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django_stream_zip.content import ContentChangedError
-from django_stream_zip.members.local import BytesContent, FileContent
+from django_stream_zip.members.local import BytesContent, FileContent, has_settled
+from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 
 
@@ -16,19 +17,20 @@ class FileReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
 
-    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
-        super().__init__(storage, name, decode=decode)
-        self._content: FileContent | None = None
+    def _place(self) -> str:
+        self._path = self.storage.path(self.name)
+        return known_place(self.storage, self._path)
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Look at the file."""
-        content = FileContent.from_stat(self.storage.path(self.name), size, None)
-        self._content = content
+        content = FileContent.from_stat(self._path, size, None)
+        self._seen = {"content": content}
+        self.local_state, self.is_settled = content.local_state, content.is_settled
         return Facts(content.size, content.modified_at, content.validator)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        content = self._content or FileContent(self.storage.path(self.name), -1, None, "")
+        content = self._seen.get("content") or FileContent(self._path, -1, None, "")
         return content.chunks(start, stop)
 
 
@@ -41,22 +43,19 @@ class MemoryReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
 
-    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
-        super().__init__(storage, name, decode=decode)
-        self._described: tuple[datetime, int] | None = None
-
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Look at the file."""
         node, data = self._snapshot()
-        self._described = node.modified_time, len(data)
+        self._seen = {"state": (node.modified_time, len(data))}
+        self.is_settled = has_settled(node.modified_time.timestamp())
         size = len(data) if size is None else size
         return Facts(size, node.modified_time, derived_validator(size, node.modified_time))
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give slices of what the file is when the first one is asked for."""
         node, data = self._snapshot()
-        if self._described not in (None, (node.modified_time, len(data))):
-            raise ContentChangedError(f"{self.name} was modified after the download was planned")
+        if self._seen.get("state") not in (None, (node.modified_time, len(data))):
+            raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from BytesContent(data).chunks(start, stop)
 
     def _snapshot(self) -> tuple[Any, bytes]:

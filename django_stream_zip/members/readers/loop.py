@@ -112,14 +112,19 @@ class LoopReader:
     """Reads an object on an event loop."""
 
     def __init__(self, reader: RemoteReader, store: Any, key: str, pinned_by: str) -> None:
-        self._reader = reader
+        #: What reads the same, and unpacks it too, in a thread.
+        self.threaded = reader
         self._store = store
         self._key = key
         self._pinned_by = pinned_by
 
+    def afresh(self) -> LoopReader:
+        """Return a reader of the same object, of which nothing has been seen yet."""
+        return LoopReader(self.threaded.afresh(), self._store, self._key, self._pinned_by)
+
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """Do what the reader's `chunks` does, on the loop. Raises PackedError before the first."""
-        reader, position = self._reader, start
+        reader, position = self.threaded, start
         patience = Patience(reader.name, start)
         if reader.is_packed:
             raise PackedError
@@ -148,7 +153,7 @@ class LoopReader:
 
     async def _ask(self, options: dict[str, Any]) -> tuple[Body, Any]:
         """Ask for an object, the version that was seen first; give what is told, and the bytes."""
-        reader = self._reader
+        reader = self.threaded
         if reader.pin:
             options[self._pinned_by] = reader.pin
         _Runtime.begin()
@@ -170,15 +175,15 @@ class LoopReader:
         try:
             yield
         except PreconditionError as error:
-            raise self._reader.changed() from error
+            raise self.threaded.changed() from error
         except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as error:
             is_missing = isinstance(error, FileNotFoundError)
             # Google has no condition: a generation that was replaced is just not there.
-            if is_missing and self._reader.pin and self._pinned_by == "version":
-                raise self._reader.changed() from error
+            if is_missing and self.threaded.pin and self._pinned_by == "version":
+                raise self.threaded.changed() from error
             # OSError gives the subclass for the number.
             number = errno.ENOENT if is_missing else errno.EACCES
-            raise OSError(number, os.strerror(number), self._reader.name) from error
+            raise OSError(number, os.strerror(number), self.threaded.name) from error
 
 
 def _range(start: int, stop: int | None) -> dict[str, Any]:

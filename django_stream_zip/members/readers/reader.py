@@ -1,15 +1,21 @@
 """What a reader is: one file of a storage, described by one question and read from any position.
 
-Made where the member is made. Whatever belongs to the calling thread, such as a storage's
-connection, is taken then; after that, any thread may use the reader of a remote storage.
+Made where the member is made. What decides which file it is (a path, a bucket, a key), and whatever
+belongs to the calling thread, such as a storage's connection, is taken then: a storage may answer
+otherwise later, outside of the request. After that, any thread may use the reader of a remote
+storage.
 """
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
+
+from django_stream_zip.members.readers.places import configured_place
 
 
 class Facts(NamedTuple):
@@ -25,6 +31,10 @@ class Facts(NamedTuple):
     crc_32: int | None = None
 
 
+class ArchivedError(PermissionError):
+    """A store has put a file away: it has to be restored before it can be read."""
+
+
 class Reader(ABC):
     """Reads one file of a storage.
 
@@ -36,11 +46,30 @@ class Reader(ABC):
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open")
     #: Whether it pays, and whether it is allowed, to read ahead in another thread.
     is_remote: ClassVar[bool] = False
+    #: Of what was described: see `content.Description`.
+    local_state: str | None = None
+    is_settled: bool = True
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         self.storage = storage
         self.name = name
         self.decode = decode
+        #: Where the storage keeps its files; None if nobody knows what tells it from another one.
+        self.place = self._place()
+        # What is known of the file that is to be read, from its description or its first byte.
+        self._seen: dict[str, Any] = {}
+
+    def _place(self) -> str | None:
+        return configured_place(self.storage, self.name)
+
+    def afresh(self) -> Self:
+        """Return a reader of the same file, of which nothing has been seen yet.
+
+        It reads what is there when it opens it, be it described or not.
+        """
+        fresh = copy(self)
+        fresh._seen = {}
+        return fresh
 
     @abstractmethod
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
@@ -51,11 +80,18 @@ class Reader(ABC):
 
     @abstractmethod
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes from `start` to `stop`. Opens nothing before the first one is asked for.
+        """Yield the bytes from `start` to `stop`. Opens nothing before the first one is asked for.
 
         Raises what `describe` does, ContentChangedError where the file isn't what it was when it
-        was described, and OSError where a connection breaks off too often.
+        was described or is changed while it is read, and OSError where a connection breaks off too
+        often.
         """
+
+
+def archived_error(name: str, how: str) -> ArchivedError:
+    """Return what to raise for a file that is archived in some way."""
+    what = f"It is archived ({how}): restore it first"
+    return ArchivedError(errno.EACCES, what, name)
 
 
 def derived_validator(size: int, modified_at: datetime) -> str:

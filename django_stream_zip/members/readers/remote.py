@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
@@ -18,7 +19,8 @@ from weakref import WeakKeyDictionary
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.readers.gzipped import cut, unpacked
-from django_stream_zip.members.readers.reader import Facts, Reader
+from django_stream_zip.members.readers.places import known_place
+from django_stream_zip.members.readers.reader import Facts, Reader, archived_error
 
 # Crossing threads and protocols costs per chunk; waiting for a chunk to be full costs the first
 # byte.
@@ -73,11 +75,11 @@ class RemoteReader(Reader):
     #: Whether the storage's own `open()` unpacks what is stored gzipped.
     opens_decoded = False
 
-    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
-        super().__init__(storage, name, decode=decode)
-        # Of the version that was seen first. Whichever thread sees it first, `setdefault` makes it
-        # the one for all.
-        self._seen: dict[str, Any] = {}
+    # What is seen is of the version that was seen first. Whichever thread sees it first,
+    # `setdefault` makes it the one for all.
+
+    def _place(self) -> str | None:
+        return known_place(self.storage)
 
     @property
     def pin(self) -> str | None:
@@ -91,7 +93,7 @@ class RemoteReader(Reader):
 
     @abstractmethod
     def _head(self) -> Head:
-        """Ask for what the store knows of the object."""
+        """Ask for what the store knows of the object. Raises ArchivedError where it is away."""
 
     @abstractmethod
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
@@ -103,6 +105,10 @@ class RemoteReader(Reader):
     @abstractmethod
     def _status(self, error: Any) -> int | None:
         """Give the HTTP status in a refusal; None if there was no answer."""
+
+    def _is_archived(self, error: Any) -> bool:
+        """Say whether a refusal is because the object is archived."""
+        return False
 
     def object_store(self) -> tuple[Any, str, str] | None:
         """Give a store of obstore, the object's key in it, and the option that asks for a version.
@@ -211,6 +217,8 @@ class RemoteReader(Reader):
                 raise OSError(f"{self.name} broke off, again and again") from error
             if status == 412:
                 raise self.changed() from error
+            if self._is_archived(error):
+                raise archived_error(self.name, "the store says") from error
             if status not in _ERRNO:
                 raise
             # OSError gives the subclass for the number.
@@ -224,6 +232,18 @@ class RemoteReader(Reader):
 
 _IMPORTED_IN: Final = os.getpid()
 _processes: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+# For moments only, and for all storages.
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Make a lock for a forked process: somebody may have had it in the parent."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def forget_after_fork(storage: Any, **fresh: Callable[[], Any]) -> None:
@@ -231,10 +251,11 @@ def forget_after_fork(storage: Any, **fresh: Callable[[], Any]) -> None:
 
     Both would write to them, and each read the other's answers.
     """
-    if _processes.setdefault(storage, _IMPORTED_IN) != os.getpid():
-        for attribute, make in fresh.items():
-            setattr(storage, attribute, make())
-        _processes[storage] = os.getpid()
+    with _lock:
+        if _processes.setdefault(storage, _IMPORTED_IN) != os.getpid():
+            for attribute, make in fresh.items():
+                setattr(storage, attribute, make())
+            _processes[storage] = os.getpid()
 
 
 def nothing() -> None:
@@ -242,18 +263,34 @@ def nothing() -> None:
 
 
 class PerProcess:
-    """One thing of a kind for each storage and process: what speaks to servers survives no fork."""
+    """One thing of a kind for each storage and process: what speaks to servers survives no fork.
+
+    Made once, however many threads ask for it first: a hundred clients of boto3 are 1.4 GB.
+    """
 
     def __init__(self) -> None:
-        self._made: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
+        self._slots: WeakKeyDictionary[Any, dict[Hashable, _Slot]] = WeakKeyDictionary()
 
-    def get(self, storage: Any, make: Callable[[Any], Any]) -> Any:
-        """Give the one for a storage; make it if there is none yet."""
-        process, one = self._made.get(storage, (None, None))
-        if process != os.getpid():
-            one = make(storage)
-            self._made[storage] = os.getpid(), one
-        return one
+    def get(self, storage: Any, make: Callable[[Any], Any], *which: Hashable) -> Any:
+        """Return the one for a storage, and for which of its places; make it if there is none yet.
+
+        Who makes one for another storage needn't wait.
+        """
+        with _lock:
+            slots = self._slots.setdefault(storage, {})
+            slot = slots.setdefault((os.getpid(), *which), _Slot())
+        with slot.lock:
+            if not slot.made:
+                slot.made.append(make(storage))
+        return slot.made[0]
+
+
+class _Slot:
+    """Where there is one thing, or none yet."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.made: list[Any] = []
 
 
 class Patience:

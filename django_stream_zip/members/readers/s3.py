@@ -29,6 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from django_stream_zip.members.readers import loop
 from django_stream_zip.members.readers.combine import folded
+from django_stream_zip.members.readers.reader import archived_error
 from django_stream_zip.members.readers.remote import (
     CHUNK_LENGTH,
     Body,
@@ -43,6 +44,8 @@ logger = logging.getLogger("django_stream_zip")
 
 # obstore asks again five minutes before.
 _CREDENTIALS_LIFE: Final = timedelta(minutes=10)
+# GLACIER_IR, in spite of its name, is read at once.
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
@@ -73,6 +76,8 @@ class S3Reader(RemoteReader):
     def _head(self) -> Head:
         # Only GET asks for the checksum by itself.
         found = self.client.head_object(**{**self.request, "ChecksumMode": "ENABLED"})
+        if (how := _archive(found)) is not None:
+            raise archived_error(self.name, how)
         encoding = found.get("ContentEncoding") or ""
         head = Head(found["ContentLength"], found["LastModified"], found["ETag"], encoding)
         if self.decodes(encoding):
@@ -89,7 +94,9 @@ class S3Reader(RemoteReader):
         """Give one, but not where a request has to say more, such as a customer's key."""
         if self.request.keys() != {"Bucket", "Key"} or not _is_shared(self.storage):
             return None
-        store = _stores.get(self.storage, loop.attempted(_object_store))
+        bucket = self.request["Bucket"]
+        make = loop.attempted(partial(_object_store, bucket))
+        store = _stores.get(self.storage, make, bucket)
         return None if store is None else (store, self.request["Key"], "if_match")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
@@ -121,6 +128,9 @@ class S3Reader(RemoteReader):
     def _status(self, error: Any) -> int | None:
         status: int | None = error.response["ResponseMetadata"].get("HTTPStatusCode")
         return status
+
+    def _is_archived(self, error: Any) -> bool:
+        return bool(error.response.get("Error", {}).get("Code") == "InvalidObjectState")
 
 
 class S3PartsReader(S3Reader):
@@ -188,7 +198,7 @@ def _is_shared(storage: Any) -> bool:
     return type(storage).connection is S3Storage.connection
 
 
-def _object_store(storage: Any) -> Any:
+def _object_store(bucket: str, storage: Any) -> Any:
     """Make what obstore reads a storage with: the same place, the same credentials.
 
     None where boto3 does more than that: follows a bucket to a region that nobody named, resolves
@@ -200,13 +210,13 @@ def _object_store(storage: Any) -> Any:
     config, url = client.meta.config, urlsplit(client.meta.endpoint_url)
     session = storage._create_session()
     is_placed = storage.region_name or session.region_name or storage.endpoint_url
-    if not is_placed or ":" in storage.bucket_name or config.signature_version is UNSIGNED:
+    if not is_placed or ":" in bucket or config.signature_version is UNSIGNED:
         return None
     is_virtual = (config.s3 or {}).get("addressing_style") == "virtual"
-    host = f"{storage.bucket_name}.{url.netloc}" if is_virtual else url.netloc
+    host = f"{bucket}.{url.netloc}" if is_virtual else url.netloc
     credentials = session.get_credentials()
     return S3Store(
-        storage.bucket_name,
+        bucket,
         endpoint=f"{url.scheme}://{host}",
         region=client.meta.region_name,
         virtual_hosted_style_request=is_virtual,
@@ -230,6 +240,15 @@ def _frozen(credentials: Any) -> dict[str, Any]:
         "token": frozen.token,
         "expires_at": datetime.now(UTC) + _CREDENTIALS_LIFE,
     }
+
+
+def _archive(found: Mapping[str, Any]) -> str | None:
+    """Return which archive an object is in; None if it is in none, or was restored from it."""
+    how: str | None = found.get("ArchiveStatus")  # of INTELLIGENT_TIERING
+    if how is None and found.get("StorageClass") in _ARCHIVES:
+        how = found["StorageClass"]
+    is_restored = 'ongoing-request="false"' in found.get("Restore", "")
+    return None if is_restored else how
 
 
 def decoded_crc_32(value: str | None) -> int | None:

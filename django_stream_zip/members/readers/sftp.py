@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from paramiko import (
     AuthenticationException,
@@ -22,9 +21,19 @@ from paramiko import (
     SFTPError,
     SSHException,
 )
-from storages.backends.sftpstorage import SFTPStorage
 
-from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Head, RemoteReader
+from django_stream_zip.content import ContentChangedError
+from django_stream_zip.members.local import has_settled
+from django_stream_zip.members.readers.places import known_place
+from django_stream_zip.members.readers.remote import (
+    CHUNK_LENGTH,
+    Body,
+    Head,
+    PerProcess,
+    RemoteReader,
+    forget_after_fork,
+    nothing,
+)
 
 Answer = TypeVar("Answer")
 
@@ -51,8 +60,13 @@ class SFTPReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
+        forget_after_fork(storage, _ssh=nothing, _sftp=nothing)
         self._path = storage._remote_path(name)
-        self._channels = _pools.setdefault(storage, _Channels())
+        self._channels = _pools.get(storage, _channels)
+
+    def _place(self) -> str | None:
+        params = self.storage.params
+        return known_place(self.storage, params.get("port", 22), params.get("username"))
 
     def _head(self) -> Head:
         client, found = self._channels.ask(self.storage, lambda client: client.stat(self._path))
@@ -60,6 +74,7 @@ class SFTPReader(RemoteReader):
         if stat.S_ISDIR(found.st_mode or 0):
             raise IsADirectoryError(self.name)
         modified_at = datetime.fromtimestamp(found.st_mtime or 0, UTC)
+        self.is_settled = has_settled(found.st_mtime or 0)
         return Head(found.st_size or 0, modified_at, _version(found), "")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:
@@ -72,7 +87,25 @@ class SFTPReader(RemoteReader):
 
         size = found.st_size or 0
         end = size if stop is None else min(stop, size)
-        return Body(_windows(file, start, end), end, size, _version(found), "", close)
+        chunks = self._looked_at(file, found, _windows(file, start, end), end - start)
+        return Body(chunks, end, size, _version(found), "", close)
+
+    def _looked_at(
+        self, file: Any, before: SFTPAttributes, chunks: Iterator[bytes], left: int
+    ) -> Iterator[bytes]:
+        """Yield the chunks of an open file, the last one unless it was written to meanwhile.
+
+        It may have grown. Where this look fails, the connection broke off before the last chunk,
+        which is asked for again.
+        """
+        for chunk in chunks:
+            left -= len(chunk)
+            if left <= 0:
+                after = file.stat()
+                only_grew = (after.st_size or 0) > (before.st_size or 0)
+                if _version(after) != _version(before) and not only_grew:
+                    raise ContentChangedError(f"{self.name} was modified while it was read")
+            yield chunk
 
     def _open(self, client: SFTPClient) -> tuple[Any, SFTPAttributes]:
         file = client.open(self._path, "rb")
@@ -153,9 +186,13 @@ class _Channels:
         client.close()
 
 
+def _channels(storage: Any) -> _Channels:
+    return _Channels()
+
+
 def _is_open(client: SFTPClient) -> bool:
     channel = client.get_channel()
     return not channel.closed and channel.get_transport().is_active()
 
 
-_pools: WeakKeyDictionary[SFTPStorage, _Channels] = WeakKeyDictionary()
+_pools: Final = PerProcess()

@@ -198,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_metadata(stored, asked.key)
         if asked.kind == "attributes":
             return self.send_attributes(stored)
+        if (refusal := self.archived(stored)) is not None:
+            return self.refuse(*refusal)
         self.send_body(stored, asked)
 
     def send_json(self, told: dict[str, str]) -> None:
@@ -208,9 +210,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def refuse(self, status: int) -> None:
-        body = b"" if self.command == "HEAD" else b"<Error><Code>Refused</Code></Error>"
+    def archived(self, stored: Stored) -> tuple[int, str] | None:
+        """Give the refusal of an object that is archived."""
+        return None
+
+    def refuse(self, status: int, code: str = "Refused") -> None:
+        body = b"" if self.command == "HEAD" else f"<Error><Code>{code}</Code></Error>".encode()
         self.send_response(status)
+        self.send_header("x-ms-error-code", code)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -285,6 +292,11 @@ class S3Handler(Handler):
         kind = "head" if self.command == "HEAD" else "get"
         return Asked(kind, key, self.headers["If-Match"], self.headers["Range"])
 
+    def archived(self, stored: Stored) -> tuple[int, str] | None:
+        how, restore = map(stored.headers.get, ("x-amz-storage-class", "x-amz-restore"))
+        is_archived = how == "GLACIER" and "false" not in (restore or "")
+        return (403, "InvalidObjectState") if is_archived else None
+
     def send_attributes(self, stored: Stored) -> None:
         marker = int(self.headers.get("x-amz-part-number-marker", "0"))
         page, position, parts = 2, 0, []
@@ -358,6 +370,10 @@ class AzureHandler(Handler):
         kind = "head" if self.command == "HEAD" else "get"
         ranged = self.headers["x-ms-range"] or self.headers["Range"]
         return Asked(kind, key, self.headers["If-Match"], ranged)
+
+    def archived(self, stored: Stored) -> tuple[int, str] | None:
+        is_archived = stored.headers.get("x-ms-access-tier") == "Archive"
+        return (409, "BlobArchived") if is_archived else None
 
     def send_object_headers(self, stored: Stored) -> None:
         super().send_object_headers(stored)

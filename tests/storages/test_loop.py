@@ -300,7 +300,7 @@ def test_a_shared_access_signature_is_no_part_of_the_place() -> None:
     storage = AzureStorage(
         account_name="me", azure_container="c", sas_token="?sv=2024-01-01&sig=abc"
     )
-    store = azure._object_store(storage)
+    store = azure._object_store("c", storage)
     assert store.config["endpoint"] == "https://me.blob.core.windows.net"
 
 

@@ -259,6 +259,26 @@ class TestSFTP(ReaderContract):
         with pytest.raises(ContentChangedError):
             list(reader.chunks())
 
+    def test_a_file_that_is_written_to_while_it_is_read_is_no_mixture(
+        self, place: Place, name: str, reader: Any
+    ) -> None:
+        client, path = place.storage.sftp, place.storage._remote_path(name)
+        for at, fresh in enumerate((reader, reader.afresh())):
+            chunks = fresh.chunks()
+            next(chunks)
+            client.utime(path, (at, at))
+            with pytest.raises(ContentChangedError, match="while it was read"):
+                list(chunks)
+
+    def test_a_file_that_only_grew_is_given_as_it_was(
+        self, place: Place, name: str, reader: Any
+    ) -> None:
+        chunks = reader.afresh().chunks()
+        read = [next(chunks)]
+        with place.storage.sftp.open(place.storage._remote_path(name), "ab") as file:
+            file.write(b"one more line")
+        assert b"".join([*read, *chunks]) == DATA
+
     def test_a_folder_is_no_file(self, place: Place, reader: Any) -> None:
         with pytest.raises(IsADirectoryError):
             place.reader("folder").describe()

@@ -91,6 +91,10 @@ class Containers(Storage):
         self.container = container
 
 
+class Bare(Storage):
+    """Has nothing that could be otherwise."""
+
+
 class Unknown(Storage):
     def __init__(self, container: str = "a") -> None:
         self.container = container
@@ -443,6 +447,7 @@ def test_storages_that_were_made_otherwise_are_told_apart() -> None:
         Containers(["a", {"b": 1}]),
         Containers(Containers("a")),
         Containers(b"a"),
+        Bare(),
     ]
     tags = {tag(storage) for storage in made}
     assert len(tags) == len(made)
@@ -452,7 +457,9 @@ def test_storages_that_were_made_otherwise_are_told_apart() -> None:
     assert "secret" not in content.identity
 
 
-@pytest.mark.parametrize("storage", [Unknown(), Containers(object()), Containers(len)])
+@pytest.mark.parametrize(
+    "storage", [Unknown(), Containers(object()), Containers(len), Containers(Unknown())]
+)
 def test_of_storages_that_cannot_be_told_apart_nothing_is_promised(storage: Storage) -> None:
     assert tag(storage) is None
 

@@ -125,6 +125,7 @@ class StorageContent:
         self.validator = None if reader.place is None else facts.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
+        reader.is_verified = facts.crc_32 is not None
         self.reader = reader
 
     @property

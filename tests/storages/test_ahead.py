@@ -16,6 +16,7 @@ from django_stream_zip import stream_zip
 from django_stream_zip.ahead import read_ahead
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.response import zip_response
@@ -190,7 +191,12 @@ def test_what_went_wrong_meanwhile_is_an_error(
         store.put(NAMES[12], content(12) + b"more")
     else:
         store.put(NAMES[12], content(12)[:-1])
-    with pytest.raises((ZipDownloadError, OSError, ContentChangedError)) as raised:
+    if fault == "replaced" and way is by_engine:
+        # Nobody was told an entity tag: it is one state, the new one.
+        assert contents(way(members)) == EXPECTED | {NAMES[12]: content(12)[::-1]}
+        return
+    errors = (ZipDownloadError, OSError, ContentChangedError, ZipIntegrityError)
+    with pytest.raises(errors) as raised:
         way(members)
     assert isinstance(raised.value, ZipDownloadError) or way is by_engine
     assert eventually(lambda: store.open_bodies == 0)

@@ -19,7 +19,8 @@ from django_stream_zip.members.readers.reader import Facts, Reader, derived_vali
 class GenericReader(Reader):
     """Reads through `storage.open()`, in the context in which the reader was made.
 
-    The storage is asked for size and time before the file is opened and again after its last byte.
+    The storage is asked for size and time before the file is opened and again after its last byte,
+    unless a row knows both and the CRC-32.
     """
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
@@ -52,12 +53,15 @@ class GenericReader(Reader):
             context.run(chunks.close)
 
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
-        opened = self._asked("size", "get_modified_time")
+        questions: tuple[str, ...] = ("size", "get_modified_time")
+        if self.is_verified and not self._seen:
+            questions = ()  # the caller knows all of the file, and the storage isn't to be asked
+        opened = self._asked(*questions)
         if any(opened.get(what, value) != value for what, value in self._seen.items()):
             raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from self._opened(start, stop)
         try:
-            closed = self._asked("size", "get_modified_time")
+            closed = self._asked(*questions)
         except FileNotFoundError:
             closed = {}
         only_grew = closed.get("size", 0) > opened.get("size", 0)

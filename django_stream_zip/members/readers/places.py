@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256
+from inspect import signature
 from typing import Any, Final
 
 from django.utils.functional import LazyObject
@@ -35,8 +37,8 @@ def known_place(storage: Any, *more: object) -> str:
 def configured_place(storage: Any, name: str) -> str | None:
     """Return one for any other storage: a hash of all that it was made with, some of it secret.
 
-    None where that isn't known, because the class isn't deconstructible, or has arguments that look
-    otherwise in another process.
+    None where that isn't known, because the class isn't deconstructible though it takes arguments,
+    or has some that look otherwise in another process.
     """
     try:
         made_with = json.dumps(_made_with(storage), sort_keys=True, default=_plain)
@@ -51,10 +53,15 @@ def _made_with(storage: Any) -> list[Any]:
     """Return constructor arguments and settings. Raises TypeError if there are none to be found."""
     deconstruct = getattr(storage, "deconstruct", None)
     defaults = getattr(storage, "get_default_settings", None)  # those of django-storages
-    if deconstruct is None and defaults is None:
+    if deconstruct is None and defaults is None and _takes_arguments(type(storage)):
         raise TypeError(f"{type(storage)} is not deconstructible")
     made = None if deconstruct is None else deconstruct()
     return [made, None if defaults is None else _attributes(storage, defaults())]
+
+
+@cache
+def _takes_arguments(cls: type) -> bool:
+    return bool(signature(cls).parameters)
 
 
 def _plain(value: Any) -> Any:
@@ -66,6 +73,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, LazyObject):
         bool(value)  # sets it up
         value = value._wrapped
+    if not hasattr(value, "deconstruct"):
+        raise TypeError(f"{value!r} may look otherwise in another process")
     return _made_with(value)
 
 

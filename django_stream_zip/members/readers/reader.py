@@ -49,6 +49,8 @@ class Reader(ABC):
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
+    #: Whether the CRC-32 of the file is known, so that a mixture of two states is found out anyway.
+    is_verified: bool = False
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         self.storage = storage

@@ -53,7 +53,7 @@ def _made_with(storage: Any) -> list[Any]:
     """Return constructor arguments and settings. Raises TypeError if there are none to be found."""
     deconstruct = getattr(storage, "deconstruct", None)
     defaults = getattr(storage, "get_default_settings", None)  # those of django-storages
-    if deconstruct is None and defaults is None and _takes_arguments(type(storage)):
+    if deconstruct is None and defaults is None and _takes_arguments(storage.__class__):
         raise TypeError(f"{type(storage)} is not deconstructible")
     made = None if deconstruct is None else deconstruct()
     return [made, None if defaults is None else _attributes(storage, defaults())]

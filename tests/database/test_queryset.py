@@ -245,7 +245,7 @@ class Namer:
         pytest.param("uploaded_at", "2024-02-29 12_34_56+00_00", id="a field that isn't text"),
         pytest.param("shelf_mark", "mark Annual report.pdf", id="an attribute"),
         pytest.param("get_shelf_mark", "mark Annual report.pdf", id="a method"),
-        pytest.param("{folder.name}/{title}{ext}", "2024/Annual report.gz", id="format: ext"),
+        pytest.param("{folder.name}/{title}{ext}", "2024/Annual report.v2.gz", id="format: ext"),
         pytest.param("{folder__name}/{basename}", "2024/tar.v2.gz", id="format: base name"),
         pytest.param("{field}/{title}", "file/Annual report", id="format: field"),
         pytest.param("{uploaded_at:%Y-%m}.pdf", "2024-02.pdf", id="format: specification"),

@@ -204,7 +204,7 @@ class ByDescriptor(FileDescriptor):
     """Gives a FieldFile that is in the archive."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
-        file = super().__get__(instance, cls)
+        file: Any = super().__get__(instance, cls)
         if instance is not None:
             file.storage = ARCHIVE
         return file

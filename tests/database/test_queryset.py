@@ -314,7 +314,7 @@ LATE = datetime(2024, 2, 29, 23, 30, tzinfo=UTC)  # tomorrow in Vienna
         pytest.param("{folder.name}/{size:05}{ext}", {"title": ""}, "docs.jpg", id="all NULL"),
         pytest.param("{uploaded_at:%d.%m}{ext}", {"uploaded_at": LATE}, "01.03.jpg", id="zone"),
         pytest.param(
-            "uploaded_at", {"uploaded_at": LATE}, "2024-02-29 23_30_00+01_00", id="column"
+            "uploaded_at", {"uploaded_at": LATE}, "2024-03-01 00_30_00+01_00", id="column"
         ),
         pytest.param("uploaded_at", {}, "docs.jpg", id="a column that is NULL"),
         pytest.param("title", {"title": ""}, "docs.jpg", id="a column that is blank"),

@@ -54,7 +54,7 @@ def queryset_members(
     limit: int | Limit | None = SETTING,
     max_bytes: int | Limit | None = SETTING,
 ) -> list[ContentMember]:
-    """Make a member of every file of a queryset's rows, with one query.
+    """Make a member of every file of a queryset's rows, with one query if that can be.
 
     `file_fields` name file fields, also across relations ("attachments__file"); the model's only
     one needn't be named. A row whose field is empty has no member there.
@@ -63,13 +63,15 @@ def queryset_members(
     "{folder.name}/{title}.pdf", in which {basename} is the stored file's name without its folders,
     {ext} its ending with the dot and {field} the file field's name; or a callable that is given the
     instance, and the stored name too if it takes two arguments. By default it is the base name.
-    Names are made safe, and unique without regard to case.
+    NULL is "", times are in the zone of TIME_ZONE. A format that results in nothing or in an ending
+    only has the stored file's name before that. Names are made safe, and unique without regard to
+    case.
 
     `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
     such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't be named.
     `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see `collect.Collector`.
 
-    Raises ValueError where a field isn't what it should be; TooManyMembersError and
+    Raises ValueError where a field or a format isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
     """
     collector = Collector(
@@ -117,8 +119,9 @@ def lazy_queryset_members(
 ) -> Iterator[ContentMember]:
     """Make members while the archive is sent, ordered by primary key, in constant memory.
 
-    There is a short query for each thousand rows, and between them no connection is held, so it
-    works with ATOMIC_REQUESTS and behind pgbouncer. The archive has neither length nor ranges, and
+    There is a short query for each thousand rows, and between them no connection is held that
+    wasn't open before, so it works with ATOMIC_REQUESTS and behind pgbouncer. Members are made in
+    the context of this call. The archive has neither length nor ranges, and
     a missing file breaks it off unless `missing` says otherwise. The limit is checked now, by
     counting rows (files may be more or fewer), and MAX_BYTES doesn't apply. Else as
     `queryset_members`. Raises ValueError for a slice or a union.

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.facts import Values, columns_of
-from django_stream_zip.members.field_files import is_column_enough
+from django_stream_zip.members.field_files import is_column_enough, storage_of
 from django_stream_zip.members.readers import reader_for
 
 _PAGE_LENGTH: Final = 1000
@@ -93,7 +93,7 @@ class Backfill:
             found = self._instances.in_bulk([row[0] for row in rows], field_name=self._key)
             for row in rows:
                 file = getattr(found.get(row[0]), self._name, None)
-                yield (file.storage, str(file.name)) if file else None, row
+                yield (storage_of(file), str(file.name)) if file else None, row
 
     def _pages(self) -> Iterator[list[tuple[Any, ...]]]:
         """Yield primary key, stored name and facts of rows, with a query for each page."""

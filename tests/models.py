@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage
 from django.db import models
 from django.db.models.fields.files import FieldFile, FileDescriptor
@@ -232,3 +233,25 @@ class Deed(models.Model):
         instance = super().from_db(*args, **options)
         instance.file.storage = ARCHIVE
         return instance
+
+
+class Sealed(FieldFile):
+    """A file whose bytes are kept backwards."""
+
+    def open(self, mode: str = "rb") -> Any:  # type: ignore[override]
+        with self.storage.open(str(self.name), "rb") as kept:
+            return ContentFile(kept.read()[::-1], self.name)
+
+
+class SealedField(models.FileField):
+    """A file field for sealed files."""
+
+    attr_class = Sealed
+
+
+class Secret(models.Model):
+    """A file that isn't what its storage keeps."""
+
+    file = SealedField(storage=DESK)
+    size = models.IntegerField(null=True)
+    at = models.DateTimeField(null=True)

@@ -274,7 +274,7 @@ class _Rows:
         else:
             return self._storages[path], str(row.values[path] or "")
         file = getattr(holder, path.rpartition(LOOKUP_SEP)[2], None)
-        return (file.storage, str(file.name)) if file else (None, "")
+        return (field_files.storage_of(file), str(file.name)) if file else (None, "")
 
     def _check_has_instances(self, queryset: QuerySet[Any]) -> None:
         """See that rows are model instances where such are needed."""

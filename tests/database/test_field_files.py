@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import models
 from django.test import RequestFactory
+from django.utils import timezone
 
 from django_stream_zip.admin import download_as_zip
 from django_stream_zip.members import (
@@ -22,6 +24,7 @@ from django_stream_zip.members import (
     queryset_members,
 )
 from django_stream_zip.members.field_files import is_column_enough
+from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
 from tests.database.rows import contents_of
 from tests.models import (
@@ -37,6 +40,7 @@ from tests.models import (
     LoveLetter,
     Picture,
     Reply,
+    Secret,
     Will,
 )
 from tests.readers import read_zipfile
@@ -70,8 +74,6 @@ def test_each_row_has_its_file(build: Any, model: Any) -> None:
 
 
 def test_each_row_has_its_file_on_an_event_loop() -> None:
-    from asgiref.sync import async_to_sync
-
     write(True), write(False)
     members = async_to_sync(aqueryset_members)(Letter.objects.order_by("pk"))
     assert contents_of(members) == BOTH
@@ -206,12 +208,27 @@ def test_what_a_descriptor_or_loading_decides_counts(model: Any) -> None:
         (Copy, "file", False),
         (Will, "file", False),
         (Deed, "file", False),
+        (Secret, "file", False),
     ],
 )
 def test_no_instances_are_made_where_the_column_is_enough(
     model: Any, field: str, expected: bool
 ) -> None:
     assert is_column_enough(model, model._meta.get_field(field)) is expected
+
+
+@pytest.mark.parametrize("known", [{}, {"size": "size", "modified_at": "at"}])
+@pytest.mark.parametrize("build", [queryset_members, lazy_queryset_members])
+def test_a_file_that_opens_itself_is_what_it_opens(build: Any, known: Any) -> None:
+    expected = {"x.txt": b"on the desk"[::-1]}
+    row = Secret.objects.create(file="x.txt", size=11, at=timezone.now())
+    assert row.file.open().read() == expected["x.txt"]
+    response: Any = zip_response(RequestFactory().get("/"), build(Secret.objects.all(), **known))
+    assert read_zipfile(response.getvalue()) == expected
+    assert contents_of([field_member(row.file)]) == expected
+    DESK.delete("x.txt")
+    with pytest.raises(FileNotFoundError):
+        queryset_members(Secret.objects.all())
 
 
 # What rows hold of their files.

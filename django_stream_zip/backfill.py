@@ -17,6 +17,7 @@ from django.utils import timezone
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.facts import Values, columns_of
+from django_stream_zip.members.field_files import is_column_enough, storage_of
 from django_stream_zip.members.readers import reader_for
 
 _PAGE_LENGTH: Final = 1000
@@ -48,11 +49,16 @@ class Backfill:
         self._name = file_field.name
         self._storage = file_field.storage
         self._columns = columns_of(file_field)
+        self._key = file_field.model._meta.pk.name
+        self._instances = (
+            None
+            if is_column_enough(model, file_field)
+            else model._base_manager.using(database).order_by()
+        )
         self.label = f"{model._meta.label}.{file_field.name}"
         rows = self._owner.filter(**{f"{file_field.name}__gt": ""})
         if model._meta.concrete_model is not file_field.model:
-            key = file_field.model._meta.pk.name
-            rows = rows.filter(pk__in=model._base_manager.using(database).values(key))
+            rows = rows.filter(pk__in=model._base_manager.using(database).values(self._key))
         self._rows: QuerySet[Any] = rows if refill else rows.filter(self._is_missing())
 
     def __len__(self) -> int:
@@ -61,9 +67,12 @@ class Backfill:
 
     def run(self, progress: Progress = bool) -> Iterator[Outcome]:
         """Fill them, and give what became of each. What goes wrong with one doesn't stop it."""
-        for pk, stored_name, *held in self._values():
+        for file, (pk, stored_name, *held) in self._files():
+            if file is None:
+                yield Outcome(pk, stored_name)
+                continue
             try:
-                values = stored_facts(self._storage, stored_name, self._columns, progress)
+                values = stored_facts(*file, self._columns, progress)
             except Exception as error:
                 yield Outcome(pk, stored_name, error=error)
             else:
@@ -75,14 +84,25 @@ class Backfill:
             missing |= Q(**{column: None})
         return missing
 
-    def _values(self) -> Iterator[tuple[Any, ...]]:
-        """Give primary key, stored name and facts of each row, with a query for each page."""
+    def _files(self) -> Iterator[tuple[tuple[Any, str] | None, tuple[Any, ...]]]:
+        """Yield the storage and name of each row's file, None if it is gone by now, and the row."""
+        for rows in self._pages():
+            if self._instances is None:
+                yield from (((self._storage, row[1]), row) for row in rows)
+                continue
+            found = self._instances.in_bulk([row[0] for row in rows], field_name=self._key)
+            for row in rows:
+                file = getattr(found.get(row[0]), self._name, None)
+                yield (storage_of(file), str(file.name)) if file else None, row
+
+    def _pages(self) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield primary key, stored name and facts of rows, with a query for each page."""
         ordered = self._rows.order_by("pk")
         page = ordered
         while rows := list(
             page.values_list("pk", self._name, *self._columns.values())[:_PAGE_LENGTH]
         ):
-            yield from rows
+            yield rows
             page = ordered.filter(pk__gt=rows[-1][0])
 
     def _save(self, pk: Any, stored_name: str, held: list[Any], values: Values) -> bool:

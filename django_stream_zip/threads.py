@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from asgiref.sync import sync_to_async
@@ -71,8 +72,8 @@ class Threaded:
         await sync_to_async(close)(self._chunks)
 
 
-def release_connections() -> None:
-    """Give back this thread's database connections, but for those in an atomic block.
+def release_connections(keep: Collection[str] = ()) -> None:
+    """Close this thread's database connections, but for those in an atomic block or to `keep`.
 
     A download would keep them for as long as it takes. One that is needed on the way is opened
     again, and closed with the response.
@@ -80,5 +81,20 @@ def release_connections() -> None:
     if not conf.get("RELEASE_CONNECTIONS"):
         return
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
+        if not connection.in_atomic_block and connection.alias not in keep:
             connection.close()
+
+
+@contextmanager
+def borrowed_connections() -> Iterator[None]:
+    """Close the database connections of this thread that the block opens.
+
+    From one that was open before, somebody may still read: a generator that iterates a queryset,
+    and asks for these rows in between.
+    """
+    existing = connections.all(initialized_only=True)
+    open_before = {known.alias for known in existing if known.connection is not None}
+    try:
+        yield
+    finally:
+        release_connections(keep=open_before)

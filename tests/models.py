@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any, Self
 
 from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import InMemoryStorage
 from django.db import models
-from django.db.models.fields.files import FieldFile
+from django.db.models.fields.files import FieldFile, FileDescriptor
 
 from django_stream_zip.facts import ZipCRC32Field, ZipModifiedAtField, ZipSizeField
 from django_stream_zip.models import ZipFactsMixin, ZipFactsModel
@@ -133,3 +136,122 @@ class Film(ZipFactsMixin):
     trailer_bytes = ZipSizeField("trailer")
     trailer_crc_32 = ZipCRC32Field("trailer")
     script = models.FileField(blank=True)
+
+
+# Where files of archived rows are, and those of the others: names are the same in both.
+ARCHIVE = InMemoryStorage()
+DESK = InMemoryStorage()
+
+
+class KeptFile(FieldFile):
+    """A file in a storage that its row decides on."""
+
+    def __init__(self, instance: Any, field: Any, name: str | None) -> None:
+        super().__init__(instance, field, name)
+        self.storage = ARCHIVE if instance.archived else DESK
+
+
+class KeptFileField(models.FileField):
+    """A file field without a storage of its own."""
+
+    attr_class = KeptFile
+
+
+class Drawer(models.Model):
+    """What letters lie in."""
+
+    name = models.CharField(max_length=100, blank=True)
+
+
+class Unburnt(models.Manager["Letter"]):
+    """Knows no letter that was burnt."""
+
+    def get_queryset(self) -> models.QuerySet[Letter]:
+        return super().get_queryset().filter(burnt=False)
+
+
+class Letter(ZipFactsModel):
+    """A file whose storage is another one for each row, and facts of it."""
+
+    drawer = models.ForeignKey(Drawer, models.CASCADE, null=True, related_name="letters")
+    archived = models.BooleanField(default=False)
+    burnt = models.BooleanField(default=False)
+    file = KeptFileField(blank=True)
+
+    objects = Unburnt()
+    everything = models.Manager()
+
+
+class LoveLetter(Letter):
+    """A letter with a table of its own beside it."""
+
+    scent = models.CharField(max_length=100, blank=True)
+
+
+class Copy(Letter):
+    """The same rows again."""
+
+    class Meta:
+        proxy = True
+
+
+class Reply(models.Model):
+    """A row that refers to a letter."""
+
+    letter = models.ForeignKey(Letter, models.CASCADE, null=True)
+
+
+class ByDescriptor(FileDescriptor):
+    """Gives a FieldFile that is in the archive."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        file: Any = super().__get__(instance, cls)
+        if instance is not None:
+            file.storage = ARCHIVE
+        return file
+
+
+class ByDescriptorField(models.FileField):
+    """A file field with a descriptor of its own."""
+
+    descriptor_class = ByDescriptor
+
+
+class Will(models.Model):
+    """A file whose storage the descriptor decides on."""
+
+    file = ByDescriptorField(storage=DESK)
+
+
+class Deed(models.Model):
+    """A file whose storage is set when the row is loaded."""
+
+    file = models.FileField(storage=DESK)
+
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Self:
+        instance = super().from_db(*args, **options)
+        instance.file.storage = ARCHIVE
+        return instance
+
+
+class Sealed(FieldFile):
+    """A file whose bytes are kept backwards."""
+
+    def open(self, mode: str = "rb") -> Any:  # type: ignore[override]
+        with self.storage.open(str(self.name), "rb") as kept:
+            return ContentFile(kept.read()[::-1], self.name)
+
+
+class SealedField(models.FileField):
+    """A file field for sealed files."""
+
+    attr_class = Sealed
+
+
+class Secret(models.Model):
+    """A file that isn't what its storage keeps."""
+
+    file = SealedField(storage=DESK)
+    size = models.IntegerField(null=True)
+    at = models.DateTimeField(null=True)

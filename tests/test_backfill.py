@@ -289,6 +289,7 @@ def test_without_a_name_all_models_that_keep_facts_are_filled(storage: WatchedSt
         "tests.Chapter.text: 0 filled",
         "tests.Film.poster: 1 filled",
         "tests.Film.trailer: 1 filled",
+        "tests.Letter.file: 0 filled",
     ]
     film.refresh_from_db()
     assert (film.poster_bytes, film.poster_crc_32) == (6, zlib.crc32(b"poster"))

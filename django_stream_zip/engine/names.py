@@ -108,6 +108,11 @@ def safe_name(name: str) -> str:
     return "/".join(_components(name))
 
 
+def extension(name: str) -> str:
+    """Return what numbering leaves behind the number: ".tar.gz" of "a.tar.gz", "" of ".bashrc"."""
+    return _split(name)[1]
+
+
 def distinct_names(names: Iterable[str]) -> list[str]:
     """Give all members of an archive safe names, each its own. See `Names`."""
     distinct = Names()

@@ -15,10 +15,13 @@ from contextlib import closing
 from contextvars import copy_context
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from django_stream_zip import conf
+from django_stream_zip.content import Content
 from django_stream_zip.engine.names import Names, safe_name
+from django_stream_zip.engine.streams import close
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
@@ -81,7 +84,8 @@ class Collector:
     described: "raise" what the storage raises, "skip" it, or skip it and "report" it in a text
     member at the end. (Where no file can be described and not all are just missing, an error is
     raised in any case.) `limit` (members) and `max_bytes` (of all contents) are those of the
-    settings, unless given; None is no limit.
+    settings, unless given; None is no limit. Contents of unknown size are counted
+    while they are read.
     """
 
     def __init__(
@@ -106,8 +110,9 @@ class Collector:
         self._failure: Exception | None = None
         self._members = 0
         self._bytes = 0
+        self._lock = Lock()
 
-    def members(self, files: Iterable[StoredFile]) -> Iterator[ContentMember]:
+    def members(self, files: Iterable[StoredFile]) -> Generator[ContentMember, None, None]:
         """Give the members one by one.
 
         Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
@@ -124,7 +129,7 @@ class Collector:
                     self._policy(self._missing, name, error)
                 else:
                     self._count(member[4].size or 0)
-                    yield self._names.of(member[0]), *member[1:]
+                    yield self._names.of(member[0]), *member[1:4], self._bounded(member[4])
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
@@ -161,17 +166,58 @@ class Collector:
 
     def _count(self, size: int) -> None:
         self._members += 1
-        self._bytes += size
         if self.limit is not None and self._members > self.limit:
             raise TooManyMembersError(f"more than {self.limit:,} files are too many to download")
+        self._count_bytes(size)
+
+    def _count_bytes(self, length: int) -> None:
+        with self._lock:  # contents are read in several threads
+            self._bytes += length
         if self._max_bytes is not None and self._bytes > self._max_bytes:
             raise TooManyBytesError(f"more than {self._max_bytes:,} bytes are too many to download")
+
+    def _bounded(self, content: Content) -> Content:
+        """Return a content that is counted while it is read, if its size isn't known before."""
+        is_counted = content.size is None and self._max_bytes is not None
+        return _CountedContent(content, self._count_bytes) if is_counted else content
 
     def _report(self) -> ContentMember:
         lines = ["These files could not be included:", ""]
         lines += [f"{safe_name(name)}: {_reason(error)}" for name, error in self._missing]
         data = "\r\n".join([*lines, ""]).encode(errors="replace")
         return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
+
+
+class _CountedContent:
+    """A content of unknown size, whose bytes count towards a limit as they are read."""
+
+    size = None
+
+    def __init__(self, content: Content, count: Callable[[int], None]) -> None:
+        self.identity = content.identity
+        self.crc_32 = content.crc_32
+        self.validator = content.validator
+        self.is_remote: bool = getattr(content, "is_remote", False)
+        self._content = content
+        self._count = count
+        self._counted = 0
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `stop`. Raises TooManyBytesError over the limit."""
+        self._count(-self._counted)  # who reads it again gets no more of it
+        self._counted = 0
+        chunks = self._content.chunks(start, stop)
+        try:
+            for chunk in chunks:
+                self._counted += len(chunk)
+                self._count(len(chunk))
+                yield chunk
+        finally:
+            close(chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield all bytes."""
+        return self.chunks()
 
 
 def _described(reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:

@@ -6,11 +6,12 @@ anybody wants in memory, one short query for each page of them.
 
 from __future__ import annotations
 
-import inspect
-import posixpath
-from collections.abc import Callable, Iterator, Mapping
-from string import Formatter
-from typing import Any, Final, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextvars import Context, copy_context
+from itertools import islice
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
@@ -19,6 +20,7 @@ from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip import conf, facts, threads
 from django_stream_zip.engine.names import ManyNames
+from django_stream_zip.members import field_files
 from django_stream_zip.members.collect import (
     SETTING,
     Collector,
@@ -29,12 +31,14 @@ from django_stream_zip.members.collect import (
 )
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.on_loop import on_loop
+from django_stream_zip.members.row_names import Name, naming
 
-Name: TypeAlias = str | Callable[..., str] | None
 # A field's name, or one for each file field.
 Fields: TypeAlias = str | Mapping[str, str] | None
 
 _PAGE_LENGTH: Final = 1000
+# So many keys in one query: SQLite may take 999 variables, Oracle 1,000 in a list.
+_BATCH_LENGTH: Final = 500
 
 
 def queryset_members(
@@ -50,7 +54,7 @@ def queryset_members(
     limit: int | Limit | None = SETTING,
     max_bytes: int | Limit | None = SETTING,
 ) -> list[ContentMember]:
-    """Make a member of every file of a queryset's rows, with one query.
+    """Make a member of every file of a queryset's rows, with one query if that can be.
 
     `file_fields` name file fields, also across relations ("attachments__file"); the model's only
     one needn't be named. A row whose field is empty has no member there.
@@ -59,20 +63,29 @@ def queryset_members(
     "{folder.name}/{title}.pdf", in which {basename} is the stored file's name without its folders,
     {ext} its ending with the dot and {field} the file field's name; or a callable that is given the
     instance, and the stored name too if it takes two arguments. By default it is the base name.
-    Names are made safe, and unique without regard to case.
+    NULL is "", times are in the zone of TIME_ZONE. A format that results in nothing or in an ending
+    only has the stored file's name before that. Names are made safe, and unique without regard to
+    case.
 
     `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
     such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't be named.
     `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see `collect.Collector`.
 
-    Raises ValueError where a field isn't what it should be; TooManyMembersError and
+    Raises ValueError where a field or a format isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
     """
-    rows = _Rows(
-        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
-    )
     collector = Collector(
         compress=compress, decode=decode, missing=missing, limit=limit, max_bytes=max_bytes
+    )
+    rows = _Rows(
+        queryset,
+        file_fields,
+        name,
+        size,
+        crc_32,
+        modified_at,
+        with_own_facts=decode is None,
+        limit=collector.limit,
     )
     return list(collector.members(rows.files(queryset)))
 
@@ -106,8 +119,9 @@ def lazy_queryset_members(
 ) -> Iterator[ContentMember]:
     """Make members while the archive is sent, ordered by primary key, in constant memory.
 
-    There is a short query for each thousand rows, and between them no connection is held, so it
-    works with ATOMIC_REQUESTS and behind pgbouncer. The archive has neither length nor ranges, and
+    There is a short query for each thousand rows, and between them no connection is held that
+    wasn't open before, so it works with ATOMIC_REQUESTS and behind pgbouncer. Members are made in
+    the context of this call. The archive has neither length nor ranges, and
     a missing file breaks it off unless `missing` says otherwise. The limit is checked now, by
     counting rows (files may be more or fewer), and MAX_BYTES doesn't apply. Else as
     `queryset_members`. Raises ValueError for a slice or a union.
@@ -127,21 +141,35 @@ def lazy_queryset_members(
     query = queryset.query
     if query.is_sliced or query.combinator:
         raise ValueError("a slice or a union can't be paged by primary key: filter instead")
-    if maximum is not None and queryset.count() > maximum:
+    if maximum is not None and queryset.order_by()[: maximum + 1].count() > maximum:
         raise TooManyMembersError(f"more than {maximum:,} files are too many to download")
-    return collector.members(_paged_files(rows, queryset))
+    return _in_context(copy_context(), collector.members(_paged_files(rows, queryset)))
+
+
+def _in_context(
+    context: Context, members: Generator[ContentMember, None, None]
+) -> Iterator[ContentMember]:
+    """Yield members that are made in a context: which tenant's they are is known only there."""
+    try:
+        while (member := context.run(next, members, None)) is not None:
+            yield member
+    finally:
+        context.run(members.close)
 
 
 def _paged_files(rows: _Rows, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
-    """Give the files page by page, and the connection back before they are sent."""
-    for page in _pages(queryset):
-        files = list(rows.files(page))
-        threads.release_connections()
+    """Yield the files page by page, and close the connection before they are sent."""
+    pages = (list(rows.files(page)) for page in _pages(queryset))
+    while True:
+        with threads.borrowed_connections():
+            files = next(pages, None)
+        if files is None:
+            return
         yield from files
 
 
 def _pages(queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
-    """Give a queryset in pages of whole rows, by ranges of primary keys."""
+    """Yield a queryset in pages of whole rows, by ranges of primary keys."""
     ordered = queryset.order_by("pk")
     last = None
     while True:
@@ -153,8 +181,19 @@ def _pages(queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
         yield following.filter(pk__lte=last)
 
 
+class _Row(NamedTuple):
+    """The values of a row by their paths; its instance and its files' owners where needed."""
+
+    values: dict[str, Any]
+    instance: Model | None
+    owners: Mapping[str, Model | None] = {}
+
+
 class _Rows:
-    """What to select of rows, and how a file's description is made of them."""
+    """What to select of rows, and how a file's description is made of them.
+
+    Of more files than `limit` only one more is wanted.
+    """
 
     def __init__(
         self,
@@ -166,8 +205,10 @@ class _Rows:
         modified_at: Fields,
         *,
         with_own_facts: bool,
+        limit: int | None = None,
     ) -> None:
         model = queryset.model
+        self._limit = limit
         self._file_fields = file_field_paths(model, file_fields)
         self._storages = {path: _file_field(model, path).storage for path in self._file_fields}
         # They are of what the storage's `open()` gives, and not of what is decoded otherwise.
@@ -178,16 +219,26 @@ class _Rows:
             for fact, fields in (("size", size), ("crc_32", crc_32), ("modified_at", modified_at))
         ]
         self._facts = {path: [fields.get(path) for fields in by_fact] for path in self._file_fields}
-        self._name = _naming(queryset, name)
+        self._name = naming(queryset, name)
         # Whose file it is: by a join with many rows a file comes several times.
         self._owners = {path: _owner(path) for path in self._file_fields}
         self._joins_many = any(_is_to_many(model, path) for path in self._file_fields)
-        owners = ["pk", *self._owners.values()] if self._joins_many else ()
+        self._managers = _managers(queryset, self._file_fields)
+        self._on_instance = {
+            path
+            for path in self._file_fields
+            if LOOKUP_SEP not in path
+            and not field_files.is_column_enough(model, _file_field(model, path))
+        }
+        self._needs_instance = self._name.needs_instance or bool(self._on_instance)
+        has_owners = self._joins_many or self._managers or limit is not None
+        owners = ["pk", *self._owners.values()] if has_owners else ()
         known = [fact for own in self._facts.values() for fact in own if fact]
         wanted = [*self._file_fields, *owners, *known, *self._name.columns]
         self._columns = list(dict.fromkeys(wanted))
-        for path in self._columns:
-            _check_path(queryset, path)
+        fields = {path: _check_path(queryset, path) for path in self._columns}
+        self._name.check(fields)
+        self._check_has_instances(queryset)
         for path, own in self._facts.items():
             for fact in filter(None, own):
                 self._check_is_one(queryset, fact, (path,))
@@ -195,22 +246,44 @@ class _Rows:
             self._check_is_one(queryset, path, self._file_fields)
 
     def files(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
-        """Give the files of all rows, each once, by one query."""
+        """Yield the files of all rows, each once, by one query if that can be."""
         seen = set()
-        for values, instance in self._values(self._ordered(queryset)):
+        for row in self._with_owners(self._rows(queryset)):
             for path in self._file_fields:
-                stored_name = str(values[path] or "")
+                storage, stored_name = self._file(path, row)
+                if not stored_name:
+                    continue
                 if self._joins_many:
-                    owner = path, values["pk"], values[self._owners[path]]
-                    stored_name = "" if owner in seen else stored_name
+                    owner = path, row.values["pk"], row.values[self._owners[path]]
+                    if owner in seen:
+                        continue
                     seen.add(owner)
-                if stored_name:
-                    yield StoredFile(
-                        self._storages[path],
-                        stored_name,
-                        _text(self._name.of(stored_name, path, values, instance)),
-                        *[values[fact] if fact else None for fact in self._facts[path]],
-                    )
+                yield StoredFile(
+                    storage,
+                    stored_name,
+                    _text(self._name.of(stored_name, path, row.values, row.instance)),
+                    *[row.values[fact] if fact else None for fact in self._facts[path]],
+                )
+
+    def _file(self, path: str, row: _Row) -> tuple[Any, str]:
+        """Return the storage and the stored name of a row's file; "" if it has none."""
+        if path in self._managers:
+            holder = row.owners[path]
+        elif path in self._on_instance:
+            holder = row.instance
+        else:
+            return self._storages[path], str(row.values[path] or "")
+        file = getattr(holder, path.rpartition(LOOKUP_SEP)[2], None)
+        return (field_files.storage_of(file), str(file.name)) if file else (None, "")
+
+    def _check_has_instances(self, queryset: QuerySet[Any]) -> None:
+        """See that rows are model instances where such are needed."""
+        is_of_values = getattr(queryset, "_fields", None) is not None
+        if self._needs_instance and (queryset.query.combinator or is_of_values):
+            raise ValueError(
+                f"the files of {queryset.model._meta.label} are named or stored by its instances, "
+                "which a union and values() don't have: filter instead"
+            )
 
     def _check_is_one(
         self, queryset: QuerySet[Any], path: str, file_fields: tuple[str, ...]
@@ -223,6 +296,57 @@ class _Rows:
             if file_field.split(LOOKUP_SEP)[: len(relation)] != relation:
                 raise ValueError(f"{path!r} has many values for one file of {file_field!r}")
 
+    def _rows(self, queryset: QuerySet[Any]) -> Iterator[_Row]:
+        for part in self._parts(queryset):
+            if self._needs_instance:
+                yield from self._instances(part)
+            else:
+                yield from self._values(part)
+
+    def _values(self, queryset: QuerySet[Any]) -> Iterator[_Row]:
+        selected = queryset.values_list(*self._columns)
+        key = itemgetter(self._columns.index("pk")) if "pk" in self._columns else hash
+        for row in _fetched(selected, self._limit, key):
+            yield _Row(dict(zip(self._columns, row, strict=True)), None)
+
+    def _instances(self, queryset: QuerySet[Any]) -> Iterator[_Row]:
+        aliases = {f"zip_column_{number}": path for number, path in enumerate(self._columns)}
+        annotated = queryset.annotate(**{alias: F(path) for alias, path in aliases.items()})
+        if self._on_instance:
+            # Which columns decide about a storage isn't known: a deferred one would be a query.
+            annotated.query.clear_deferred_loading()
+        for instance in _fetched(annotated, self._limit, attrgetter("pk")):
+            values = {path: getattr(instance, alias) for alias, path in aliases.items()}
+            yield _Row(values, instance)
+
+    def _with_owners(self, rows: Iterator[_Row]) -> Iterator[_Row]:
+        """Yield rows with the instances that have their files, by one query for many of them."""
+        if not self._managers:
+            yield from rows
+            return
+        while batch := list(islice(rows, _BATCH_LENGTH)):
+            found = {
+                path: manager.in_bulk({row.values[self._owners[path]] for row in batch} - {None})
+                for path, manager in self._managers.items()
+            }
+            for row in batch:
+                keys = {path: row.values[self._owners[path]] for path in found}
+                yield row._replace(owners={path: found[path].get(keys[path]) for path in found})
+
+    def _parts(self, queryset: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
+        """Yield what has all rows in their order: one query, or several for a slice that is joined.
+
+        A slice is one of the rows, not of what they are joined to.
+        """
+        if not (queryset.query.is_sliced and self._joins_many):
+            yield self._ordered(queryset)
+            return
+        keys = _fetched(queryset.values_list("pk", flat=True), self._limit)
+        rows = queryset.all()
+        rows.query.clear_limits()
+        while batch := list(islice(keys, _BATCH_LENGTH)):
+            yield self._ordered(rows.filter(pk__in=batch))
+
     def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Order rows that the ordering leaves equal by primary key.
 
@@ -230,146 +354,58 @@ class _Rows:
         can't be ordered any more.)
         """
         query = queryset.query
+        if query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
+            return queryset
         default: Any = query.get_meta().ordering if query.default_ordering else ()
         ordering: Any = query.order_by or default
-        if query.is_sliced and self._joins_many:
-            # A slice of the rows, not of what they are joined to.
-            pks = list(queryset.values_list("pk", flat=True))
-            queryset = queryset.all()
-            queryset.query.clear_limits()
-            queryset = queryset.filter(pk__in=pks)
-        elif query.is_sliced or query.combinator or query.distinct_fields or query.extra_order_by:
-            return queryset
         owners = self._owners.values() if self._joins_many else ()
         return queryset.order_by(*dict.fromkeys([*ordering, "pk", *owners]))
 
-    def _values(self, queryset: QuerySet[Any]) -> Iterator[tuple[dict[str, Any], Model | None]]:
-        if not self._name.needs_instance:
-            for row in queryset.values_list(*self._columns):
-                yield dict(zip(self._columns, row, strict=True)), None
-            return
-        aliases = {f"zip_column_{number}": path for number, path in enumerate(self._columns)}
-        annotated = queryset.annotate(**{alias: F(path) for alias, path in aliases.items()})
-        for instance in annotated:
-            yield {path: getattr(instance, alias) for alias, path in aliases.items()}, instance
+
+def _fetched(
+    rows: QuerySet[Any], limit: int | None, key: Callable[[Any], Any] = hash
+) -> Iterator[Any]:
+    """Yield rows. Where there is a limit, so many and one more; all of them if more are wanted.
+
+    All means to ask again, from the first one: a part that begins later would miss or repeat rows
+    if others come and go meanwhile. By their keys, those that were yielded are left out.
+    """
+    if limit is None:
+        yield from rows
+        return
+    first = list(rows[: limit + 1])
+    yield from first
+    if len(first) <= limit:
+        return
+    yielded = Counter(map(key, first))
+    for row in rows.iterator(chunk_size=_PAGE_LENGTH):
+        if yielded[key(row)]:
+            yielded[key(row)] -= 1
+        else:
+            yield row
+
+
+def _managers(queryset: QuerySet[Any], paths: tuple[str, ...]) -> dict[str, Any]:
+    """Return what loads the owners of related files, where the joined columns aren't enough.
+
+    These are the managers that the relations' own attributes use.
+    """
+    found = {}
+    for path in paths:
+        relation = path.rpartition(LOOKUP_SEP)[0]
+        if not relation:
+            continue
+        owner = _followed(queryset.model, relation).related_model
+        is_many = _is_to_many(queryset.model, path)
+        manager = owner._default_manager if is_many else owner._base_manager
+        field = _file_field(queryset.model, path)
+        if not (field_files.is_plain(manager) and field_files.is_column_enough(owner, field)):
+            found[path] = manager.using(queryset.db)
+    return found
 
 
 def _text(name: Any) -> str | None:
     return None if name is None else str(name)
-
-
-class _Naming:
-    """How members get their names. This one: by the stored file's own. None is its own, too."""
-
-    needs_instance = False
-    columns: tuple[str, ...] = ()
-
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        return posixpath.basename(stored_name)
-
-
-class _ByColumn(_Naming):
-    def __init__(self, path: str) -> None:
-        self.columns = (path,)
-
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        return values[self.columns[0]]
-
-
-class _ByFormat(_Naming):
-    def __init__(self, template: str) -> None:
-        self._template = template
-        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-        self._paths = {name: name.replace(".", LOOKUP_SEP) for name in names - _FILE_VALUES.keys()}
-        self.columns = tuple(self._paths.values())
-
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        known: dict[str, Any] = {
-            name: value(stored_name, path) for name, value in _FILE_VALUES.items()
-        }
-        for name, column in self._paths.items():
-            known[name] = "" if values[column] is None else values[column]
-        return _Flat().vformat(self._template, (), known)
-
-
-class _ByAttribute(_Naming):
-    needs_instance = True
-
-    def __init__(self, attribute: str) -> None:
-        self._attribute = attribute
-
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        value: Any = getattr(instance, self._attribute)
-        return value() if callable(value) else value
-
-
-class _ByCallable(_Naming):
-    needs_instance = True
-
-    def __init__(self, name: Callable[..., str]) -> None:
-        self._call = name
-        self._takes_stored_name = _arity(name) > 1
-
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        arguments = (instance, stored_name) if self._takes_stored_name else (instance,)
-        return self._call(*arguments)
-
-
-class _Flat(Formatter):
-    """Takes "folder.name" for one name: what it stands for is in the row already."""
-
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        return kwargs[field_name], field_name
-
-
-_FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
-    "basename": lambda stored_name, path: posixpath.basename(stored_name),
-    "ext": lambda stored_name, path: posixpath.splitext(stored_name)[1],
-    "field": lambda stored_name, path: path,
-}
-
-
-def _naming(queryset: QuerySet[Any], name: Name) -> _Naming:
-    model = queryset.model
-    if name is None:
-        return _Naming()
-    if callable(name):
-        return _ByCallable(name)
-    if "{" in name:
-        return _ByFormat(name)
-    is_column = name in queryset.query.annotations or _is_field(model, name)
-    if LOOKUP_SEP not in name and not is_column and hasattr(model, name):
-        return _ByAttribute(name)
-    return _ByColumn(name)
-
-
-def _is_field(model: type[Model], name: str) -> bool:
-    try:
-        model._meta.get_field(name)
-    except FieldDoesNotExist:
-        return False
-    return True
-
-
-def _arity(function: Callable[..., Any]) -> int:
-    """Count the arguments that a callable needs; some of C's don't tell, and take one."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:
-        return 1
-    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
-    return len(needed)
 
 
 _KINDS: Final[dict[str, type[Field[Any, Any]]]] = {

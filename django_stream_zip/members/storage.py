@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
@@ -102,7 +103,7 @@ def field_member(
     # The row's facts are of what `open()` gives.
     held = getattr(field_file, "zip_facts", {}) if decode is None else {}
     return storage_member(
-        field_file.storage,
+        storage_of(field_file),
         field_file.name,
         name,
         compress=compress,

@@ -6,21 +6,31 @@ import gc
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Value
 from django.test import RequestFactory
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from django_stream_zip import stream_zip
+from django_stream_zip.download import ZipDownloadError
 from django_stream_zip.members import (
     TooManyBytesError,
     TooManyMembersError,
     aqueryset_members,
+    lazy_queryset_members,
     queryset_members,
 )
+from django_stream_zip.members.readers import Facts
+from django_stream_zip.members.readers.generic import GenericReader
 from django_stream_zip.response import zip_response
 from tests.database.rows import (
     KNOWN,
@@ -245,7 +255,7 @@ class Namer:
         pytest.param("uploaded_at", "2024-02-29 12_34_56+00_00", id="a field that isn't text"),
         pytest.param("shelf_mark", "mark Annual report.pdf", id="an attribute"),
         pytest.param("get_shelf_mark", "mark Annual report.pdf", id="a method"),
-        pytest.param("{folder.name}/{title}{ext}", "2024/Annual report.gz", id="format: ext"),
+        pytest.param("{folder.name}/{title}{ext}", "2024/Annual report.v2.gz", id="format: ext"),
         pytest.param("{folder__name}/{basename}", "2024/tar.v2.gz", id="format: base name"),
         pytest.param("{field}/{title}", "file/Annual report", id="format: field"),
         pytest.param("{uploaded_at:%Y-%m}.pdf", "2024-02.pdf", id="format: specification"),
@@ -291,6 +301,79 @@ def test_a_file_is_no_folder_though_its_name_ends_like_one(storage: CountingStor
 def test_a_name_that_is_null_is_not_none(storage: CountingStorage, name: str) -> None:
     make_document(storage, "a")
     assert names_of(queryset_members(Document.objects.all(), name=name)) == ["a.pdf"]
+
+
+LATE = datetime(2024, 2, 29, 23, 30, tzinfo=UTC)  # tomorrow in Vienna
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        pytest.param("{uploaded_at:%Y}/{title}{ext}", {}, "T.jpg", id="NULL with a format"),
+        pytest.param("{uploaded_at!s:>9}-{title}", {}, "-T", id="NULL with a conversion"),
+        pytest.param("{folder.name}/{size:05}{ext}", {"title": ""}, "docs.jpg", id="all NULL"),
+        pytest.param("{uploaded_at:%d.%m}{ext}", {"uploaded_at": LATE}, "01.03.jpg", id="zone"),
+        pytest.param(
+            "uploaded_at", {"uploaded_at": LATE}, "2024-03-01 00_30_00+01_00", id="column"
+        ),
+        pytest.param("uploaded_at", {}, "docs.jpg", id="a column that is NULL"),
+        pytest.param("title", {"title": ""}, "docs.jpg", id="a column that is blank"),
+        pytest.param("{title}{ext}", {"file": "b.tar.gz"}, "T.tar.gz", id="two endings"),
+        pytest.param("{title}{ext}", {"file": "d.v2/README"}, "T", id="no ending"),
+        pytest.param("{title}{ext}", {"file": ".env"}, "T", id="a hidden file has no ending"),
+        pytest.param("{title}{ext}", {"title": ""}, "docs.jpg", id="blank"),
+        pytest.param("{title}{ext}", {"title": " "}, "docs.jpg", id="a space"),
+        pytest.param("{title}{ext}", {"title": "\u200b"}, "docs.jpg", id="not seen"),
+        pytest.param("{title}{ext}", {"title": ".."}, "docs.jpg", id="dots"),
+        pytest.param("{title}{ext}", {"title": "x/"}, "x.jpg", id="a slash at the end"),
+        pytest.param("{title}{ext}", {"title": "x/ "}, "x/docs.jpg", id="a folder and a space"),
+        pytest.param("f/{title}{ext}", {"title": ""}, "f/docs.jpg", id="blank in a folder"),
+        pytest.param("f/{title}", {"title": ""}, "f/docs.jpg", id="nothing in a folder"),
+        pytest.param("{title}.pdf", {"title": ""}, "docs.pdf", id="blank, another ending"),
+        pytest.param(
+            "{title}{ext}", {"title": "", "file": "b.tar.gz"}, "b.tar.gz", id="blank, two endings"
+        ),
+        pytest.param("{title}", {"title": ".env"}, ".env", id="a name with a dot"),
+        pytest.param("{title}{ext}", {"title": ".env"}, ".env.jpg", id="a stem with a dot"),
+        pytest.param("{title!r}{ext}", {}, "'T'.jpg", id="a conversion"),
+        pytest.param("{size:05}{ext}", {"size": 7}, "00007.jpg", id="a number"),
+        pytest.param(lambda row: None, {}, "docs.jpg", id="call: None"),
+        pytest.param(lambda row: gettext_lazy("Yes"), {}, "Yes", id="call: lazy"),
+        pytest.param(lambda row: LATE.date(), {}, "2024-02-29", id="call: a date"),
+    ],
+)
+def test_values_are_named_as_the_site_shows_them(
+    storage: CountingStorage, settings: Any, name: Any, fields: dict[str, Any], expected: str
+) -> None:
+    settings.TIME_ZONE = "Europe/Vienna"
+    make_document(storage, **{"title": "T", "file": "a/docs.jpg", "size": None, **fields})
+    with timezone.override("America/New_York"):  # the client's: the archive is the same for all
+        assert names_of(queryset_members(Document.objects.all(), name=name)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("{title:%Y}{ext}", "name='{title:%Y}{ext}': {title} is a str, which has no format '%Y'"),
+        ("{size:%Y}", "{size} is a int, which has no format '%Y'"),
+        ("{owner.date_joined:%Y}{owner.username:d}", "{owner.username} is a str"),
+        ("{title!x}", "{title} is a str, which has no format 'x'"),
+        ("{title:{size}}", "{title} has a format in its format"),
+    ],
+)
+@pytest.mark.parametrize("build", [queryset_members, lazy_queryset_members])
+def test_a_format_that_does_not_fit_is_told_before_any_query(
+    django_assert_num_queries: Assert, build: Any, name: str, message: str
+) -> None:
+    with django_assert_num_queries(0), pytest.raises(ValueError, match=re.escape(message)):
+        build(Document.objects.all(), name=name)
+
+
+def test_a_format_that_does_not_fit_an_annotation_is_told(storage: CountingStorage) -> None:
+    make_document(storage, "a")
+    rows = Document.objects.annotate(ratio=Value(Decimal(1)))
+    with pytest.raises(ValueError, match=r"\{ratio\} is a Decimal, which has no format 'd'"):
+        queryset_members(rows, name="{ratio:d}", missing="skip")
 
 
 def test_a_callable_that_fails_is_no_missing_file(storage: CountingStorage) -> None:
@@ -646,3 +729,142 @@ def test_no_more_is_asked_of_the_storage_than_the_limit_needs(
 @pytest.mark.usefixtures("one_is_missing", "caplog")
 def test_files_that_are_missing_do_not_count() -> None:
     assert len(queryset_members(Document.objects.all(), missing="report", limit=2)) == 3
+
+
+@pytest.mark.parametrize("name", [None, takes_one], ids=["column", "call"])
+def test_no_more_rows_are_asked_of_the_database_than_the_limit_needs(
+    storage: CountingStorage, django_assert_num_queries: Assert, name: Any
+) -> None:
+    fill(30)
+    with django_assert_num_queries(1) as queries, pytest.raises(TooManyMembersError):
+        queryset_members(Document.objects.all(), limit=10, name=name, **KNOWN)
+    assert "LIMIT 11" in queries.captured_queries[0]["sql"]
+    with django_assert_num_queries(1) as queries, pytest.raises(TooManyMembersError):
+        lazy_queryset_members(Document.objects.all(), limit=10)
+    assert "LIMIT 11" in queries.captured_queries[0]["sql"]
+
+
+@pytest.mark.parametrize("limit", [3, 4, None])
+@pytest.mark.parametrize("name", [None, takes_one], ids=["column", "call"])
+def test_rows_without_files_do_not_count(
+    storage: CountingStorage, limit: int | None, name: Any
+) -> None:
+    for n in range(20):
+        make_document(storage, f"{n}", file=f"{n}.pdf" if n % 7 == 6 or n == 0 else "")
+    members = queryset_members(Document.objects.all(), limit=limit, name=name)
+    assert len(members) == 3
+    with pytest.raises(TooManyMembersError):
+        queryset_members(Document.objects.all(), limit=2, name=name)
+
+
+@pytest.mark.parametrize("limit", [2, None])
+@pytest.mark.usefixtures("caplog")
+def test_files_that_are_missing_leave_room_for_others(
+    storage: CountingStorage, limit: int | None
+) -> None:
+    for n in range(9):
+        make_document(storage, f"{n}")
+    for n in range(7):
+        del storage.files[f"docs/{n}.pdf"]
+    members = queryset_members(Document.objects.all(), missing="skip", limit=limit)
+    assert names_of(members) == ["7.pdf", "8.pdf"]
+
+
+@pytest.mark.parametrize("limit", [6, None])
+def test_rows_that_a_join_repeats_are_the_same_with_a_limit(
+    storage: CountingStorage, limit: int | None
+) -> None:
+    Document.objects.bulk_create(Document(file="") for _ in range(5))
+    for title in "ab":
+        attach(storage, make_document(storage, title), f"{title}1.jpg", f"{title}2.jpg")
+    repeated = Document.objects.filter(Q(attachments__isnull=False) | Q(file=""))
+    names = names_of(queryset_members(repeated, limit=limit))
+    assert names == ["a.pdf", "a (1).pdf", "b.pdf", "b (1).pdf"]
+    both = queryset_members(Document.objects.all(), "file", "attachments__file", limit=limit)
+    assert sorted(names_of(both)) == ["a.pdf", "a1.jpg", "a2.jpg", "b.pdf", "b1.jpg", "b2.jpg"]
+
+
+def test_a_slice_of_many_rows_is_joined_in_batches(
+    storage: CountingStorage, django_assert_num_queries: Assert
+) -> None:
+    rows = Document.objects.bulk_create(Document(title=f"{n:04}") for n in range(1201))
+    storage.files["a.jpg"] = b"a"
+    Attachment.objects.bulk_create(Attachment(document=row, file="a.jpg") for row in rows)
+    with django_assert_num_queries(4) as queries:
+        members = queryset_members(
+            Document.objects.order_by("-title")[:1200], "attachments__file", name="title"
+        )
+    assert names_of(members) == [f"{n:04}" for n in range(1200, 0, -1)]
+    assert max(query["sql"].count(",") for query in queries.captured_queries) < 600
+
+
+class Sizeless(GenericReader):
+    """Knows no size before it has read."""
+
+    def describe(self, *known: Any) -> Facts:
+        return super().describe(*known)._replace(size=None)
+
+
+@pytest.fixture
+def sizeless(storage: CountingStorage, settings: Any) -> QuerySet[Document]:
+    """Give three documents of 12 bytes each, of which nobody knows that beforehand."""
+    readers = {"tests.database.storages.CountingStorage": f"{__name__}.Sizeless"}
+    settings.DJANGO_STREAM_ZIP = {"READERS": readers}
+    for title in "abc":
+        make_document(storage, title)
+    return Document.objects.all()
+
+
+@pytest.mark.parametrize("read_ahead", [0, 8])
+def test_bytes_of_unknown_number_are_counted_while_they_are_sent(
+    sizeless: QuerySet[Document], settings: Any, read_ahead: int
+) -> None:
+    settings.DJANGO_STREAM_ZIP["READ_AHEAD_MEMBERS"] = read_ahead
+    members = queryset_members(sizeless, max_bytes=36)
+    for _ in range(2):  # read twice, they aren't more
+        assert contents_of(members) == {f"{title}.pdf": content_of(title) for title in "abc"}
+    response: Any = zip_response(
+        RequestFactory().get("/"), queryset_members(sizeless, max_bytes=35)
+    )
+    assert "Content-Length" not in response.headers
+    with pytest.raises(ZipDownloadError) as caught:
+        response.getvalue()
+    assert isinstance(caught.value.__cause__, TooManyBytesError)
+
+
+def test_bytes_that_are_known_count_beside_those_that_are_not(
+    sizeless: QuerySet[Document], storage: CountingStorage
+) -> None:
+    Document.objects.filter(title="a").update(size=12, uploaded_at=TIME)
+    options = {"size": "size", "modified_at": "uploaded_at"}
+    with pytest.raises(TooManyBytesError):
+        contents_of(queryset_members(sizeless, max_bytes=35, **options))
+    assert len(contents_of(queryset_members(sizeless, max_bytes=36, **options))) == 3
+    with pytest.raises(TooManyBytesError):
+        queryset_members(sizeless, max_bytes=11, **options)
+
+
+# Storages that can't do everything.
+
+
+class BareStorage(Storage):
+    """Opens files, and has none of the methods that are optional."""
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        return ContentFile(b"bare", name)
+
+
+@pytest.mark.parametrize("compress", [None, True, False])
+@pytest.mark.parametrize("build", [queryset_members, lazy_queryset_members])
+@pytest.mark.parametrize("max_bytes", [{}, {"MAX_BYTES": 100}], ids=["any", "few"])
+def test_a_storage_that_only_opens_is_enough(
+    settings: Any, build: Any, compress: bool | None, max_bytes: dict[str, int]
+) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}.BareStorage"}}
+    settings.DJANGO_STREAM_ZIP = max_bytes
+    Document.objects.create(file="a.jpg")
+    response: Any = zip_response(
+        RequestFactory().get("/"), build(Document.objects.all(), compress=compress)
+    )
+    assert "Content-Length" not in response.headers
+    assert_reads(response.getvalue(), {"a.jpg": b"bare"}, only=["zipfile"])

@@ -164,8 +164,6 @@ class Archive:
         except BaseException:
             self._entry = None
             raise
-        if self._pin is None and method.coding is DEFLATE and body is None:
-            self._pin = zlib.compressobj()
         self.offset += len(header)
         return header
 
@@ -319,6 +317,8 @@ class Archive:
             self._entry = promised = self._promised[method.zip64 is True]
             return promised.begin(name, mode, method, modified, timestamp, offset)
         self._entry = Entry(name, mode, method, modified, timestamp, offset, self._options, body)
+        if self._pin is None and method.coding is DEFLATE and body is None:
+            self._pin = zlib.compressobj()
         return self._entry.local_file_header()
 
     def _set_time(self, name: str, modified_at: datetime) -> None:

@@ -148,8 +148,8 @@ def _outgrown(form: _Form) -> _Form:
     """Give the form with which such a member ends that has become too large for 32 bits.
 
     Its local file header is out and says nothing of Zip64. Whoever has the file goes by the central
-    directory (tried: unzip, 7-Zip, bsdtar, zipfile); of those who read a pipe, Java and stream-unzip
-    find the end of such a member, bsdtar and npm's unzipper don't.
+    directory (tried: unzip, 7-Zip, bsdtar, zipfile); of those who read a pipe, Java and
+    stream-unzip find the end of such a member, bsdtar and npm's unzipper don't.
     """
     version = spec.VERSION_AES if form.encrypted else spec.VERSION_ZIP64
     return replace(

@@ -27,6 +27,7 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
+from django_stream_zip.engine.methods import Method
 from django_stream_zip.engine.parallel import Failure, Line, Part, Workers, Workshop
 
 # A hop to a thread and back takes 0.15 ms. Zlib takes 1 ms for so many bytes at its very fastest.
@@ -53,8 +54,10 @@ def stream_zip(
     All blocks have that size, but for the last one and the one before a member's data: its local
     file header is given before its first chunk is asked for. (With a method that holds the content
     to learn its size, the header comes after that, as a block of its own.) Names are written as
-    they are given, twice if they are given twice: see `engine.names` for safe ones. With a `password` all members are
-    encrypted with AES-256 (WinZip AE-2). Exceptions from the caller's iterables pass through;
+    they are given, twice if they are given twice: see `engine.names` for safe ones. With a
+    `password` all members are encrypted with AES-256 (WinZip AE-2).
+
+    Exceptions from the caller's iterables pass through;
     what the members themselves can do wrong is a ZipValueError or a TypeError. If it ends early, by
     an error or because it is closed, the iterators of members and of the current chunks are closed.
 
@@ -139,16 +142,19 @@ async def _async_stream(
                 for block in await _written(archive, portion, blocks):
                     yield block
             chunks = portions = None
-            if method.buffered:
-                for block in _released(archive, blocks):
-                    yield block
-            for block in blocks.push(archive.end()):
+            for block in _ending(method, archive, blocks):
                 yield block
         for block in blocks.push_last(archive.finish()):
             yield block
     except BaseException:
         await aclose(members, chunks, portions)
         raise
+
+
+def _ending(method: Method, archive: Archive, blocks: Blocks) -> Iterator[bytes]:
+    if method.buffered:
+        yield from _released(archive, blocks)
+    yield from blocks.push(archive.end())
 
 
 def _released(archive: Archive, blocks: Blocks) -> Iterator[bytes]:

@@ -97,6 +97,13 @@ def test_every_reader_that_knows_aes_decrypts_every_method(method: str, reader: 
 
 
 @pytest.mark.parametrize("reader", [reader.name for reader in readers.READERS if reader.aes])
+@pytest.mark.parametrize("password", ["x" * 99, "文" * 33], ids=["x", "文"])
+def test_the_longest_password_opens(password: str, reader: str) -> None:
+    require(reader)
+    assert_reads(written("ZIP_32", password), FILES, password, only=[reader])
+
+
+@pytest.mark.parametrize("reader", [reader.name for reader in readers.READERS if reader.aes])
 def test_a_wrong_password_opens_nothing(reader: str) -> None:
     require(reader)
     with pytest.raises(ReaderError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
@@ -33,9 +33,11 @@ from django_stream_zip import (
     ZipOverflowError,
     stream_zip,
 )
+from django_stream_zip.engine.accelerators import Deflate
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, Directory, HeldDirectory
 from django_stream_zip.engine.entry import Options
+from django_stream_zip.engine.methods import deflated
 from tests.engine.parser import (
     WIDE,
     CentralHeader,
@@ -287,6 +289,30 @@ def test_zip_64_goes_beyond() -> None:
     for _ in range(65):
         archive.write(b"x")
     assert descriptor(archive.end())[2:] == (65 * 64 * MIB, 65)
+
+
+@pytest.mark.parametrize("guess", [None, 0, 100], ids=str)
+def test_a_member_that_outgrows_its_guess_ends_wide(guess: int | None) -> None:
+    directory = HeldDirectory()
+    archive = started(directory=directory)
+    method = deflated(guess, cast(Deflate, _Swallowed()))
+    local = local_header(archive.begin("a", TIME, MODE, method))
+    assert (local.version_needed, local.extra.keys() & {0x0001}) == (20, set())
+    chunk = bytes(256 * MIB)
+    for _ in range(16):
+        archive.write(chunk)
+    assert descriptor(archive.end())[2:] == (0, 2**32)
+    (central,) = central_headers(b"".join(directory.blocks()))
+    assert central.true_values() == (2**32, 0, 0)
+    assert central.version_needed == 45
+
+
+class _Swallowed:
+    def __call__(self) -> Swallowing:
+        return Swallowing()
+
+    def bound(self, size: int) -> int:
+        return size
 
 
 def test_zip_32_refuses_content_at_the_chunk_that_exceeds() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
+from django_stream_zip.members.member import seconds_of
+
 
 class Facts(NamedTuple):
     """What a storage says about a file, each None where it doesn't know.
@@ -60,4 +62,4 @@ class Reader(ABC):
 
 def derived_validator(size: int, modified_at: datetime) -> str:
     """Give the validator of a file of which nothing else is known."""
-    return f"{size:x}-{modified_at.timestamp()}"
+    return f"{size:x}-{seconds_of(modified_at)}"

@@ -11,7 +11,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,7 @@ from paramiko import (
 )
 from storages.backends.sftpstorage import SFTPStorage
 
+from django_stream_zip.members.member import time_of
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Head, RemoteReader
 
 Answer = TypeVar("Answer")
@@ -59,7 +59,7 @@ class SFTPReader(RemoteReader):
         self._channels.give_back(client)
         if stat.S_ISDIR(found.st_mode or 0):
             raise IsADirectoryError(self.name)
-        modified_at = datetime.fromtimestamp(found.st_mtime or 0, UTC)
+        modified_at = time_of(found.st_mtime or 0)
         return Head(found.st_size or 0, modified_at, _version(found), "")
 
     def _body(self, start: int, stop: int | None, done: int) -> Body | None:

@@ -1,31 +1,31 @@
-"""The names of all members of a response: made safe, and no two alike, whoever made the members.
+"""The members of a response, whoever made them: safe names and no two alike, and one clock.
 
-What the builders of `members` and `queryset_members` give is safe already and stays as it is.
+What the builders of `members` and `queryset_members` give is safe already and stays as it is. Here
+alone names are made unique: a builder knows of no other member, and the engine writes what it gets.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import is_
 from typing import Any
 
 from django_stream_zip.engine.members import unpacked
-from django_stream_zip.engine.names import ManyNames, Names, distinct_names
+from django_stream_zip.engine.names import ManyNames, Names
 from django_stream_zip.engine.streams import aclose, close
+from django_stream_zip.members.member import text, wall_clock
 
 
 def named(members: Any) -> Any:
-    """Give the same members, or where a name has to be another one, the same kind of iterable.
+    """Give the same members, or where one has to be another one, the same kind of iterable.
 
     Raises ZipValueError and TypeError for a sequence in which something is no member.
     """
     if isinstance(members, Sequence):
-        given = [unpacked(member)[0] for member in members]
-        if not all(isinstance(name, str) for name in given):
-            return members  # and the engine says which isn't
-        distinct = distinct_names(given)
-        if distinct == given:
-            return members
-        return [(name, *member[1:]) for name, member in zip(distinct, members, strict=True)]
+        names = Names()
+        changed = [_changed(names, member) for member in members]
+        return members if all(map(is_, changed, members)) else changed
     if hasattr(members, "__aiter__"):
         return _named_async(members)
     return _named(members)
@@ -35,7 +35,7 @@ def _named(members: Iterable[Any]) -> Iterator[Any]:
     names, iterator = ManyNames(), iter(members)
     try:
         for member in iterator:
-            yield _with_own_name(names, member)
+            yield _changed(names, member)
     finally:
         close(iterator)
 
@@ -44,11 +44,20 @@ async def _named_async(members: Any) -> AsyncIterator[Any]:
     names, iterator = ManyNames(), aiter(members)
     try:
         async for member in iterator:
-            yield _with_own_name(names, member)
+            yield _changed(names, member)
     finally:
         await aclose(iterator)
 
 
-def _with_own_name(names: Names, member: Any) -> Any:
-    name, *rest = unpacked(member)
-    return (names.of(name) if isinstance(name, str) else name, *rest)
+def _changed(names: Names, member: Any) -> Any:
+    """Give a member with a name of its own, and its time by the site's clock as builders have it.
+
+    What is no text and no time stays, and the engine says so.
+    """
+    name, modified_at, mode, method, content = unpacked(member)
+    given = text(name)
+    own = names.of(given) if isinstance(given, str) else given
+    at = wall_clock(modified_at) if isinstance(modified_at, datetime) else modified_at
+    if own == name and at is modified_at and given is name:
+        return member
+    return own, at, mode, method, content

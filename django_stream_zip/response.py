@@ -29,6 +29,7 @@ from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.turns import TURN
+from django_stream_zip.members.member import text
 from django_stream_zip.members.on_loop import LoopContent
 from django_stream_zip.naming import named
 from django_stream_zip.plan import Plan
@@ -56,7 +57,8 @@ def zip_response(
     `members` may be an asynchronous iterable, or a sequence with asynchronous contents: then the
     archive is made on the event loop, and the request has to come through ASGI.
 
-    Names are made safe, and unique without regard to case: see `engine.names`.
+    Names are made safe, and unique without regard to case: see `engine.names`. Aware times are
+    written as the site's clocks show them (TIME_ZONE), for all members alike.
 
     Raises ZipValueError and TypeError where the members can't be written, if that is known before;
     ImproperlyConfigured where asynchronous members meet WSGI.
@@ -67,6 +69,7 @@ def zip_response(
     plan = None
     if isinstance(members, Sequence):
         plan = Plan.of(members, encrypted=password is not None)
+    password = text(password)
     download = _download(Progress(request, str(filename), plan), members, request, password)
     if plan is None:
         return ZipResponse(download)

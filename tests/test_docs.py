@@ -92,6 +92,14 @@ def test_the_queryset_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> 
     assert members_of(view(request), tmp_path / "a.zip") == ["Dawn.jpg"]
 
 
+def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:
+    view = run(block_with("docs/members.rst", "class ReportDownload"), Photo=Photo)
+    response = view["ReportDownload"].as_view()(RequestFactory().get("/"))
+    assert members_of(response, tmp_path / "a.zip") == ["photos.csv"]
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.read("photos.csv") == b"%d,Dawn\r\n" % photo.pk
+
+
 def test_the_admin_of_the_readme_passes_the_checks() -> None:
     from django.contrib import admin
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import stat
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pyzipper
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from django.db import models
 from django.db.models.fields.files import FieldFile
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.utils import timezone as django_timezone
+from django.utils import translation
+from django.utils.translation import gettext_lazy
 
 from django_stream_zip import (
     NO_COMPRESSION_AUTO,
@@ -31,9 +37,12 @@ from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import Coding, deflated
 from django_stream_zip.members import bytes_member, field_member, file_member, storage_member
 from django_stream_zip.members.member import ContentMember
+from django_stream_zip.naming import named
 from django_stream_zip.plan import Plan
+from django_stream_zip.response import zip_response
 from tests.contents import NoChecksums, open_files
 from tests.readers import PYTHON_READERS, assert_reads
+from tests.sources import aiterated
 
 DATA = random.Random(1).randbytes(200_000)
 CRC_32 = zlib.crc32(DATA)
@@ -647,3 +656,93 @@ def _nothing_is_left_open() -> Iterator[None]:
     before = open_files()
     yield
     assert open_files() == before
+
+
+# Times no field can hold, and lazy text.
+
+FAR = [-99_999_999_999, -62_135_596_801, 253_402_300_800, 1_830_000_000_000]
+
+
+@pytest.mark.parametrize("seconds", FAR)
+def test_a_file_may_be_of_any_time(tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"x")
+    try:
+        os.utime(path, (seconds, seconds))
+    except (OverflowError, OSError):
+        pytest.skip("this file system has no such time")
+    data = b"".join(stream_zip([file_member(path)]))
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.getinfo("a.txt").date_time[0] in {1980, 2107} | set(range(1981, 2107))
+
+
+@pytest.mark.parametrize("hours", [-14, 0, 14, None])
+@pytest.mark.parametrize(("time", "year"), [(datetime.min, 1980), (datetime.max, 2107)])
+def test_the_first_and_the_last_time_are_clamped(
+    tmp_path: Path, time: datetime, year: int, hours: int | None
+) -> None:
+    at = time if hours is None else time.replace(tzinfo=timezone(timedelta(hours=hours)))
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"x")
+    members = [
+        bytes_member(b"x", "a", modified_at=at),
+        file_member(path, "b", modified_at=at),
+        file_member(path, "c", modified_at=at, size=1),
+        ("d", at, 0o100644, ZIP_AUTO(1), [b"x"]),
+    ]
+    response = zip_response(RequestFactory().get("/"), members)
+    with zipfile.ZipFile(BytesIO(b"".join(response))) as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {year}
+
+
+def test_one_clock_for_all_members_of_a_response() -> None:
+    at = datetime(2024, 6, 1, 22, 30, tzinfo=UTC)
+
+    async def made() -> AsyncIterator[Any]:
+        yield "d", at, 0o100644, ZIP_AUTO(1), aiterated([b"x"])
+
+    members = [bytes_member(b"x", "a", modified_at=at), ("b", at, 0o100644, ZIP_AUTO(1), [b"x"])]
+    request = RequestFactory().get("/")
+    with override_settings(TIME_ZONE="Asia/Kolkata"):
+        times = set()
+        for given in (members, iter(members)):
+            with zipfile.ZipFile(BytesIO(b"".join(zip_response(request, given)))) as archive:
+                times |= {info.date_time for info in archive.infolist()}
+        [member] = asyncio.run(_all(named(made())))
+    assert times == {(2024, 6, 2, 4, 0, 0)}
+    assert member[1].hour == 4
+
+
+async def _all(members: Any) -> list[Any]:
+    return [member async for member in members]
+
+
+def test_lazy_text_is_text_in_the_active_language(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"x")
+    yes = gettext_lazy("Yes")
+    with translation.override("de"):
+        members = [
+            bytes_member(b"x", yes),
+            file_member(path, yes),
+            storage_member(FileSystemStorage(tmp_path), "a.txt", yes),
+            (yes, datetime(2024, 1, 1), 0o100644, ZIP_AUTO(1), [b"x"]),
+        ]
+        request = RequestFactory().get("/")
+        response = zip_response(request, members, filename=yes, password=yes)
+    assert [member[0] for member in members[:3]] == ["Ja"] * 3
+    with pyzipper.AESZipFile(BytesIO(b"".join(response))) as archive:
+        archive.setpassword(b"Ja")
+        assert archive.namelist() == ["Ja", "Ja (1)", "Ja (2)", "Ja (3)"]
+        assert archive.read("Ja (3)") == b"x"
+
+
+def test_only_a_response_makes_names_unique() -> None:
+    members = [bytes_member(b"1", "../a"), bytes_member(b"2", "A"), bytes_member(b"3", "a")]
+    assert [member[0] for member in members] == ["a", "A", "a"]
+    engine, response = stream_zip(members), zip_response(RequestFactory().get("/"), members)
+    with zipfile.ZipFile(BytesIO(b"".join(engine))) as archive:
+        assert archive.namelist() == ["a", "A", "a"]
+    with zipfile.ZipFile(BytesIO(b"".join(response))) as archive:
+        assert archive.namelist() == ["a", "A (1)", "a (2)"]
+    assert b"../x" in b"".join(stream_zip([("../x", *members[0][1:])]))

@@ -12,7 +12,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from django_stream_zip.engine import spec
-from django_stream_zip.engine.errors import ZipValueError
+from django_stream_zip.engine.errors import MisuseError, ZipValueError
 
 if TYPE_CHECKING:
     from django_stream_zip.engine.bodies import Body
@@ -22,11 +22,7 @@ class Encryption:
     """A password and a source of randomness, good for any number of members."""
 
     def __init__(self, password: str, get_crypto_random: Callable[[int], bytes]) -> None:
-        if not isinstance(password, str):
-            raise TypeError(f"password must be a str, not {type(password).__name__}")
-        if not password:
-            raise ZipValueError("password is empty: give None for an archive without encryption")
-        self._password = password.encode()
+        self._password = _password(password)
         self._get_crypto_random = get_crypto_random
 
     def drawn(self) -> Encryption:
@@ -39,6 +35,27 @@ class Encryption:
     def encrypted(self, body: Body) -> Body:
         """Wrap what a member's bytes become."""
         return _Encrypted(body, self._password, self._get_crypto_random)
+
+
+def _password(password: str) -> bytes:
+    """Encode a password. What is wrong with one is said without it: messages end up in logs."""
+    if not isinstance(password, str):
+        raise TypeError(f"password must be a str, not {type(password).__name__}")
+    if not password:
+        raise ZipValueError("password is empty: give None for an archive without encryption")
+    try:
+        encoded = password.encode()
+    except UnicodeEncodeError as error:
+        raise ZipValueError(
+            f"password: its character number {error.start + 1} can't be written as UTF-8 "
+            f"({error.reason})"
+        ) from None
+    if len(encoded) > spec.AES_MAX_PASSWORD_LENGTH:
+        raise ZipValueError(
+            f"password has {len(encoded):,} bytes in UTF-8, and 7-Zip opens no archive with one "
+            f"of more than {spec.AES_MAX_PASSWORD_LENGTH}: give a shorter one"
+        )
+    return encoded
 
 
 class EncryptionOverhead:
@@ -72,10 +89,10 @@ class _Encrypted:
         return self._start() + self._encrypt(data)
 
     def skip(self, length: int) -> int:
-        raise RuntimeError("an encrypted member can't be skipped: measure with EncryptionOverhead")
+        raise MisuseError("an encrypted member can't be skipped: measure with EncryptionOverhead")
 
     def content_before(self, position: int) -> int:
-        raise RuntimeError("an encrypted member has no ranges")
+        raise MisuseError("an encrypted member has no ranges")
 
     def end(self) -> bytes:
         start = b"" if self._started else self._start()
@@ -123,13 +140,13 @@ class _Overhead:
         self.slow_from = body.slow_from
 
     def write(self, chunk: bytes) -> bytes:
-        raise RuntimeError("this archive is only measured: skip its members")
+        raise MisuseError("this archive is only measured: skip its members")
 
     def skip(self, length: int) -> int:
         return self._body.skip(length)
 
     def content_before(self, position: int) -> int:
-        raise RuntimeError("an encrypted member has no ranges")
+        raise MisuseError("an encrypted member has no ranges")
 
     def end(self) -> bytes:
         return self._body.end() + bytes(spec.AES_OVERHEAD)

@@ -13,7 +13,8 @@ until `release`.)
         yield archive.end()
     yield from archive.finish()
 
-A verb that raises has written nothing, and the archive is not to be used after that.
+A verb that raises has written nothing, and the archive is over. Out of turn it raises MisuseError,
+after an error as well.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.accelerators import crc32
@@ -30,6 +31,7 @@ from django_stream_zip.engine.entry import Entry, Options, Promised
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
     CentralDirectorySizeOverflowError,
+    MisuseError,
     OffsetOverflowError,
     UncompressedSizeOverflowError,
 )
@@ -113,9 +115,13 @@ class Archive:
         self.offset = offset
         self._options = options
         self._directory: Directory = HeldDirectory() if directory is None else directory
+        # What is the case: a member is being written if there is an entry, or held; another one may
+        # begin if the last has ended; otherwise it is over.
         self._entry: Entry | None = None
-        self._promised = (Promised(zip64=False), Promised(zip64=True))
         self._held: HeldMember | None = None
+        self._may_begin = True
+        self._is_finished = False
+        self._promised = (Promised(zip64=False), Promised(zip64=True))
         self._name = ""
         # Whether the end records are to be, or may become, those of Zip64.
         self._is_zip64 = False
@@ -136,23 +142,28 @@ class Archive:
 
         `body` is what its bytes become, encryption included, if that is not done here.
         """
+        if not self._may_begin:
+            self._misused(f"begin() of {name!r}")
+        self._may_begin = False  # until it has ended: not after an error
         if not isinstance(method, Method):
             raise TypeError(f"member {name!r}: method must be a Method, not {method!r}")
         self._name = name
         if method.buffered:
             self._held = HeldMember(name, modified_at, mode, method)
             return b""
-        if modified_at is not self._modified_at:
-            self._set_time(name, modified_at)
-        header = self._begin_entry(name, mode, method, body)
-        zip64 = method.zip64
-        if zip64 is not False:
-            self._is_zip64 = self._is_zip64 or zip64 is True
-            self._may_be_zip64 = True
-        elif not self._may_be_zip64:
-            self._check_directory_fits(name)
-        if self._pin is None and method.coding is DEFLATE and body is None:
-            self._pin = zlib.compressobj()
+        try:
+            if modified_at is not self._modified_at:
+                self._set_time(name, modified_at)
+            header = self._begin_entry(name, mode, method, body)
+            zip64 = method.zip64
+            if zip64 is not False:
+                self._is_zip64 = self._is_zip64 or zip64 is True
+                self._may_be_zip64 = True
+            elif not self._may_be_zip64:
+                self._check_directory_fits(name)
+        except BaseException:
+            self._entry = None
+            raise
         self.offset += len(header)
         return header
 
@@ -165,15 +176,23 @@ class Archive:
 
     def write(self, chunk: bytes) -> bytes:
         """Take content of the member, any bytes-like object; give what it becomes."""
-        if chunk.__class__ is not bytes:
-            chunk = as_bytes(self._name, chunk)
-        if self._held is not None:
-            self._held.append(chunk)
-            return b""
-        assert self._entry is not None, "write() comes after begin()"
-        data = self._entry.write(chunk)
+        try:
+            if chunk.__class__ is not bytes:
+                chunk = as_bytes(self._name, chunk)
+            if self._entry is None:
+                return self._hold(chunk)
+            data = self._entry.write(chunk)
+        except BaseException:
+            self._entry = self._held = None
+            raise
         self.offset += len(data)
         return data
+
+    def _hold(self, chunk: bytes) -> bytes:
+        if self._held is None:
+            self._misused("write()")
+        self._held.append(chunk)
+        return b""
 
     def skip(self, length: int, crc_32: int | None = None) -> int:
         """Pass over so many bytes of content; give how many bytes of the archive they are.
@@ -181,8 +200,10 @@ class Archive:
         `crc_32` is that of the member's content up to there: with it, what is written afterwards
         goes on from it; without, `end` has to be told that of the whole.
         """
-        assert self._entry is not None, "skip() comes after begin()"
-        data_length = self._entry.skip(length, crc_32)
+        entry = self._current("skip()")
+        self._entry = None  # after an error
+        data_length = entry.skip(length, crc_32)
+        self._entry = entry
         self.offset += data_length
         return data_length
 
@@ -193,16 +214,18 @@ class Archive:
 
     def content_before(self, position: int) -> int:
         """Give how many bytes of the member's content come before a position in its data."""
-        assert self._entry is not None, "there is no current member"
-        return self._entry.content_before(position)
+        return self._current("content_before()").content_before(position)
 
     def release(self) -> Iterator[bytes]:
         """Give what was held of a member whose method is buffered, piece by piece; else nothing."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            yield self.begin(held.name, held.modified_at, held.mode, held.streamed_method())
-            for chunk in held.chunks:
-                yield self.write(chunk)
+        if self._held is None:
+            self._current("release()")
+            return
+        held, self._held = self._held, None
+        self._may_begin = True  # it begins now, by another method
+        yield self.begin(held.name, held.modified_at, held.mode, held.streamed_method())
+        for chunk in held.chunks:
+            yield self.write(chunk)
 
     def end(self, crc_32: int | None = None) -> bytes:
         """End the member; give the rest of it.
@@ -210,28 +233,34 @@ class Archive:
         `crc_32` is that of the content, for a member of which something was skipped and whose
         method doesn't promise one.
         """
-        assert self._entry is not None, "end() comes after begin()"
-        data = self._entry.end(crc_32)
+        entry = self._entry
+        if entry is None:
+            self._misused("end()")
+        self._entry = None  # after an error
+        data = entry.end(crc_32)
         self.offset += len(data)
-        self._directory.append(self._entry.central_directory_header())
-        self._entry = None
+        self._directory.append(entry.central_directory_header())
+        self._may_begin = True
         return data
 
     @property
     def data_length(self) -> int:
         """Length in the archive of the current member's data, known before it is written."""
-        assert self._entry is not None, "there is no current member"
-        assert self._entry.data_length is not None, "only writing it tells"
-        return self._entry.data_length
+        length = self._current("data_length").data_length
+        if length is None:
+            raise MisuseError(f"data_length of {self._name!r}: only writing it tells")
+        return length
 
     @property
     def crc_32(self) -> int | None:
         """CRC-32 of what the current member's content was so far, None if that isn't known."""
-        assert self._entry is not None, "there is no current member"
-        return self._entry.crc_32
+        return self._current("crc_32").crc_32
 
     def finish(self) -> Iterator[bytes]:
         """Give the central directory and the end records, piece by piece."""
+        if not self._may_begin:
+            self._misused("finish()")
+        self._may_begin = False
         directory, offset = self._directory, self.offset
         fits = (
             directory.entries <= spec.MAX_16
@@ -250,7 +279,30 @@ class Archive:
         )
         record = end(entries=directory.entries, size=directory.size, offset=offset)
         self.offset += directory.size + len(record)
+        self._is_finished = True
         return _chained(directory.blocks(), record)
+
+    def _current(self, verb: str) -> Entry:
+        """Give the current member; raise MisuseError where there is none or it is held."""
+        if self._entry is None:
+            self._misused(verb)
+        return self._entry
+
+    def _misused(self, verb: str) -> NoReturn:
+        """Say what came before a verb that isn't to come now. It is over then."""
+        if self._is_finished:
+            before = "after finish()"
+        elif self._may_begin:
+            before = "before begin()" + (f", after end() of {self._name!r}" if self._name else "")
+        elif self._held is not None:
+            before = f"before release() of {self._name!r}, whose method is buffered"
+        elif self._entry is not None:
+            before = f"before end() of {self._name!r}"
+        else:
+            before = f"after an error in {self._name!r}"
+        self._entry = self._held = None
+        self._may_begin = False
+        raise MisuseError(f"{verb} {before}")
 
     def _begin_entry(self, name: str, mode: int, method: Method, body: Body | None) -> bytes:
         size, offset = method.uncompressed_size or 0, self.offset
@@ -265,6 +317,8 @@ class Archive:
             self._entry = promised = self._promised[method.zip64 is True]
             return promised.begin(name, mode, method, modified, timestamp, offset)
         self._entry = Entry(name, mode, method, modified, timestamp, offset, self._options, body)
+        if self._pin is None and method.coding is DEFLATE and body is None:
+            self._pin = zlib.compressobj()
         return self._entry.local_file_header()
 
     def _set_time(self, name: str, modified_at: datetime) -> None:
@@ -285,8 +339,7 @@ class Archive:
             )
         if self._directory.size <= _SURE_TO_FIT:
             return
-        assert self._entry is not None, "it comes with a member"
-        size = self._directory.size + len(self._entry.central_directory_header())
+        size = self._directory.size + len(self._current("begin()").central_directory_header())
         if size > spec.MAX_32:
             raise CentralDirectorySizeOverflowError(
                 f"with member {name!r} the central directory has {size:,} bytes, without Zip64 "

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import CompressObj
+from django_stream_zip.engine.errors import MisuseError
 from django_stream_zip.engine.turns import TURN
 
 
@@ -118,10 +119,10 @@ class Deflated:
             return self._compress(chunk)
 
     def skip(self, length: int) -> int:
-        raise RuntimeError("a deflated member can't be skipped: only deflating tells its size")
+        raise MisuseError("a deflated member can't be skipped: only deflating tells its size")
 
     def content_before(self, position: int) -> int:
-        raise RuntimeError("no position of a deflated member is known")
+        raise MisuseError("no position of a deflated member is known")
 
 
 class Made:
@@ -141,10 +142,10 @@ class Made:
         return self._otherwise.write(chunk) if data is None else data
 
     def skip(self, length: int) -> int:
-        raise RuntimeError("what is made elsewhere isn't skipped here")
+        raise MisuseError("what is made elsewhere isn't skipped here")
 
     def content_before(self, position: int) -> int:
-        raise RuntimeError("no position of what is made elsewhere is known")
+        raise MisuseError("no position of what is made elsewhere is known")
 
     def end(self) -> bytes:
         return self._otherwise.end()

@@ -6,7 +6,7 @@ Knows nothing of other members: its offset is told, and the central directory is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import NoReturn
 
@@ -23,6 +23,7 @@ from django_stream_zip.engine.bodies import (
 from django_stream_zip.engine.errors import (
     CompressedSizeOverflowError,
     CRC32IntegrityError,
+    MisuseError,
     NameLengthOverflowError,
     OffsetOverflowError,
     UncompressedSizeIntegrityError,
@@ -80,14 +81,16 @@ def _layout(method: Method, encrypted: bool, in_blocks: bool) -> _Layout:
 class _Form:
     """What the records of many members have in common.
 
-    `limit` is what the sizes can be, `wide_offset` says whether the offset has 64 bits. `start` is
-    how both headers begin, `extra_field` belongs in both. What writes the records is of `records`.
+    `limit` is what the sizes can be, `narrow_limit` from where on it takes another form,
+    `wide_offset` says whether the offset has 64 bits. `start` is how both headers begin,
+    `extra_field` belongs in both. What writes the records is of `records`.
     """
 
     has_data_descriptor: bool
     wide_offset: bool
     encrypted: bool
     limit: int
+    narrow_limit: int
     start: bytes
     extra_field: bytes
     local_header: Callable[..., bytes]
@@ -106,9 +109,17 @@ _CENTRAL_DIRECTORY_HEADERS: dict[tuple[bool, bool], Callable[..., bytes]] = {
 
 @cache
 def _form(
-    compression_method: int, has_data_descriptor: bool, zip64: bool, wide: bool, encrypted: bool
+    compression_method: int,
+    has_data_descriptor: bool,
+    zip64: bool,
+    wide: bool,
+    encrypted: bool,
+    may_grow: bool = False,
 ) -> _Form:
-    """Decide what records say. Wide (of 64 bits) are sizes with `zip64`; the offset if `wide`."""
+    """Decide what records say. Wide (of 64 bits) are sizes with `zip64`; the offset if `wide`.
+
+    A member whose size is a guess begins with what the guess needs, and `may_grow` beyond.
+    """
     flags = spec.FLAG_UTF8 | (spec.FLAG_DATA_DESCRIPTOR if has_data_descriptor else 0)
     version = spec.VERSION_ZIP64 if zip64 or wide else spec.VERSION_DEFAULT
     extra_field = b""
@@ -117,18 +128,36 @@ def _form(
         version = spec.VERSION_AES
         extra_field = records.aes_extra_field(compression_method)
         compression_method = spec.METHOD_AES
-    limit = spec.MAX_64 if zip64 else spec.MAX_32
+    limit = spec.MAX_64 if zip64 or may_grow else spec.MAX_32
     start = records.start_of_header(version, flags, compression_method)
     return _Form(
         has_data_descriptor,
         wide,
         encrypted,
         limit,
+        spec.MAX_64 if zip64 else spec.MAX_32,
         start,
         extra_field,
         records.zip64_local_file_header if zip64 else records.local_file_header,
         records.zip64_data_descriptor if zip64 else records.data_descriptor,
         _CENTRAL_DIRECTORY_HEADERS[zip64, wide],
+    )
+
+
+def _outgrown(form: _Form) -> _Form:
+    """Give the form with which such a member ends that has become too large for 32 bits.
+
+    Its local file header is out and says nothing of Zip64. Whoever has the file goes by the central
+    directory (tried: unzip, 7-Zip, bsdtar, zipfile); of those who read a pipe, Java and
+    stream-unzip find the end of such a member, bsdtar and npm's unzipper don't.
+    """
+    version = spec.VERSION_AES if form.encrypted else spec.VERSION_ZIP64
+    return replace(
+        form,
+        narrow_limit=spec.MAX_64,
+        start=version.to_bytes(2, "little") + form.start[2:],
+        data_descriptor=records.zip64_data_descriptor,
+        central_header=_CENTRAL_DIRECTORY_HEADERS[True, form.wide_offset],
     )
 
 
@@ -180,8 +209,9 @@ class Entry:
             # data descriptor behind a small member, while bsdtar, unzip and 7-Zip read either, also
             # beyond 4 GiB.
             zip64, wide_offset = bound > spec.MAX_32, offset > spec.MAX_32
+        may_grow = length is None and method.zip64 is None
         self._form = form = _form(
-            compression_method, has_data_descriptor, zip64, wide_offset, encrypted
+            compression_method, has_data_descriptor, zip64, wide_offset, encrypted, may_grow
         )
         self._name = name
         self._file_name = _file_name(name)
@@ -270,6 +300,9 @@ class Entry:
         self._compressed_size += len(data)
         if self._compressed_size > form.limit:
             self._overflow_compressed()
+        narrow = form.narrow_limit
+        if self._uncompressed_size > narrow or self._compressed_size > narrow:
+            form = self._form = _outgrown(form)
         if not form.has_data_descriptor:
             return data
         return data + form.data_descriptor(
@@ -332,7 +365,7 @@ class Entry:
             return known
         if self._form.encrypted:
             return 0  # nobody will see it
-        raise RuntimeError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
+        raise MisuseError(f"member {self._name!r} was skipped: its CRC-32 must be given to end()")
 
     def _wrong_size(self, at_least: str) -> NoReturn:
         raise UncompressedSizeIntegrityError(

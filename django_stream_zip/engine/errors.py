@@ -14,6 +14,13 @@ class ZipValueError(ZipError, ValueError):
     """A value that was given can't be written to a ZIP archive."""
 
 
+class MisuseError(RuntimeError):
+    """A verb of the core came when it wasn't its turn: a mistake of who drives it.
+
+    None of `ZipError`'s kin, as no value of a member is wrong.
+    """
+
+
 class ZipIntegrityError(ZipValueError):
     """A member's content is not what was promised of it. Not raised itself."""
 

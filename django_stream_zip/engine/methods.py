@@ -44,6 +44,8 @@ class Method(NamedTuple):
     def __repr__(self) -> str:
         """Show the call that makes it."""
         values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
+        if self.zip64 is None and self.uncompressed_size is None:
+            values.insert(0, None)
         return f"{self.name}({', '.join(map(str, values))})" if values else self.name
 
 
@@ -83,7 +85,8 @@ NO_COMPRESSION_64: Final = BufferedMethod(
 def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
     """Deflate a member of about this size (bytes) with zlib's `level` (-1 to 9).
 
-    The size only tells whether Zip64 is needed; content of another one is no error.
+    The size only tells how the member begins; content of another one is no error. A member that
+    outgrows 4 GiB unforeseen is read by all who have the whole file, and by some from a pipe.
     Raises ZipValueError where a value can't be a size or a level.
     """
     size = _size("ZIP_AUTO", uncompressed_size)
@@ -98,10 +101,12 @@ def zlib_at(level: int) -> Deflate:
 
 
 def deflated(uncompressed_size: int | None, deflate: Deflate) -> Method:
-    """Deflate a member as `deflate` says: a `ZIP_AUTO`, or `ZIP_64` if its size isn't known."""
-    if uncompressed_size is None:
-        return ZIP_64._replace(deflate=deflate)
-    size = _size("ZIP_AUTO", uncompressed_size)
+    """Deflate a member as `deflate` says: a `ZIP_AUTO`, if its size isn't known without one.
+
+    Not `ZIP_64`: Java's ZipInputStream (17) and npm's unzipper refuse small members with its 64-bit
+    data descriptor.
+    """
+    size = None if uncompressed_size is None else _size("ZIP_AUTO", uncompressed_size)
     return Method("ZIP_AUTO", Coding.DEFLATE, None, size, None, deflate)
 
 

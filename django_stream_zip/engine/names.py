@@ -7,6 +7,12 @@ documentation), macOS (APFS, HFS+), Linux and Info-ZIP's unzip agree on:
   a drive is left out, and so are components of nothing but dots and spaces, which `..` is one of.
 - In NFC, and of visible characters. White space but the space becomes a space, control and format
   characters (bidi overrides among them) are left out, and what can't be in a name becomes `_`.
+- Without what becomes a separator or a colon in other places: NFKC's and what Windows' code pages
+  take for one (their "best fit", in old programs that unpack): full-width ones, fraction and
+  division slash, and `¥` and `₩`, which are `\` in Japan and Korea. Nor is a component only dots
+  after NFKC.
+- No component looks like a short name of DOS ("LONGFI~1.TXT"): on FAT and NTFS it may be that of a
+  longer name beside it, which then is overwritten.
 - No component begins with a space, ends with a space or a dot, or is a device on Windows.
 - A component has at most 255 bytes in UTF-8 and a name at most 255 components, so it always fits
   its field. Whether it also fits Windows' MAX_PATH (260), macOS' (1,024) or Linux' (4,096) depends
@@ -49,6 +55,13 @@ _NONCHARACTERS = r"\ufdd0-\ufdef" + "".join(
 # ZERO WIDTH NON-JOINER and JOINER: part of the spelling in Persian and Indic scripts, and of emoji.
 _JOINERS: Final = "\u200c\u200d"
 
+# What NFKC makes a separator or a colon of, or has one in; and what bestfit1252, bestfit932 and
+# bestfit949 make one of.
+_SEPARATORS: Final = (
+    r"\u2100\u2101\u2105\u2106\ufe13\ufe55\ufe68\uff0f\uff1a\uff3c\u2a74"
+    r"\u2044\u2215\u2216\u29f5\u29f8\u29f9\u2236\u0589\xa5\uffe5\u20a9\uffe6"
+)
+
 # What becomes of characters that can't stay, in this order.
 _REPLACEMENTS: Final = (
     (r"\\", "/"),
@@ -64,6 +77,7 @@ _REPLACEMENTS: Final = (
     # Reserved on Windows (and ":" on macOS); halves of surrogate pairs, which is what os.fsdecode
     # makes of bytes that aren't UTF-8.
     (rf'<>:"|?*\ud800-\udfff{_NONCHARACTERS}', "_"),
+    (_SEPARATORS, "_"),
 )
 _RULES: Final = (
     *((re.compile(f"[{characters}]"), becomes) for characters, becomes in _REPLACEMENTS),
@@ -71,7 +85,7 @@ _RULES: Final = (
     (re.compile(rf"(?<![^ ./{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?![^\0-\x7f{_JOINERS}])"), ""),
 )
 # All else that the rules change is not printable, which is faster to ask for.
-_PRINTABLE_RULED = re.compile(r'[\\<>:"|?*]')
+_PRINTABLE_RULED = re.compile(rf'[\\<>:"|?*{_SEPARATORS}]')
 
 # Windows opens a device by these, in any folder, with any ending, spaces before that or not.
 _DEVICE = re.compile(
@@ -80,6 +94,10 @@ _DEVICE = re.compile(
 )
 # unzip takes it for a version of VMS' and leaves it out: "a;1" would overwrite "a".
 _VERSION = re.compile(r";(?=[0-9]*$)")
+
+# A number behind a tilde, in eight characters with at most three behind a dot: as Windows and Linux
+# (vfat) make them.
+_SHORT_NAME = re.compile(r"^(?=[^. ]{1,8}(?:\.|$))([^. ]+)~(?=[0-9]+(?:\.[^. ]{0,3})?$)", re.ASCII)
 
 # Where the last ending says how it is compressed, the one before it belongs to it.
 _ENDING = re.compile(
@@ -247,6 +265,10 @@ def _component(part: str, split: _Split) -> str:
 def _harmless(component: str) -> str:
     if ";" in component:
         component = _VERSION.sub("_", component)
+    if "~" in component:
+        component = _SHORT_NAME.sub(r"\1_", component)
+    if not component.isascii() and not unicodedata.normalize("NFKC", component).strip(" ."):
+        component = "_" * len(component)
     device = _DEVICE.match(component)
     return f"{device[0]}_{component[device.end() :]}" if device else component
 

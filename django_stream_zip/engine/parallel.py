@@ -80,7 +80,7 @@ class Workers:
 class Part:
     """Some content of a member, with what its job makes of it: None where the archive does that."""
 
-    __slots__ = ("_body", "_is_last", "_opening", "content", "job")
+    __slots__ = ("_body", "_is_last", "_opening", "content", "job", "was_held")
 
     def __init__(
         self,
@@ -93,6 +93,8 @@ class Part:
     ) -> None:
         self.content = content
         self.job = job
+        #: Whether it begins a member that was held until its size and CRC-32 were known.
+        self.was_held = False
         self._opening = opening
         self._is_last = is_last
         self._body = body
@@ -228,6 +230,13 @@ class _Held:
         yield from ()
 
     def end(self) -> Iterator[Part]:
+        parts = self._parts()
+        first = next(parts)
+        first.was_held = True
+        yield first
+        yield from parts
+
+    def _parts(self) -> Iterator[Part]:
         member = self._member
         making = self._workshop.begin(*self._opening[:3], member.streamed_method())
         for chunk in member.chunks:

@@ -59,5 +59,7 @@ AES_KEY_LENGTH: Final = 32
 AES_VERIFIER_LENGTH: Final = 2
 AES_AUTHENTICATION_LENGTH: Final = 10
 AES_PBKDF2_ITERATIONS: Final = 1000
+#: In bytes. 7-Zip opens nothing with a longer one (kPasswordSizeMax in its WzAes.h).
+AES_MAX_PASSWORD_LENGTH: Final = 99
 #: What encryption adds to a member's compressed size, in bytes.
 AES_OVERHEAD: Final = AES_SALT_LENGTH + AES_VERIFIER_LENGTH + AES_AUTHENTICATION_LENGTH

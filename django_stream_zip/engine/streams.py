@@ -27,6 +27,7 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
+from django_stream_zip.engine.methods import Method
 from django_stream_zip.engine.parallel import Failure, Line, Part, Workers, Workshop
 
 # A hop to a thread and back takes 0.15 ms. Zlib takes 1 ms for so many bytes at its very fastest.
@@ -51,8 +52,12 @@ def stream_zip(
     """Give the ZIP archive of `files` as blocks of at most `chunk_size` bytes.
 
     All blocks have that size, but for the last one and the one before a member's data: its local
-    file header is given before its first chunk is asked for. With a `password` all members are
-    encrypted with AES-256 (WinZip AE-2). Exceptions from the caller's iterables pass through;
+    file header is given before its first chunk is asked for. (With a method that holds the content
+    to learn its size, the header comes after that, as a block of its own.) Names are written as
+    they are given, twice if they are given twice: see `engine.names` for safe ones. With a
+    `password` all members are encrypted with AES-256 (WinZip AE-2).
+
+    Exceptions from the caller's iterables pass through;
     what the members themselves can do wrong is a ZipValueError or a TypeError. If it ends early, by
     an error or because it is closed, the iterators of members and of the current chunks are closed.
 
@@ -111,7 +116,7 @@ def _stream(
                     yield block
             chunks = ()
             if method.buffered:
-                yield from blocks.push_all(archive.release())
+                yield from _released(archive, blocks)
             if rest := archive.end():
                 yield from blocks.push(rest)
         yield from blocks.push_last(archive.finish())
@@ -137,7 +142,7 @@ async def _async_stream(
                 for block in await _written(archive, portion, blocks):
                     yield block
             chunks = portions = None
-            for block in blocks.push_all(_ending(archive)):
+            for block in _ending(method, archive, blocks):
                 yield block
         for block in blocks.push_last(archive.finish()):
             yield block
@@ -146,9 +151,17 @@ async def _async_stream(
         raise
 
 
-def _ending(archive: Archive) -> Iterator[bytes]:
-    yield from archive.release()
-    yield archive.end()
+def _ending(method: Method, archive: Archive, blocks: Blocks) -> Iterator[bytes]:
+    if method.buffered:
+        yield from _released(archive, blocks)
+    yield from blocks.push(archive.end())
+
+
+def _released(archive: Archive, blocks: Blocks) -> Iterator[bytes]:
+    """Give what was held of a member: its header first, as that of any other."""
+    held = archive.release()
+    yield from blocks.flush(next(held))
+    yield from blocks.push_all(held)
 
 
 class _Singly:
@@ -308,6 +321,9 @@ def _written_part(part: Part, archive: Archive, blocks: Blocks, line: Line) -> I
     except Exception:
         yield from blocks.flush()
         raise
+    if part.was_held:
+        yield from blocks.flush()
+        yield from blocks.flush(pieces.pop(0))
     yield from blocks.push_all(pieces)
     if not line:
         yield from blocks.flush()

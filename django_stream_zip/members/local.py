@@ -8,14 +8,20 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Final, Protocol
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
-from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
+from django_stream_zip.members.member import (
+    DEFAULT_MODE,
+    ContentMember,
+    member,
+    seconds_of,
+    time_of,
+)
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
@@ -50,7 +56,7 @@ def file_member(
         content = FileContent.from_stat(path, size, crc_32)
         modified_at = modified_at or content.modified_at
     else:
-        content = FileContent(path, size, crc_32, f"{size}-{modified_at.timestamp()}")
+        content = FileContent(path, size, crc_32, f"{size}-{seconds_of(modified_at)}")
     own_name = os.path.basename(path)
     return member(name or own_name, modified_at, mode, compress, content, own_name)
 
@@ -131,8 +137,7 @@ class FileContent:
     @property
     def modified_at(self) -> datetime:
         """When the file was modified last."""
-        seconds = 0.0 if self._seen is None else self._seen.st_mtime_ns / 1e9
-        return datetime.fromtimestamp(seconds, UTC)
+        return time_of(0 if self._seen is None else self._seen.st_mtime_ns / 1e9)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""

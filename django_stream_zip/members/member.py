@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from stat import S_IFREG
-from typing import Final
+from typing import Any, Final
 
 from django.utils import timezone
+from django.utils.functional import Promise
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method, conf
 from django_stream_zip.content import AsyncContent, Content
@@ -51,7 +52,7 @@ def member(
     Whatever the name is made of (a visitor's title, say), it becomes a safe one. If it has no
     ending, that of `stored_name` tells the kind.
     """
-    name = safe_name(name)
+    name = safe_name(text(name))
     if compress is None:
         ending = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
         compress = ending[1:].lower() not in COMPRESSED
@@ -63,9 +64,38 @@ def wall_clock(modified_at: datetime) -> datetime:
 
     It is the zone of TIME_ZONE and not the visitor's: an archive is the same for everybody.
     """
-    if timezone.is_naive(modified_at):
+    zone = timezone.get_default_timezone()
+    if modified_at.tzinfo is None or modified_at.tzinfo is zone:
         return modified_at
-    return timezone.localtime(modified_at, timezone.get_default_timezone())
+    try:
+        return modified_at if timezone.is_naive(modified_at) else modified_at.astimezone(zone)
+    except (OverflowError, ValueError):
+        return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
+
+
+def time_of(seconds: float) -> datetime:
+    """Give the time of so many seconds since 1970, or the nearest there is: files have any."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        nearest = datetime.min if seconds < 0 else datetime.max
+        return nearest.replace(tzinfo=UTC)
+
+
+def seconds_of(modified_at: datetime) -> float | str:
+    """Give what tells a time from others: its seconds since 1970, if they can be told."""
+    try:
+        return modified_at.timestamp()
+    except (OverflowError, OSError, ValueError):
+        return modified_at.isoformat()
+
+
+def text(value: Any) -> Any:
+    """Give a lazy translation as the text that it is now, in the language that is active.
+
+    All else is given as it is: what it is used for says what is wrong with it.
+    """
+    return str(value) if isinstance(value, Promise) else value
 
 
 def _method(compress: bool, content: Content) -> Method:

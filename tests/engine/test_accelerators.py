@@ -178,5 +178,5 @@ def test_a_dictionary_serves_every_library() -> None:
 
 def test_a_method_shows_what_it_is_deflated_by() -> None:
     assert str(deflated(5, ZLIB[3])) == "ZIP_AUTO(5, 3)"
-    assert str(deflated(None, ZLIB[3])) == "ZIP_64(3)"
+    assert str(deflated(None, ZLIB[3])) == "ZIP_AUTO(None, 3)"
     assert str(FAST).split()[-1] == str(FAST.level)

@@ -36,6 +36,7 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.bodies import STORED as STORED_BODY
 from django_stream_zip.engine.bodies import Body
 from django_stream_zip.engine.entry import Options, Promised
+from django_stream_zip.engine.errors import MisuseError
 from tests.engine.parser import WIDE, Member, parse, zip64
 from tests.sources import BrokenSourceError, chunked, failing, numbered_random
 from tests.strategies import METHODS
@@ -592,3 +593,81 @@ def test_the_short_way_is_taken() -> None:
         archive.end()
     archive.begin("a", TIME, MODE, NO_COMPRESSION_64(0, 0), STORED_BODY)
     assert not isinstance(archive._entry, Promised)
+
+
+# Verbs out of turn.
+
+VERBS: dict[str, Callable[[Archive], object]] = {
+    "begin": lambda archive: archive.begin("a", TIME, MODE, ZIP_32),
+    "begin held": lambda archive: archive.begin("h", TIME, MODE, NO_COMPRESSION_32),
+    "begin stored": lambda archive: archive.begin("s", TIME, MODE, NO_COMPRESSION_AUTO(1, CRC_X)),
+    "write": lambda archive: archive.write(b"x"),
+    "write text": lambda archive: archive.write("x"),  # type: ignore[arg-type]
+    "skip": lambda archive: archive.skip(1),
+    "release": lambda archive: b"".join(archive.release()),
+    "end": lambda archive: archive.end(),
+    "finish": lambda archive: b"".join(archive.finish()),
+}
+CRC_X = zlib.crc32(b"x")
+
+OUT_OF_TURN = {
+    "begin begin": "begin() of 'a' before end() of 'a'",
+    "begin held,begin": "begin() of 'a' before release() of 'h'",
+    "write": "write() before begin()",
+    "skip": "skip() before begin()",
+    "release": "release() before begin()",
+    "end": "end() before begin()",
+    "begin end end": "end() before begin(), after end() of 'a'",
+    "begin end write": "write() before begin(), after end() of 'a'",
+    "begin finish": "finish() before end() of 'a'",
+    "begin held,end": "end() before release() of 'h'",
+    "begin held,skip": "skip() before release() of 'h'",
+    "begin held,finish": "finish() before release() of 'h'",
+    "finish begin": "begin() of 'a' after finish()",
+    "finish finish": "finish() after finish()",
+    "finish write": "write() after finish()",
+    "begin skip": "a deflated member can't be skipped",
+}
+
+
+def verbs(text: str) -> list[str]:
+    return text.split(",") if "," in text else text.split()
+
+
+@pytest.mark.parametrize(("order", "said"), OUT_OF_TURN.items(), ids=OUT_OF_TURN)
+def test_a_verb_out_of_turn_says_what_came_before(order: str, said: str) -> None:
+    archive = Archive(Options(ZLIB[9]))
+    *before, last = verbs(order)
+    for verb in before:
+        VERBS[verb](archive)
+    with pytest.raises(MisuseError) as raised:
+        VERBS[last](archive)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("verb", ["begin", "write", "skip", "release", "end", "finish"])
+@pytest.mark.parametrize("wrong", ["write text", "skip", "begin"])
+def test_nothing_comes_after_an_error(wrong: str, verb: str) -> None:
+    archive = Archive(Options(ZLIB[9]))
+    VERBS["begin"](archive)
+    with pytest.raises((MisuseError, TypeError)):
+        VERBS[wrong](archive)
+    with pytest.raises(MisuseError, match="after an error in 'a'"):
+        VERBS[verb](archive)
+
+
+@given(st.lists(st.sampled_from([v for v in VERBS if v != "skip"]), max_size=12))
+def test_any_order_of_verbs_is_an_archive_or_an_error(order: list[str]) -> None:
+    archive = Archive(Options(ZLIB[9]))
+    written = b""
+    try:
+        for verb in order:
+            data = VERBS[verb](archive)
+            assert isinstance(data, bytes)
+            written += data
+        written += b"".join(archive.finish())
+    except (MisuseError, ZipIntegrityError, TypeError):
+        return
+    with zipfile.ZipFile(BytesIO(written)) as opened:
+        assert len(opened.namelist()) == sum(verb.startswith("begin") for verb in order)
+        assert opened.testzip() is None

@@ -233,6 +233,21 @@ def test_a_password_must_not_be_empty(driver: Callable[..., Any]) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("password", ["x" * 100, "é" * 50, "x" + "文" * 33], ids=["x", "é", "文"])
+def test_a_password_must_be_one_that_7_zip_opens(driver: Callable[..., Any], password: str) -> None:
+    with pytest.raises(ZipValueError, match=r"100 bytes in UTF-8.*7-Zip.*99") as raised:
+        driver(nothing_asked(), password=password)
+    assert password not in str(raised.value)
+
+
+@BOTH
+def test_a_password_must_be_text_that_utf_8_has(driver: Callable[..., Any]) -> None:
+    with pytest.raises(ZipValueError, match="password: its character number 7") as raised:
+        driver(nothing_asked(), password="secret\ud800")
+    assert "secret" not in str(raised.value)
+
+
+@BOTH
 @pytest.mark.parametrize("password", [b"secret", 5, ["secret"]], ids=["bytes", "a number", "list"])
 def test_a_password_must_be_text(driver: Callable[..., Any], password: Any) -> None:
     with pytest.raises(TypeError, match="password") as raised:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import random
+import shutil
 import stat
+import subprocess
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from django_stream_zip import ZIP_32, stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, Method, stream_zip
+from django_stream_zip.engine.accelerators import FAST
+from django_stream_zip.engine.methods import deflated
 from tests import readers
 from tests.readers import BY_NAME, ReaderError, assert_reads, require
 from tests.strategies import METHODS
@@ -97,6 +107,13 @@ def test_every_reader_that_knows_aes_decrypts_every_method(method: str, reader: 
 
 
 @pytest.mark.parametrize("reader", [reader.name for reader in readers.READERS if reader.aes])
+@pytest.mark.parametrize("password", ["x" * 99, "文" * 33], ids=["x", "文"])
+def test_the_longest_password_opens(password: str, reader: str) -> None:
+    require(reader)
+    assert_reads(written("ZIP_32", password), FILES, password, only=[reader])
+
+
+@pytest.mark.parametrize("reader", [reader.name for reader in readers.READERS if reader.aes])
 def test_a_wrong_password_opens_nothing(reader: str) -> None:
     require(reader)
     with pytest.raises(ReaderError):
@@ -141,3 +158,57 @@ def test_every_reader_reads_any_time(year: int) -> None:
     member = ("a", datetime(year, 1, 2, 3, 4, 5, tzinfo=UTC), 0o100644, ZIP_32, [b"x"])
     data = b"".join(stream_zip([member]))
     assert_reads(data, {"a": b"x"}, only=["zipfile", "stream-unzip", "unzip", "bsdtar"])
+
+
+# What builders make is read from a pipe by all who read pipes, npm's unzipper among them.
+
+BUILT: dict[str, Callable[[bytes], Method]] = {
+    "stored": lambda content: NO_COMPRESSION_AUTO(len(content), zlib.crc32(content)),
+    "stored blocks": lambda content: NO_COMPRESSION_AUTO(len(content)),
+    "deflated": lambda content: deflated(len(content), FAST),
+    "deflated of unknown size": lambda content: deflated(None, FAST),
+}
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with npm's unzipper; without it skip the test, or fail it on CI."""
+    folder = tmp_path_factory.mktemp("node")
+    give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+    if not (shutil.which("npm") and shutil.which("node")):
+        give_up("npm's unzipper needs npm and node")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "unzipper"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        give_up(f"npm doesn't install unzipper: {done.stderr.decode()[-500:]}")
+    return folder / "node_modules"
+
+
+def built(kind: str) -> tuple[bytes, dict[str, bytes]]:
+    files = {"folder/": b"", **FILES, "last.txt": b"the last"}
+    members = [
+        (name, TIME, FOLDER if name.endswith("/") else FILE, BUILT[kind](content), [content])
+        for name, content in files.items()
+    ]
+    return b"".join(stream_zip(members)), files
+
+
+@pytest.mark.parametrize("kind", BUILT)
+def test_what_builders_make_is_read_by_unzipper(kind: str, node_modules: Path) -> None:
+    data, files = built(kind)
+    script = Path(__file__).parent.parent / "node" / "unzipper.js"
+    environment = {**os.environ, "NODE_PATH": str(node_modules)}
+    done = subprocess.run(
+        ["node", str(script)], input=data, capture_output=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found = {name: base64.b64decode(content) for name, content in json.loads(done.stdout).items()}
+    assert {name: found.get(name, b"") for name in files} == files
+
+
+@pytest.mark.parametrize("reader", [reader.name for reader in readers.READERS])
+@pytest.mark.parametrize("kind", BUILT)
+def test_what_builders_make_is_read_by_every_reader(kind: str, reader: str) -> None:
+    require(reader)
+    data, files = built(kind)
+    assert_reads(data, files, only=[reader])

@@ -163,6 +163,28 @@ HOSTILE = [
     ("e\u200b\u0301", "\xe9"),
     ("<\u0338", "\u226e"),
     ("\u212b", "\xc5"),
+    # What becomes a separator, a drive or ".." where code pages or NFKC are applied.
+    ("..\uff0fa", ".._a"),
+    ("a\uff3cb", "a_b"),
+    ("C\uff1ax", "C_x"),
+    ("a\u2215b\u2044c\u29f8d\u2236e", "a_b_c_d_e"),
+    ("a\xa5b\u20a9c", "a_b_c"),
+    ("\uff0e\uff0e/a", "__/a"),
+    ("\u2025/a", "_/a"),
+    ("\u2024./a", "_/a"),
+    (".\u2024/a", "__/a"),
+    ("\u2026", "_"),
+    ("and so on\u2026", "and so on\u2026"),
+    ("\uff21\uff22\uff11 \u7b2c1\u7ae0.txt", "\uff21\uff22\uff11 \u7b2c1\u7ae0.txt"),
+    # Short names of DOS, which may be those of longer names beside them.
+    ("LONGFI~1.TXT", "LONGFI_1.TXT"),
+    ("progra~2/a~1", "progra_2/a_1"),
+    ("a~1~2", "a~1_2"),
+    ("abcdef~12.txt", "abcdef~12.txt"),
+    ("a~1.jpeg", "a~1.jpeg"),
+    ("a b~1", "a b~1"),
+    ("~$doc.doc", "~$doc.doc"),
+    ("~1", "~1"),
     # Length.
     (f"{LONG}.txt", "x" * 251 + ".txt"),
     (f"{LONG}.tar.gz", "x" * 248 + ".tar.gz"),
@@ -264,6 +286,7 @@ def is_safe_character(character: str) -> bool:
     category = unicodedata.category(character)
     return not (
         character in '<>:"\\|?*'
+        or is_separator_elsewhere(character)
         or category in {"Cc", "Cs", "Zl", "Zp"}
         or (category == "Cf" and character not in SEEN and character not in JOINERS)
         or ord(character) & 0xFFFE == 0xFFFE
@@ -275,6 +298,28 @@ def joins(before: str, after: str) -> bool:
     return before not in " ./" and not after.isascii() and not {before, after} & set(JOINERS)
 
 
+# What bestfit1252, bestfit932 and bestfit949 take for a separator or a colon.
+BEST_FIT = "\u2044\u2215\u2216\u29f5\u29f8\u29f9\u2236\u0589\xa5\uffe5\u20a9\uffe6"
+
+
+def is_separator_elsewhere(character: str) -> bool:
+    compatible = set(unicodedata.normalize("NFKC", character))
+    return character != "/" and (bool(compatible & set("/\\:")) or character in BEST_FIT)
+
+
+def is_short(part: str) -> bool:
+    stem, _, ending = part.partition(".")
+    base, tilde, number = stem.rpartition("~")
+    return (
+        bool(base and tilde and number)
+        and number.isdigit()
+        and number.isascii()
+        and len(stem) <= 8
+        and len(ending) <= 3
+        and not set(stem + ending) & set(" .")
+    )
+
+
 def is_safe_component(part: str) -> bool:
     base = part.partition(".")[0].rstrip(" ").upper()
     before_digits = part.rstrip("0123456789")
@@ -284,6 +329,8 @@ def is_safe_component(part: str) -> bool:
         and part[-1] not in " ."
         and base not in DEVICES
         and not before_digits.endswith(";")
+        and not is_short(part)
+        and bool(unicodedata.normalize("NFKC", part).strip(" ."))
         and len(part.encode()) <= 255
     )
 
@@ -331,6 +378,8 @@ def assert_one_tree(names: Iterable[str]) -> None:
 
 PIECES = (
     *'/\\.: _-;?*|<>"~',
+    *"\uff0e\u2025\u2024\u2026\uff0f\uff3c\uff1a\u2215\xa5\u2488",
+    *"LONGFI~1|~2.T".split("|"),
     *"aAbB1",
     *"éÉßſıİΣςµ文",
     *"\0\t\n\x7f\x85\xa0\xad\u200b\u200c\u200d\u202e\u2028\u2029\u2066\u3000\ufe0f\ufeff",
@@ -408,6 +457,20 @@ def test_any_name_becomes_safe(name: str) -> None:
     assert safe_name(safe) == safe
     assert safe.endswith("/") == name.endswith("/")
     assert len(safe.encode()) <= 0xFFFF
+
+
+@given(NAMES | st.text())
+def test_a_safe_name_is_relative_after_nfkc(name: str) -> None:
+    compatible = unicodedata.normalize("NFKC", safe_name(name))
+    assert compatible.count("/") == safe_name(name).count("/")
+    assert not set(compatible) & set("\\:")
+    assert not {"", ".", ".."} & {part.strip(" ") for part in compatible.rstrip("/").split("/")}
+
+
+def test_every_character_that_is_a_separator_elsewhere() -> None:
+    characters = [c for c in map(chr, range(0x110000)) if is_separator_elsewhere(c)]
+    assert len(characters) > 15
+    assert {safe_name(f"a{c}b") for c in characters} == {"a_b", "a/b"}  # the latter of a backslash
 
 
 @given(NAMES | CLOSE | st.text(st.characters(exclude_categories=["C"])))

@@ -121,11 +121,11 @@ def test_only_before_a_members_data_a_block_is_short(
 ) -> None:
     blocks = list(stream_zip(drawn, chunk_size=chunk_size, password=password))
     data = b"".join(blocks)
-    # Where the local header has to be out; of a method that holds its content, what is before it.
+    # Where the local header has to be out; of a method that holds its content, also what is before.
     places = set()
     for member, one in zip(parse(data).members, drawn, strict=True):
         start = member.central.true_values()[2]
-        places.add(start if one.method in HELD else start + member.local.length)
+        places |= {start + member.local.length, *([start] if one.method in HELD else [])}
     ends, position = set(), 0
     for block in blocks:
         assert 0 < len(block) <= chunk_size
@@ -133,6 +133,32 @@ def test_only_before_a_members_data_a_block_is_short(
         ends.add(position)
         assert len(block) == chunk_size or position in places | {len(data)}
     assert places - {0} <= ends
+
+
+HELD_MEMBERS = [
+    ("a", TIME, MODE, ZIP_32, [b"deflated"]),
+    ("b", TIME, MODE, NO_COMPRESSION_32, [b"held ", b"content"]),
+    ("c", TIME, MODE, NO_COMPRESSION_64, [b"more"]),
+    ("d", TIME, MODE, NO_COMPRESSION_32, []),
+]
+
+
+@pytest.mark.parametrize("password", [None, "p"], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_the_header_of_a_held_member_is_a_block_of_its_own(
+    is_async: bool, workers: int, password: str | None
+) -> None:
+    options: dict[str, Any] = {"workers": workers, "password": password}
+    blocks = (
+        collected(async_stream_zip(amembers(HELD_MEMBERS), **options))
+        if is_async
+        else list(stream_zip(HELD_MEMBERS, **options))
+    )
+    data = b"".join(blocks)
+    for member in parse(data).members[1:]:
+        start = member.central.true_values()[2]
+        assert data[start : start + member.local.length] in blocks
 
 
 @EVERY_METHOD

@@ -7,9 +7,10 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
@@ -32,9 +33,11 @@ from django_stream_zip import (
     ZipOverflowError,
     stream_zip,
 )
+from django_stream_zip.engine.accelerators import Deflate
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, Directory, HeldDirectory
 from django_stream_zip.engine.entry import Options
+from django_stream_zip.engine.methods import deflated
 from tests.engine.parser import (
     WIDE,
     CentralHeader,
@@ -101,7 +104,8 @@ def add(archive: Archive, name: str, method: Method) -> None:
 
 
 def finished(archive: Archive) -> Ends:
-    return end_records(b"".join(archive.finish()))
+    """Give the end records that the archive would have now; it goes on."""
+    return end_records(b"".join(copy(archive).finish()))
 
 
 # Sizes.
@@ -285,6 +289,30 @@ def test_zip_64_goes_beyond() -> None:
     for _ in range(65):
         archive.write(b"x")
     assert descriptor(archive.end())[2:] == (65 * 64 * MIB, 65)
+
+
+@pytest.mark.parametrize("guess", [None, 0, 100], ids=str)
+def test_a_member_that_outgrows_its_guess_ends_wide(guess: int | None) -> None:
+    directory = HeldDirectory()
+    archive = started(directory=directory)
+    method = deflated(guess, cast(Deflate, _Swallowed()))
+    local = local_header(archive.begin("a", TIME, MODE, method))
+    assert (local.version_needed, local.extra.keys() & {0x0001}) == (20, set())
+    chunk = bytes(256 * MIB)
+    for _ in range(16):
+        archive.write(chunk)
+    assert descriptor(archive.end())[2:] == (0, 2**32)
+    (central,) = central_headers(b"".join(directory.blocks()))
+    assert central.true_values() == (2**32, 0, 0)
+    assert central.version_needed == 45
+
+
+class _Swallowed:
+    def __call__(self) -> Swallowing:
+        return Swallowing()
+
+    def bound(self, size: int) -> int:
+        return size
 
 
 def test_zip_32_refuses_content_at_the_chunk_that_exceeds() -> None:
@@ -544,7 +572,7 @@ def test_six_gibibytes_take_no_time() -> None:
         add(archive, str(number), NO_COMPRESSION_AUTO(size))
     member = 30 + 1 + 9 + size + 5 * 32769 + 16
     assert places == [0, member, 2 * member]
-    ends = finished(archive)
+    ends = end_records(b"".join(archive.finish()))
     assert ends.zip64 is not None
     # The third member starts beyond 4 GiB, so it has a Zip64 field with one value.
     directory = 3 * (46 + 1 + 9) + 12

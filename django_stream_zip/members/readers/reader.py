@@ -17,6 +17,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from django_stream_zip.members.readers.places import configured_place
 
+from django_stream_zip.members.member import seconds_of
+
 
 class Facts(NamedTuple):
     """What a storage says about a file, each None where it doesn't know.
@@ -98,4 +100,4 @@ def archived_error(name: str, how: str) -> ArchivedError:
 
 def derived_validator(size: int, modified_at: datetime) -> str:
     """Give the validator of a file of which nothing else is known."""
-    return f"{size:x}-{modified_at.timestamp()}"
+    return f"{size:x}-{seconds_of(modified_at)}"

@@ -11,7 +11,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, TypeVar
 
 from paramiko import (
@@ -24,6 +23,7 @@ from paramiko import (
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import has_settled
+from django_stream_zip.members.member import time_of
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.remote import (
     CHUNK_LENGTH,
@@ -73,7 +73,7 @@ class SFTPReader(RemoteReader):
         self._channels.give_back(client)
         if stat.S_ISDIR(found.st_mode or 0):
             raise IsADirectoryError(self.name)
-        modified_at = datetime.fromtimestamp(found.st_mtime or 0, UTC)
+        modified_at = time_of(found.st_mtime or 0)
         self.is_settled = has_settled(found.st_mtime or 0)
         return Head(found.st_size or 0, modified_at, _version(found), "")
 

@@ -7,7 +7,14 @@ or the cache, is left to the request's thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from contextlib import aclosing
 from typing import Any
 
@@ -57,19 +64,20 @@ class AsyncDownload:
         plan = progress.plan
         blocks = self._window(plan) if plan and plan.entity_tag else self._archive
         try:
-            await zip_download_started.asend_robust(type(self), **progress.at_start())
+            await _to_its_end(zip_download_started.asend_robust(type(self), **progress.at_start()))
             await sync_to_async(release_connections)()  # those of the receivers too
             async with aclosing(self._source), aclosing(blocks):
                 async for block in blocks:
                     progress.count(block)
                     yield block
             exhausted = True
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
             raise progress.logged(error) from error
         finally:
             facts = progress.at_end(exhausted=exhausted)
-            # A disconnect cancels, but this is to be told all the same.
-            await asyncio.shield(zip_download_finished.asend_robust(type(self), **facts))
+            await _to_its_end(zip_download_finished.asend_robust(type(self), **facts))
 
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
@@ -107,6 +115,26 @@ class AsyncDownload:
                     content = _Primed(aiter(content))
                     await content.read_first()
                 yield name, modified_at, mode, method, content
+
+
+async def _to_its_end(sending: Coroutine[Any, Any, object]) -> None:
+    """Send a signal, also if this is cancelled meanwhile; then wait for it, and be cancelled.
+
+    A disconnect cancels, but who was told of the beginning is to be told of the end, after it.
+    """
+    task = asyncio.create_task(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Say whether this task is being cancelled, and not only something that it waits for."""
+    task = asyncio.current_task()
+    is_asked = task is not None and task.cancelling() > 0
+    return is_asked and isinstance(error, asyncio.CancelledError)
 
 
 def source() -> AsyncAhead | AsyncDirect:

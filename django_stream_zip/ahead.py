@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from contextvars import copy_context
 from threading import Condition, Thread
@@ -29,6 +29,14 @@ CHUNK_LENGTH: Final = 256 << 10
 _OVERHEAD: Final = 64
 
 M = TypeVar("M")
+
+#: Gives what a thread calls a function by, so that it finds the context of the one who starts it.
+Carried = Callable[[], Callable[..., Any]]
+
+
+def copied() -> Callable[..., Any]:
+    """Return what calls a function in a copy of this context."""
+    return copy_context().run
 
 
 class Source(Protocol):
@@ -146,8 +154,9 @@ def _read_ahead(members: Iterable[MemberFile], ahead: Ahead) -> Generator[Member
 class Ahead(Expecting):
     """Fetches remote contents for one archive, by threads."""
 
-    def __init__(self, number: int, max_bytes: int) -> None:
+    def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
         super().__init__(number)
+        self._carried = carried
         self._room = Room(max_bytes)
 
     def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
@@ -181,7 +190,7 @@ class Ahead(Expecting):
 
     def fetched(self, content: Iterable[bytes]) -> Fetch:
         """Have a content fetched by a thread of its own."""
-        return fetched_by_thread(content, self._room)
+        return fetched_by_thread(content, self._room, self._carried)
 
     def close(self) -> None:
         """Have the threads close what they read from, each after the chunk that it waits for.
@@ -304,14 +313,13 @@ class Held:
             self.room.change()
 
 
-def fetched_by_thread(content: Iterable[bytes], room: Room) -> Fetch:
+def fetched_by_thread(content: Iterable[bytes], room: Room, carried: Carried) -> Fetch:
     """Have a content fetched by a thread.
 
     It is no reason for a process to stay that a client has fallen silent.
     """
     fetch = Fetch(content, room)
-    target = copy_context().run
-    Thread(target=target, args=(fetch.run,), name="zip_ahead", daemon=True).start()
+    Thread(target=carried(), args=(fetch.run,), name="zip_ahead", daemon=True).start()
     return fetch
 
 

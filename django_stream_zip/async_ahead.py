@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 from django_stream_zip.ahead import (
     MAX_BYTES,
     MEMBERS,
+    Carried,
     Direct,
     Expecting,
     Fetch,
     Held,
     Room,
     as_bytes,
+    copied,
     fetched_by_thread,
 )
 from django_stream_zip.engine.members import AsyncMemberFile
@@ -49,8 +51,9 @@ class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
 class AsyncAhead(Expecting):
     """Fetches remote contents for one archive: by tasks, and synchronous ones by threads."""
 
-    def __init__(self, number: int, max_bytes: int) -> None:
+    def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
         super().__init__(number)
+        self._carried = carried
         self._room = _Room(max_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,7 +92,7 @@ class AsyncAhead(Expecting):
     def fetched(self, content: Any) -> Any:
         """Have a content fetched by a task of its own."""
         if not hasattr(content, "__aiter__"):
-            return fetched_by_thread(content, self._room)
+            return fetched_by_thread(content, self._room, self._carried)
         fetch = AsyncFetch(content, self._room)
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._tasks.discard)

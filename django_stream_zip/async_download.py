@@ -16,12 +16,14 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, conf
 from django_stream_zip.ahead import Source
+from django_stream_zip.ambient import Ambient, AsyncSteps, carried
 from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import BROKEN_PROMISES, Progress
@@ -46,13 +48,12 @@ class AsyncDownload:
         self._archive = async_stream_zip(
             self._primed(), password=password, workers=conf.get("WORKERS")
         )
-        self._blocks = self._told()
+        self.ambient = Ambient(copy_context())
+        self._blocks = AsyncSteps(self._told(), self.ambient)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the blocks; none for a HEAD request."""
-        if not self.progress.is_headers_only:
-            async for block in self._blocks:
-                yield block
+        return _each(()) if self.progress.is_headers_only else self._blocks
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -140,7 +141,7 @@ def _is_cancelled(error: BaseException) -> bool:
 def source() -> AsyncAhead | AsyncDirect:
     """Give what contents are read through, as the settings say. Starts nothing."""
     number = conf.get("READ_AHEAD_MEMBERS")
-    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES")) if number else AsyncDirect()
+    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else AsyncDirect()
 
 
 class _Primed:

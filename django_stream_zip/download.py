@@ -11,6 +11,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from contextvars import copy_context
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from django.http import HttpRequest
 
 from django_stream_zip import MemberFile, conf, stream_zip
 from django_stream_zip.ahead import Ahead, Direct
+from django_stream_zip.ambient import Ambient, Steps, carried
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.errors import ZipIntegrityError
@@ -133,7 +135,8 @@ class Download:
         self._source = source()
         # Opens nothing, but raises now if the password is none.
         self._archive = stream_zip(self._primed(), password=password, workers=conf.get("WORKERS"))
-        self._blocks = self._told()
+        self.ambient = Ambient(copy_context())
+        self._blocks = Steps(self._told(), self.ambient)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the blocks; none for a HEAD request."""
@@ -208,7 +211,7 @@ class Download:
 def source() -> Ahead | Direct[Iterator[MemberFile]]:
     """Give what contents are read through, as the settings say. Starts nothing."""
     number = conf.get("READ_AHEAD_MEMBERS")
-    return Ahead(number, conf.get("READ_AHEAD_BYTES")) if number else Direct()
+    return Ahead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else Direct()
 
 
 class _Primed:

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from django_stream_zip import conf
+from django_stream_zip.ambient import carried
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
@@ -157,7 +157,7 @@ class Collector:
         # Where all is known, nothing is asked.
         if pool is None or not reader.is_remote or None not in (file.size, file.modified_at):
             return _Question(file, ask)
-        return _Question(file, pool.submit(copy_context().run, ask).result, is_pending=True)
+        return _Question(file, pool.submit(carried(), ask).result, is_pending=True)
 
     def _count(self, size: int) -> None:
         self._members += 1

@@ -114,7 +114,7 @@ class Steps:
         return self
 
     def __next__(self) -> bytes:
-        return self._ambient.run(next, self._blocks)
+        return self._ambient.run(self._blocks.__next__)
 
     def close(self) -> None:
         """Close what makes them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from contextvars import copy_context
 from threading import Condition, Thread
@@ -29,6 +29,14 @@ CHUNK_LENGTH: Final = 256 << 10
 _OVERHEAD: Final = 64
 
 M = TypeVar("M")
+
+#: Gives what a thread calls a function by, so that it finds the context of the one who starts it.
+Carried = Callable[[], Callable[..., Any]]
+
+
+def copied() -> Callable[..., Any]:
+    """Return what calls a function in a copy of this context."""
+    return copy_context().run
 
 
 class Source(Protocol):
@@ -148,9 +156,10 @@ def _read_ahead(members: Iterable[MemberFile], ahead: Ahead) -> Generator[Member
 class Ahead(Expecting):
     """Fetches remote contents for one archive, by threads."""
 
-    def __init__(self, number: int, max_bytes: int) -> None:
+    def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
         super().__init__(number)
-        self._room = _Room(max_bytes)
+        self._carried = carried
+        self._room = Room(max_bytes)
 
     def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
         """Give the members with the contents of the remote ones being fetched."""
@@ -182,47 +191,49 @@ class Ahead(Expecting):
                 line.append(error)
 
     def fetched(self, content: Iterable[bytes]) -> Fetch:
-        """Have a content fetched by a thread of its own.
-
-        It is no reason for a process to stay that a visitor has fallen silent.
-        """
-        fetch = Fetch(content, self._room)
-        target = copy_context().run
-        Thread(target=target, args=(fetch.run,), name="zip_ahead", daemon=True).start()
-        return fetch
+        """Have a content fetched by a thread of its own."""
+        return fetched_by_thread(content, self._room, self._carried)
 
     def close(self) -> None:
         """Have the threads close what they read from, each after the chunk that it waits for.
 
         Nobody waits for them: a store may have fallen silent.
         """
-        with self._room.changed:
-            self._room.is_closed = True
-            self._room.change()
+        self._room.close()
 
 
 class Room:
-    """How many bytes may wait for their turn, of all contents together."""
+    """How many bytes may wait for their turn, of all contents together.
+
+    `changed` is to be held by who looks into it, or into what is held in it.
+    """
 
     def __init__(self, length: int) -> None:
         self.free = length
         self.is_closed = False
+        self.changed = Condition()
 
     def change(self) -> None:
         """Have those who wait for something to change look again."""
-        raise NotImplementedError
+        self.changed.notify_all()
+
+    def close(self) -> None:
+        """Want no more of anything."""
+        with self.changed:
+            self.is_closed = True
+            self.change()
 
 
 class Held:
     """The chunks of one content between the one who fetches them and the one who takes them.
 
     The content whose turn it is always has room for one chunk: whatever waits behind it, it gets
-    on. No two may call this at once.
+    on. To be called with `room.changed` held.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.error: BaseException | None = None
+        self._error: Exception | None = None
         self._chunks: deque[bytes] = deque()
         self._longest = CHUNK_LENGTH
         self._reserved = 0
@@ -261,8 +272,9 @@ class Held:
         self._longest = max(self._longest, cost(chunk))
         self._reserve(0)
 
-    def end(self) -> None:
-        """Take note that nothing more comes."""
+    def end(self, error: BaseException | None) -> None:
+        """Take note that nothing more comes, and of the error that is the reason, if one is."""
+        self._error = closed_error() if self.is_unwanted else _ordinary(error)
         self._is_over = True
         self._reserve(0)
 
@@ -279,7 +291,7 @@ class Held:
             return (chunk,)
         if not self._is_over:
             raise closed_error()
-        error, self.error = self.error, None
+        error, self._error = self._error, None
         if error is not None:
             raise error
         return ()
@@ -288,7 +300,7 @@ class Held:
         """Drop what is held. Who takes it all the same is told."""
         self._is_closed = True
         if self._chunks:
-            self.error = closed_error()
+            self._error = closed_error()
         length = sum(map(cost, self._chunks))
         self._chunks.clear()
         self._give_back(length)
@@ -299,25 +311,24 @@ class Held:
 
     def _give_back(self, length: int) -> None:
         self.room.free += length
-        self.room.change()
+        if length >= 0:  # nobody waits for less room
+            self.room.change()
 
 
-class _Room(Room):
-    """The room that threads share; `changed` is to be held by who looks into it."""
+def fetched_by_thread(content: Iterable[bytes], room: Room, carried: Carried) -> Fetch:
+    """Have a content fetched by a thread.
 
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self.changed = Condition()
-
-    def change(self) -> None:
-        """Have the threads that wait look again."""
-        self.changed.notify_all()
+    It is no reason for a process to stay that a client has fallen silent.
+    """
+    fetch = Fetch(content, room)
+    Thread(target=carried(), args=(fetch.run,), name="zip_ahead", daemon=True).start()
+    return fetch
 
 
 class Fetch:
     """Iterates the chunks of a content that a thread fetches; it stops where there is no room."""
 
-    def __init__(self, content: Iterable[bytes], room: _Room) -> None:
+    def __init__(self, content: Iterable[bytes], room: Room) -> None:
         self._content = content
         self._held = Held(room)
         self._changed = room.changed
@@ -329,6 +340,7 @@ class Fetch:
 
     def run(self) -> None:
         """Fetch it. To be called once, in a thread."""
+        ending: BaseException | None = None
         try:
             chunks = iter(self._content)
             try:
@@ -336,9 +348,9 @@ class Fetch:
             finally:
                 close(chunks)
         except BaseException as error:
-            self._held.error = error
+            ending = error
         with self._changed:
-            self._held.end()
+            self._held.end(ending)
 
     def _take_all(self, chunks: Iterator[bytes]) -> None:
         while self._has_room():
@@ -392,6 +404,21 @@ def as_bytes(chunk: Any) -> bytes:
 def cost(chunk: bytes) -> int:
     """Give how much of the room a chunk takes."""
     return _OVERHEAD + (len(chunk) if isinstance(chunk, bytes) else 0)
+
+
+def _ordinary(error: BaseException | None) -> Exception | None:
+    """Return what to raise to the one who takes the chunks, if fetching them ended by an error.
+
+    What somebody else was cancelled or closed by must not look as if the taker were, and what
+    means the end of an iteration must not look like the end of the content.
+    """
+    if error is None:
+        return None
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    ordinary = RuntimeError(f"fetching the content was ended by {type(error).__name__}")
+    ordinary.__cause__ = error
+    return ordinary
 
 
 def closed_error() -> Exception:

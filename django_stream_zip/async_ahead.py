@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import aclosing
-from typing import Any
+from contextlib import aclosing, suppress
+from threading import get_ident
+from typing import Any, TypeVar
 
 from django_stream_zip.ahead import (
     MAX_BYTES,
     MEMBERS,
-    Ahead,
+    Carried,
     Direct,
     Expecting,
+    Fetch,
     Held,
     Room,
     as_bytes,
-    closed_error,
+    copied,
+    fetched_by_thread,
 )
 from django_stream_zip.engine.members import AsyncMemberFile
 from django_stream_zip.engine.streams import aclose
+
+T = TypeVar("T")
 
 
 def async_read_ahead(
@@ -31,13 +36,9 @@ def async_read_ahead(
 
 
 async def _read_ahead(members: Any, ahead: AsyncAhead) -> AsyncGenerator[AsyncMemberFile, None]:
-    each = aiter(members)
-    try:
-        async with aclosing(ahead), aclosing(ahead.members(each)) as given:
-            async for member in given:
-                yield member
-    finally:
-        await aclose(each)
+    async with aclosing(ahead), aclosing(ahead.members(members)) as given:
+        async for member in given:
+            yield member
 
 
 class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
@@ -50,24 +51,32 @@ class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
 class AsyncAhead(Expecting):
     """Fetches remote contents for one archive: by tasks, and synchronous ones by threads."""
 
-    def __init__(self, number: int, max_bytes: int) -> None:
+    def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
         super().__init__(number)
+        self._carried = carried
         self._room = _Room(max_bytes)
-        self._threads = Ahead(number, max_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def members(self, members: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async def members(self, members: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         """Give the members with the contents of the remote ones being fetched."""
+        iterator = aiter(members)
         line: deque[Any] = deque()
-        while True:
-            await self._pull(members, line)
-            if not line:
-                return
-            member = line.popleft()
-            if isinstance(member, Exception):
-                raise member
-            yield member
-            await aclose(member[4] if isinstance(member[4], AsyncFetch) else None)
+        try:
+            while True:
+                await self._pull(iterator, line)
+                if not line:
+                    return
+                member = line.popleft()
+                if isinstance(member, Exception):
+                    raise member
+                yield member
+                # Who has not read it won't any more.
+                if isinstance(member[4], Fetch):
+                    member[4].close()
+                elif isinstance(member[4], AsyncFetch):
+                    await member[4].aclose()
+        finally:
+            await aclose(iterator)
 
     async def _pull(self, members: AsyncIterator[Any], line: deque[Any]) -> None:
         """Pull members until there are enough in line."""
@@ -83,7 +92,7 @@ class AsyncAhead(Expecting):
     def fetched(self, content: Any) -> Any:
         """Have a content fetched by a task of its own."""
         if not hasattr(content, "__aiter__"):
-            return self._threads.fetched(content)
+            return fetched_by_thread(content, self._room, self._carried)
         fetch = AsyncFetch(content, self._room)
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._tasks.discard)
@@ -91,9 +100,7 @@ class AsyncAhead(Expecting):
 
     async def aclose(self) -> None:
         """Cancel what is being fetched, and wait until it is closed."""
-        self._threads.close()
-        self._room.is_closed = True
-        self._room.change()
+        self._room.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -101,25 +108,42 @@ class AsyncAhead(Expecting):
 
 
 class _Room(Room):
-    """The room that tasks share."""
+    """The room that the tasks of an event loop share, and threads with them."""
 
     def __init__(self, length: int) -> None:
         super().__init__(length)
         self._waiters: list[asyncio.Future[None]] = []
+        self._loop_thread = 0
 
     def change(self) -> None:
-        """Have the tasks that wait look again."""
+        """Have the threads and tasks that wait look again."""
+        super().change()
         waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if not waiters:
+            return
+        if get_ident() == self._loop_thread:
+            _wake(waiters)
+            return
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            waiters[0].get_loop().call_soon_threadsafe(_wake, waiters)
 
-    async def until(self, is_true: Callable[[], object]) -> None:
-        """Wait for something to be true that `change` is called for."""
-        while not is_true():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+    async def until(self, attempt: Callable[[], T | None]) -> T:
+        """Wait until an attempt gives something. `change` is called when it may."""
+        while True:
+            with self.changed:
+                result = attempt()
+                if result is not None:
+                    return result
+                self._loop_thread = get_ident()
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiters.append(waiter)
             await waiter
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 class AsyncFetch:
@@ -129,49 +153,55 @@ class AsyncFetch:
         self._content = content
         self._held = Held(room)
         self._room = room
-        self.task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._take_all())
+        self.task.add_done_callback(self._end)
 
     @property
     def is_begun(self) -> bool:
         """Whether something of it can be given at once."""
         return self._held.is_begun
 
-    async def _run(self) -> None:
-        try:
-            await self._take_all(aiter(self._content))
-        except Exception as error:
-            self._held.error = error
-        except asyncio.CancelledError:
-            self._held.error = closed_error()
-            raise
-        finally:
-            self._held.end()
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Take note of how fetching ended: also where it was cancelled before it began."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        with self._room.changed:
+            self._held.end(error)
 
-    async def _take_all(self, chunks: AsyncIterator[bytes]) -> None:
+    async def _take_all(self) -> None:
+        chunks = aiter(self._content)
         try:
-            await self._wait_for_room()
+            await self._room.until(self._reserved)
             async for chunk in chunks:
-                self._held.keep(as_bytes(chunk))
-                await self._wait_for_room()
+                with self._room.changed:
+                    if not self._held.is_unwanted:
+                        self._held.keep(as_bytes(chunk))
+                await self._room.until(self._reserved)
         finally:
             await aclose(chunks)
 
-    async def _wait_for_room(self) -> None:
-        await self._room.until(lambda: self._held.has_room)
+    def _reserved(self) -> bool | None:
+        """Take the room for the next chunk, if there is one."""
+        if not self._held.has_room:
+            return None
         self._held.reserve()
+        return True
 
     def __aiter__(self) -> AsyncFetch:
         return self
 
     async def __anext__(self) -> bytes:
-        self._held.ask()
-        await self._room.until(lambda: self._held.can_be_taken)
-        for chunk in self._held.taken():
+        with self._room.changed:
+            self._held.ask()
+        for chunk in await self._room.until(self._taken):
             return chunk
         raise StopAsyncIteration
 
+    def _taken(self) -> tuple[bytes, ...] | None:
+        return self._held.taken() if self._held.can_be_taken else None
+
     async def aclose(self) -> None:
         """Want no more of it."""
+        with self._room.changed:
+            self._held.want_no_more()
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        self._held.want_no_more()

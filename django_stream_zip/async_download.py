@@ -7,14 +7,23 @@ or the cache, is left to the request's thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, conf
 from django_stream_zip.ahead import Source
+from django_stream_zip.ambient import Ambient, AsyncSteps, carried
 from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import BROKEN_PROMISES, Progress
@@ -39,13 +48,12 @@ class AsyncDownload:
         self._archive = async_stream_zip(
             self._primed(), password=password, workers=conf.get("WORKERS")
         )
-        self._blocks = self._told()
+        self.ambient = Ambient(copy_context())
+        self._blocks = AsyncSteps(self._told(), self.ambient)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the blocks; none for a HEAD request."""
-        if not self.progress.is_headers_only:
-            async for block in self._blocks:
-                yield block
+        return _each(()) if self.progress.is_headers_only else self._blocks
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -57,19 +65,20 @@ class AsyncDownload:
         plan = progress.plan
         blocks = self._window(plan) if plan and plan.entity_tag else self._archive
         try:
-            await zip_download_started.asend_robust(type(self), **progress.at_start())
+            await _to_its_end(zip_download_started.asend_robust(type(self), **progress.at_start()))
             await sync_to_async(release_connections)()  # those of the receivers too
             async with aclosing(self._source), aclosing(blocks):
                 async for block in blocks:
                     progress.count(block)
                     yield block
             exhausted = True
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
             raise progress.logged(error) from error
         finally:
             facts = progress.at_end(exhausted=exhausted)
-            # A disconnect cancels, but this is to be told all the same.
-            await asyncio.shield(zip_download_finished.asend_robust(type(self), **facts))
+            await _to_its_end(zip_download_finished.asend_robust(type(self), **facts))
 
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
@@ -109,10 +118,30 @@ class AsyncDownload:
                 yield name, modified_at, mode, method, content
 
 
+async def _to_its_end(sending: Coroutine[Any, Any, object]) -> None:
+    """Send a signal, also if this is cancelled meanwhile; then wait for it, and be cancelled.
+
+    A disconnect cancels, but who was told of the beginning is to be told of the end, after it.
+    """
+    task = asyncio.create_task(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Say whether this task is being cancelled, and not only something that it waits for."""
+    task = asyncio.current_task()
+    is_asked = task is not None and task.cancelling() > 0
+    return is_asked and isinstance(error, asyncio.CancelledError)
+
+
 def source() -> AsyncAhead | AsyncDirect:
     """Give what contents are read through, as the settings say. Starts nothing."""
     number = conf.get("READ_AHEAD_MEMBERS")
-    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES")) if number else AsyncDirect()
+    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else AsyncDirect()
 
 
 class _Primed:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from contextvars import copy_context
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from django.http import HttpRequest
 
 from django_stream_zip import MemberFile, conf, stream_zip
 from django_stream_zip.ahead import Ahead, Direct
+from django_stream_zip.ambient import Ambient, Steps, carried
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.errors import ZipIntegrityError
@@ -28,6 +31,8 @@ from django_stream_zip.threads import release_connections
 
 logger = logging.getLogger("django_stream_zip")
 
+# Constant, so that what collects logs can group them.
+_FAILED: Final = "the download of %r failed after %s bytes, at or after member %r: %s: %s"
 
 #: What is raised where a content isn't what was said of it when its member was made.
 BROKEN_PROMISES: Final = (ContentChangedError, ZipIntegrityError)
@@ -101,14 +106,22 @@ class Progress:
             "content_range": self.content_range,
         }
 
-    def logged(self, error: Exception) -> ZipDownloadError:
-        """Log an error; give what to raise for it."""
-        message = (
-            f"the download of {self.filename!r} failed after {self._bytes_sent:,} bytes, "
-            f"at or after member {self._member!r}: {type(error).__name__}: {error}"
+    def logged(self, error: BaseException) -> ZipDownloadError:
+        """Log an error; return what to raise for it."""
+        values = (
+            self.filename,
+            f"{self._bytes_sent:,}",
+            self._member,
+            type(error).__name__,
+            one_line(str(error)),
         )
-        logger.error(message, exc_info=error)
-        return ZipDownloadError(message)
+        logger.error(_FAILED, *values, exc_info=error)
+        return ZipDownloadError(_FAILED % values)
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and other controls: a name in it could forge a log line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class Download:
@@ -122,7 +135,8 @@ class Download:
         self._source = source()
         # Opens nothing, but raises now if the password is none.
         self._archive = stream_zip(self._primed(), password=password, workers=conf.get("WORKERS"))
-        self._blocks = self._told()
+        self.ambient = Ambient(copy_context())
+        self._blocks = Steps(self._told(), self.ambient)
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the blocks; none for a HEAD request."""
@@ -145,7 +159,8 @@ class Download:
                     progress.count(block)
                     yield block
             exhausted = True
-        except Exception as error:
+        except (Exception, CancelledError) as error:
+            # A synchronous download is never cancelled itself: some content's own work was.
             raise progress.logged(error) from error
         finally:
             facts = progress.at_end(exhausted=exhausted)
@@ -196,7 +211,7 @@ class Download:
 def source() -> Ahead | Direct[Iterator[MemberFile]]:
     """Give what contents are read through, as the settings say. Starts nothing."""
     number = conf.get("READ_AHEAD_MEMBERS")
-    return Ahead(number, conf.get("READ_AHEAD_BYTES")) if number else Direct()
+    return Ahead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else Direct()
 
 
 class _Primed:

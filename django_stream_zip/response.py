@@ -24,6 +24,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
 from django_stream_zip import MemberFile, disposition, ranges
+from django_stream_zip.ambient import AsyncSteps
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Download, Progress
@@ -197,11 +198,14 @@ class ZipResponse(StreamingHttpResponse):
 
         Synchronous ones too: Django would make a list of all of them first.
         """
-        TURN.set(_TURNS)
+        ambient = self.download.ambient
         content: Any = self.streaming_content
-        blocks = aiter(content) if self.is_async else Threaded(content)
+        if not self.is_async:
+            ambient = ambient.handed_over()
+            content = AsyncSteps(Threaded(content), ambient)
+        ambient.run(TURN.set, _TURNS)
         try:
-            async for block in blocks:
+            async for block in content:
                 yield block
                 if self.is_async:
                     # A source that never waits leaves the loop no moment to notice a disconnect.

@@ -15,13 +15,14 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from django.test import AsyncRequestFactory, RequestFactory
+from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, async_stream_zip, stream_zip
 from django_stream_zip.ahead import CHUNK_LENGTH, Ahead, read_ahead
-from django_stream_zip.async_ahead import async_read_ahead
+from django_stream_zip.async_ahead import AsyncAhead, async_read_ahead
+from django_stream_zip.download import ZipDownloadError
 from django_stream_zip.plan import Plan
 from django_stream_zip.response import zip_response
 from tests.contents import MODE, TIME, ContentMember, CountingContent, NoChecksums
@@ -466,6 +467,224 @@ def test_deflated_members_are_fetched_ahead_by_workers_too() -> None:
     barrier = threading.Barrier(4)
     members = [(f"{number}.txt", TIME, MODE, ZIP_64, Meeting(barrier)) for number in range(8)]
     assert b"".join(stream_zip(read_ahead(members, number=4), workers=2))
+
+
+# How fetching may end: whoever waits for the content hears of it, as of an ordinary error.
+
+
+class OddError(BaseException):
+    """No Exception, as KeyboardInterrupt is none."""
+
+
+ENDINGS: dict[str, tuple[BaseException, type[Exception]]] = {
+    "an error": (BrokenSourceError(), BrokenSourceError),
+    "cancelled": (asyncio.CancelledError(), RuntimeError),
+    "closed": (GeneratorExit(), RuntimeError),
+    "no Exception": (OddError(), RuntimeError),
+    "over, too early": (StopIteration(), RuntimeError),
+    "over, too early, asynchronously": (StopAsyncIteration(), RuntimeError),
+}
+# What means the end of an iteration is none where the content is opened.
+ENDED = pytest.mark.parametrize(
+    ("ending", "expected", "at"),
+    [
+        pytest.param(*ENDINGS[name], at, id=f"{name}, {at}")
+        for name in ENDINGS
+        for at in ("iter", "next", "later")
+        if at == "iter" or not name.startswith("over")
+    ],
+)
+
+
+class Ending(Remote):
+    """A content that ends in some way: when it is opened, or at its first or third chunk."""
+
+    def __init__(self, ending: BaseException, at: str) -> None:
+        super().__init__(b"x" * 20_000)
+        self.ending = ending
+        self.left = {"iter": -1, "next": 0, "later": 2}[at]
+
+    def opened_by(self) -> Any:
+        if self.left < 0:
+            raise self.ending
+        return self
+
+    def next_chunk(self) -> bytes:
+        if not self.left:
+            raise self.ending
+        self.left -= 1
+        return b"x" * 10_000
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Any:
+        return iter(self)
+
+    def __iter__(self) -> Any:
+        return self.opened_by()
+
+    def __next__(self) -> bytes:
+        return self.next_chunk()
+
+
+class AsyncEnding(Ending):
+    """The same, asynchronous."""
+
+    __iter__: Any = None
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Any:
+        return aiter(self)
+
+    def __aiter__(self) -> Any:
+        return self.opened_by()
+
+    async def __anext__(self) -> bytes:
+        await asyncio.sleep(0)
+        return self.next_chunk()
+
+
+@ENDED
+def test_however_a_thread_ends_it_is_an_error(
+    ending: BaseException, expected: type[Exception], at: str
+) -> None:
+    members = [member(Ending(ending, at), "0.bin"), member(Remote(), "1.bin")]
+    with pytest.raises(expected) as raised:
+        list(stream_zip(read_ahead(members)))
+    assert raised.value is ending or raised.value.__cause__ is ending
+    assert eventually(lambda: not threads())
+
+
+@ENDED
+def test_however_a_task_ends_it_is_an_error(
+    ending: BaseException, expected: type[Exception], at: str
+) -> None:
+    members = [member(AsyncEnding(ending, at), "0.bin"), member(AsyncRemote(), "1.bin")]
+
+    async def some() -> None:
+        async with asyncio.timeout(20):
+            async for _ in async_stream_zip(async_read_ahead(amembers(members))):
+                pass
+
+    async def left() -> int:
+        with pytest.raises(expected):
+            await some()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(left()) == 1
+
+
+@ENDED
+@pytest.mark.parametrize("kind", [Ending, AsyncEnding])
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_however_it_ends_a_download_breaks_off_and_logs_that_once(
+    ending: BaseException,
+    expected: type[Exception],
+    at: str,
+    kind: type[Ending],
+    is_planned: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken: Any = kind(ending, at)
+    broken.size = 30_000
+    members = [member(AsyncRemote(), "0.bin"), member(broken, "1.bin")]
+
+    async def some() -> None:
+        async with asyncio.timeout(20):
+            await adownloaded(members if is_planned else amembers(members))
+
+    with pytest.raises(ZipDownloadError, match=expected.__name__):
+        asyncio.run(some())
+    assert [record.name for record in caplog.records] == ["django_stream_zip"]
+    assert eventually(lambda: not threads())
+
+
+# Where an event loop is emptied by somebody, say.
+def test_a_task_that_somebody_cancels_before_it_begins_is_an_error() -> None:
+    async def some() -> None:
+        given = async_read_ahead(amembers(numbered([AsyncRemote(b"x" * 10)])))
+        chunks: Any = (await anext(given))[4]
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        async with asyncio.timeout(20):
+            with pytest.raises(RuntimeError, match="CancelledError"):
+                await anext(aiter(chunks))
+        await given.aclose()
+
+    asyncio.run(some())
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    contents = [Remote(), Remote(), AsyncRemote() if is_async else Remote()]
+    members = numbered(contents)
+
+    async def some() -> None:
+        async with asyncio.timeout(20):
+            await anext(aiter(async_stream_zip(async_read_ahead(amembers(members)))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("django_stream_zip.ahead.Thread.start", start)
+        with pytest.raises(RuntimeError, match="new thread"):
+            asyncio.run(some()) if is_async else list(stream_zip(read_ahead(members)))
+    assert not any(content.is_open for content in contents)
+    assert not threads()
+
+
+def test_the_members_are_closed_with_what_reads_them_ahead() -> None:
+    is_closed = False
+
+    async def members() -> AsyncIterator[ContentMember]:
+        nonlocal is_closed
+        try:
+            for one in numbered([AsyncRemote() for _ in range(20)]):
+                yield one
+        finally:
+            is_closed = True
+
+    async def some() -> None:
+        ahead = AsyncAhead(4, MIB)
+        source = members()  # held on purpose: nobody else closes it
+        given = ahead.members(source)
+        await anext(given)
+        await given.aclose()
+        await ahead.aclose()
+        assert is_closed
+
+    asyncio.run(some())
+
+
+# What waits of both kinds, for one download.
+def test_threads_and_tasks_share_one_room() -> None:
+    contents = [
+        kind(b"x" * 3 * MIB, chunk_length=CHUNK_LENGTH) for kind in [Remote, AsyncRemote] * 6
+    ]
+
+    async def some() -> int:
+        members = async_read_ahead(amembers(numbered(contents)), max_bytes=2 * MIB)
+        first: Any = (await anext(members))[4]
+        await asyncio.to_thread(next, iter(first))
+        await asyncio.sleep(0.5)
+        fetched = given_of(contents)
+        await members.aclose()
+        return fetched
+
+    assert MIB < asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH  # see above
+    assert eventually(lambda: not any(content.is_open for content in contents))
+    assert eventually(lambda: not threads())
+
+
+@given(
+    contents=contents([Remote, AsyncRemote, CountingContent]), room=st.sampled_from([0, 300_000])
+)
+def test_an_archive_of_both_kinds_is_the_same(contents: list[Any], room: int) -> None:
+    expected = asyncio.run(adownloaded(amembers(numbered(contents))))
+    conf = {"READ_AHEAD_BYTES": room}
+    with override_settings(DJANGO_STREAM_ZIP=conf):
+        assert asyncio.run(adownloaded(amembers(fresh(numbered(contents))))) == expected
+    assert [content.opened for content in contents] == [1] * len(contents)
 
 
 # What a caller may do wrong, or a content.

@@ -183,6 +183,40 @@ def test_a_failure_is_logged_once_with_all_that_is_known(
     assert f"{len(data):,} bytes" in message
 
 
+# A constant message, which collectors of logs group by; and no name forges another line.
+@EVERY_WAY
+def test_no_name_or_error_forges_a_line_of_the_log(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    forged = "x\nERROR forged\r\u2028line\x1b[0m"
+    _, first = failed([failing_member(forged, OSError(forged))], way)
+    _, second = failed([failing_member("other", ValueError("other"))], way)
+    assert [len(str(error).splitlines()) for error in (first, second)] == [1, 1]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [str(first), str(second)]
+    assert "\x1b" not in messages[0]
+    assert caplog.records[0].msg == caplog.records[1].msg
+
+
+@pytest.mark.parametrize("way", ["planned", "not planned"])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_what_a_content_waits_for_being_cancelled_is_an_error_of_the_download(
+    way: str, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = [failing_member("a", asyncio.CancelledError(), 100_000, data=CONTENT)]
+
+    async def under_asgi() -> None:
+        async for _ in zip_response(AsyncRequestFactory().get("/"), ways[way](members)):
+            pass
+
+    async def asynchronous() -> None:
+        await adownloaded(members, [])
+
+    with pytest.raises(ZipDownloadError, match="CancelledError"):
+        asyncio.run(under_asgi() if is_async else asynchronous())
+    assert [record.name for record in caplog.records] == ["django_stream_zip"]
+
+
 # Since `%` in a name would be taken for a field of the message, were it formatted once more.
 def test_names_with_per_cent_signs_are_logged_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     failed([failing_member("100%s.jpg", OSError("%d"))], "planned")
@@ -407,6 +441,88 @@ def test_a_response_that_nobody_reads_is_not_told_of() -> None:
     with received() as signals:
         zip_response(RequestFactory().get("/"), [counting_member("a")]).close()
     assert signals == []
+
+
+# Who was told of the beginning, and nobody else, is told of the end.
+
+
+async def cancelled_before_it_begins(response: Any) -> None:
+    task = asyncio.create_task(adrained(response))
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def cancelled_at_its_first_step(response: Any) -> None:
+    task = asyncio.create_task(adrained(response))
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.wait([task])
+
+
+async def cancelled_while_that_is_told(response: Any) -> None:
+    task = asyncio.create_task(adrained(response))
+
+    async def cancel(**values: Any) -> None:
+        task.cancel()
+        await asyncio.sleep(0.05)
+
+    zip_download_started.connect(cancel)
+    try:
+        await asyncio.wait([task])
+    finally:
+        zip_download_started.disconnect(cancel)
+
+
+async def cancelled_after_a_block(response: Any) -> None:
+    async def take_one() -> None:
+        async for _ in response:
+            asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+    await asyncio.wait([asyncio.create_task(take_one())])
+
+
+async def closed_before_it_begins(response: Any) -> None:
+    await aiter(response).aclose()  # type: ignore[attr-defined]
+
+
+async def closed_after_a_block(response: Any) -> None:
+    blocks: Any = aiter(response)
+    await anext(blocks)
+    await blocks.aclose()
+
+
+async def adrained(response: Any) -> None:
+    async for _ in response:
+        pass
+
+
+ENDS: dict[Callable[[Any], Any], bool | None] = {
+    cancelled_before_it_begins: False,
+    cancelled_at_its_first_step: None,  # a synchronous one may not have been begun
+    cancelled_while_that_is_told: True,
+    cancelled_after_a_block: True,
+    closed_before_it_begins: False,
+    closed_after_a_block: True,
+    adrained: True,
+}
+
+
+@pytest.mark.parametrize(("end", "is_told"), ENDS.items(), ids=[end.__name__ for end in ENDS])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_who_was_told_of_the_beginning_is_told_of_the_end(
+    end: Callable[[Any], Any], is_told: bool | None, is_async: bool
+) -> None:
+    members = [counting_member(name, CONTENT) for name in "abc"]
+
+    async def download() -> None:
+        given: Any = async_iterated(members) if is_async else iter(members)
+        response: Any = zip_response(AsyncRequestFactory().get("/"), given)
+        await end(response)
+        response.close()
+
+    with received() as signals:
+        asyncio.run(download())
+    told = [name for name, _ in signals]
+    assert told == (["started", "finished"] if is_told or (is_told is None and told) else [])
 
 
 @EVERY_WAY

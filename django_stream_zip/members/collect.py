@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from django_stream_zip import conf
+from django_stream_zip.ambient import carried
 from django_stream_zip.content import Content
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
@@ -162,7 +162,7 @@ class Collector:
         # Where all is known, nothing is asked.
         if pool is None or not reader.is_remote or None not in (file.size, file.modified_at):
             return _Question(file, ask)
-        return _Question(file, pool.submit(copy_context().run, ask).result, is_pending=True)
+        return _Question(file, pool.submit(carried(), ask).result, is_pending=True)
 
     def _count(self, size: int) -> None:
         self._members += 1

@@ -15,9 +15,8 @@ from copy import copy
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
-from django_stream_zip.members.readers.places import configured_place
-
 from django_stream_zip.members.member import seconds_of
+from django_stream_zip.members.readers.places import configured_place
 
 
 class Facts(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -177,7 +177,9 @@ async def _pulled(steps: Iterator[Step]) -> AsyncGenerator[Step, None]:
         for step in steps:
             yield step
     finally:
-        close(steps)
+        # If a thread is still at them, after a cancellation, they end when it lets go of them.
+        with suppress(ValueError):
+            close(steps)
 
 
 async def _pieces(

@@ -250,14 +250,16 @@ class Plan:
         offsets, stated = self._offsets, self._stated(window)
         cut = bisect_right(offsets, window.start) - 1  # the member in which the window starts
         before = range(stated.start, min(stated.stop, cut))
-        has_descriptor = cut < len(self.members) and (
-            cut in stated or window.stop > offsets[cut + 1] - _DESCRIPTOR_LENGTH
+        has_descriptor = (
+            cut < len(self.members)
+            and offsets[cut] < window.start
+            and (cut in stated or window.stop > offsets[cut + 1] - _DESCRIPTOR_LENGTH)
         )
         for number in (*before, cut) if has_descriptor else before:
             _, _, _, method, chunks = self.members[number]
             content = cast(Description, chunks)
-            length = min(_known_size(method) or 0, max(0, window.start - offsets[number]))
-            if length and method.crc_32 is None and content.crc_32 is None:
+            length = min(_known_size(method) or 0, window.start - offsets[number])
+            if method.crc_32 is None and content.crc_32 is None:
                 yield content, length
 
     def _wholly_read(

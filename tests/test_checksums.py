@@ -457,6 +457,23 @@ def test_what_a_whole_download_has_learned_lets_its_range_through(
     assert get(members, "bytes=60000-") == archive[60_000:]
 
 
+def test_downloads_at_once_on_one_loop_share_a_reading(settings: Any) -> None:
+    use(settings, CRC_32_CACHE=None)
+    members = [counting_member("a.jpg", CONTENT, chunk_length=1000)]
+    archive = archive_of(members)
+
+    async def read() -> bytes:
+        request = AsyncRequestFactory().get("/", headers={"Range": "bytes=-60"})
+        response: Any = zip_response(request, asynchronous(members))
+        return b"".join([block async for block in response])
+
+    async def eight() -> list[bytes]:
+        return await asyncio.gather(*(read() for _ in range(8)))
+
+    assert asyncio.run(eight()) == [archive[-60:]] * 8
+    assert opened(members) == [1]
+
+
 # Many members.
 
 

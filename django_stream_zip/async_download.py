@@ -15,22 +15,23 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from contextvars import copy_context
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from django_stream_zip import AsyncMemberFile, MemberFile, async_stream_zip, conf
+from django_stream_zip import AsyncMemberFile, MemberFile, conf
 from django_stream_zip.ahead import Source
 from django_stream_zip.ambient import Ambient, AsyncSteps, carried
 from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import BROKEN_PROMISES, Progress
 from django_stream_zip.engine.blocks import Pieces
+from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
-from django_stream_zip.engine.streams import aclose
-from django_stream_zip.plan import Plan, Reading
+from django_stream_zip.engine.streams import aclose, async_stream_with, close, make_options
+from django_stream_zip.plan import Pause, Plan, Reading, Step
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 from django_stream_zip.threads import Threaded, release_connections
 
@@ -40,14 +41,20 @@ AnyMembers = Iterable[MemberFile | AsyncMemberFile] | AsyncIterable[MemberFile |
 class AsyncDownload:
     """Iterates the blocks of an archive, or of a range in it. Once."""
 
-    def __init__(self, progress: Progress, members: AnyMembers, password: str | None) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        members: AnyMembers,
+        password: str | None,
+        limiter: AbstractContextManager[Any] = UNLIMITED,
+    ) -> None:
         self.progress = progress
+        self.checksums = CachedChecksums()
         self._members = members
         self._source = source()
         # Opens nothing, but raises now if the password is none.
-        self._archive = async_stream_zip(
-            self._primed(), password=password, workers=conf.get("WORKERS")
-        )
+        options = make_options(password, limiter=limiter)
+        self._archive = async_stream_with(options, self._primed(), workers=conf.get("WORKERS"))
         self.ambient = Ambient(copy_context())
         self._blocks = AsyncSteps(self._told(), self.ambient)
 
@@ -82,7 +89,7 @@ class AsyncDownload:
 
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
-        checksums = CachedChecksums()
+        checksums = self.checksums
         blocks = Pieces()
         steps = plan.steps(
             *self.progress.window, checksums, self.progress.begin, self._source.expect
@@ -92,6 +99,8 @@ class AsyncDownload:
                 async for piece in pieces:
                     for block in blocks.push(piece):
                         yield block
+                    if not piece:  # read and not sent: a disconnect is to be noticed all the same
+                        await asyncio.sleep(0)
             for block in blocks.flush():
                 yield block
         except BROKEN_PROMISES:
@@ -183,28 +192,36 @@ async def _each(members: AnyMembers) -> AsyncGenerator[Any, None]:
         yield member
 
 
-async def _pulled(steps: Iterator[bytes | Reading]) -> AsyncGenerator[bytes | Reading, None]:
+async def _pulled(steps: Iterator[Step]) -> AsyncGenerator[Step, None]:
     """Give the steps; those up to the first bytes from a thread.
 
     Before them, the cache is asked, and members are passed over: 100,000 of them take 0.7 s.
     """
     pull = sync_to_async(lambda: next(steps, None))
-    while (step := await pull()) is not None:
-        yield step
-        if step and isinstance(step, bytes):
-            break
-    for step in steps:
-        yield step
+    try:
+        while (step := await pull()) is not None:
+            yield step
+            if step and isinstance(step, bytes):
+                break
+        for step in steps:
+            yield step
+    finally:
+        # If a thread is still at them, after a cancellation, they end when it lets go of them.
+        with suppress(ValueError):
+            close(steps)
 
 
 async def _pieces(
-    steps: Iterator[bytes | Reading], checksums: CachedChecksums, source: Source
+    steps: Iterator[Step], checksums: CachedChecksums, source: Source
 ) -> AsyncGenerator[bytes, None]:
     """Give what the steps give, and what comes of their readings."""
     async with aclosing(_pulled(steps)) as pulled:
         async for step in pulled:
             if isinstance(step, bytes):
                 yield step
+                continue
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
                 continue
             async with aclosing(_read(step, source)) as pieces:
                 async for piece in pieces:

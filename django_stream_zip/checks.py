@@ -7,7 +7,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.checks import CheckMessage, Error, Warning
 
 from django_stream_zip import conf
 
@@ -22,7 +25,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
                 id="django_stream_zip.E001",
             )
         ]
-    return [*_unknown_keys(given), *_wrong_values(given)]
+    return [*_unknown_keys(given), *_wrong_values(given), *_slow_cache()]
 
 
 def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
@@ -39,3 +42,17 @@ def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
                 f"{conf.SETTING}[{name!r}] must be {key.must_be}, not {given[name]!r}.",
                 id="django_stream_zip.E003",
             )
+
+
+def _slow_cache() -> Iterator[CheckMessage]:
+    """Find caches that take longer to keep a CRC-32 than reading most files again would."""
+    alias = conf.get("CRC_32_CACHE")
+    if not isinstance(alias, str) or alias not in settings.CACHES:
+        return
+    cache = caches[alias]
+    if isinstance(cache, DatabaseCache | FileBasedCache):
+        yield Warning(
+            f"{type(cache).__name__} is too slow to keep CRC-32s: it writes them one by one.",
+            hint=f"Name one in Redis or memcached by {conf.SETTING}['CRC_32_CACHE'], or set None.",
+            id="django_stream_zip.W002",
+        )

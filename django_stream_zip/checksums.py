@@ -22,6 +22,8 @@ logger = logging.getLogger("django_stream_zip")
 _BATCH: Final = 200
 # Seconds for which an archive that was not what was promised can't be resumed.
 _DISTRUST: Final = 24 * 60 * 60
+# A local file shorter than that is read faster than its CRC-32 comes from a cache.
+_WORTH_ASKING: Final = 64 << 10
 
 
 class CachedChecksums:
@@ -34,30 +36,46 @@ class CachedChecksums:
     def __init__(self) -> None:
         self._alias = conf.get("CRC_32_CACHE")
         self._learned: dict[str, int] = {}
+        self._asked: dict[str, int | None] = {}
 
     def key(self, content: Description) -> str:
         """Give the cache key of a content in its present state."""
         state = f"{len(content.identity)} {content.identity} {content.validator}"
+        # What a server may know of a file beside what others see of it: its inode, for example.
+        if (local_state := getattr(content, "local_state", None)) is not None:
+            state += f" {local_state}"
         return (
             f"django_stream_zip:crc_32:{sha256(state.encode(errors='surrogatepass')).hexdigest()}"
         )
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
-        """Give those that are in the cache, by their keys."""
-        keys = [self.key(content) for content in contents] if self._alias else []
-        known: dict[str, int] = {}
-        for start in range(0, len(keys), _BATCH):
-            known |= self._cache("get_many", keys[start : start + _BATCH]) or {}
-        # What else may be in a cache would break the archive, and again whenever it is resumed.
-        return {
-            key: crc_32
-            for key, crc_32 in known.items()
-            if type(crc_32) is int and 0 <= crc_32 <= spec.MAX_32
-        }
+        """Give those that are in the cache, by their keys. It is asked for each of them once."""
+        if not self._alias:
+            return {}
+        keys = [self.key(content) for content in contents if _is_worth_asking(content)]
+        new = [key for key in keys if key not in self._asked]
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            self._asked |= dict.fromkeys(batch)
+            # What else may be in a cache would break the archive, and whenever it is resumed.
+            self._asked |= {
+                key: crc_32
+                for key, crc_32 in (self._cache("get_many", batch) or {}).items()
+                if type(crc_32) is int and 0 <= crc_32 <= spec.MAX_32
+            }
+        known = ((key, self._asked.get(key)) for key in keys)
+        return {key: crc_32 for key, crc_32 in known if crc_32 is not None}
 
     def learn(self, content: Description, crc_32: int) -> None:
-        """Take note of one."""
-        if self._alias and content.validator is not None:
+        """Take note of one, if it is of use later."""
+        # A file that is modified again within the same tick of its clock keeps its state.
+        is_settled = getattr(content, "is_settled", True)
+        if (
+            self._alias
+            and content.validator is not None
+            and is_settled
+            and _is_worth_asking(content)
+        ):
             self._learned[self.key(content)] = crc_32
 
     def distrust(self, entity_tag: str) -> None:
@@ -90,6 +108,11 @@ class CachedChecksums:
             logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
             self._alias = None  # for this download: a server that is gone takes its time to say so
             return None
+
+
+def _is_worth_asking(content: Description) -> bool:
+    is_local = getattr(content, "local_state", None) is not None
+    return not (is_local and content.size is not None and content.size < _WORTH_ASKING)
 
 
 def _distrusted(entity_tag: str) -> str:

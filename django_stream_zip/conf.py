@@ -59,6 +59,12 @@ KEYS: Final = {
     # How many members, and bytes of content, a queryset's archive may have at most. None: any.
     "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
     "MAX_BYTES": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
+    # How many bytes may be read for a range without being sent: content before it whose CRC-32 the
+    # archive's end tells and nobody knows. A client doesn't pace that by reading, and a server
+    # under WSGI doesn't notice that the client has gone. Beyond it, the range is ignored.
+    "MAX_UNSENT_BYTES": Key(
+        64 << 20, "a number of bytes, 0 or more, or None", _is_none_or(_is_integer(0, 2**63))
+    ),
     # How many members in remote storages are fetched at a time for each download, by as many
     # threads, and how many bytes may wait for their turn. 0 members: each is fetched in its turn.
     "READ_AHEAD_MEMBERS": Key(8, "a number of members, 0 to 64", _is_integer(0, 64)),

@@ -10,21 +10,22 @@ import logging
 import time
 from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from contextvars import copy_context
 from itertools import islice
 from typing import Any, Final
 
 from django.http import HttpRequest
 
-from django_stream_zip import MemberFile, conf, stream_zip
+from django_stream_zip import MemberFile, conf
 from django_stream_zip.ahead import Ahead, Direct
 from django_stream_zip.ambient import Ambient, Steps, carried
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.content import ContentChangedError
+from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.engine.members import unpacked
-from django_stream_zip.engine.streams import close
+from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.plan import Plan
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 from django_stream_zip.threads import release_connections
@@ -128,13 +129,19 @@ class Download:
     """Iterates the blocks of an archive, or of a range in it. Once."""
 
     def __init__(
-        self, progress: Progress, members: Iterable[MemberFile], password: str | None
+        self,
+        progress: Progress,
+        members: Iterable[MemberFile],
+        password: str | None,
+        limiter: AbstractContextManager[Any] = UNLIMITED,
     ) -> None:
         self.progress = progress
+        self.checksums = CachedChecksums()
         self._members = members
         self._source = source()
         # Opens nothing, but raises now if the password is none.
-        self._archive = stream_zip(self._primed(), password=password, workers=conf.get("WORKERS"))
+        options = make_options(password, limiter=limiter)
+        self._archive = stream_with(options, self._primed(), workers=conf.get("WORKERS"))
         self.ambient = Ambient(copy_context())
         self._blocks = Steps(self._told(), self.ambient)
 
@@ -168,7 +175,7 @@ class Download:
 
     def _window(self, plan: Plan) -> Generator[bytes, None, None]:
         """Give what is asked for of a planned archive."""
-        checksums = CachedChecksums()
+        checksums = self.checksums
         start, stop = self.progress.window
 
         def begun(member: str) -> None:

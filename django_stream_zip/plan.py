@@ -7,14 +7,16 @@ is read. Knows nothing of Django or HTTP.
 
 from __future__ import annotations
 
+import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from hashlib import sha256
-from itertools import islice
-from typing import Any, NoReturn, Protocol, cast
+from threading import Lock
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
 
-from django_stream_zip.ahead import Direct, Source
+from django_stream_zip.ahead import Direct, Source, is_remote
 from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
@@ -25,6 +27,9 @@ from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import close, default_compressobj
+
+# What stands behind a member's data at most: a data descriptor of Zip64.
+_DESCRIPTOR_LENGTH: Final = 24
 
 
 class Checksums(Protocol):
@@ -40,6 +45,41 @@ class Checksums(Protocol):
         """Give the name of a content in its present state."""
 
 
+class Shared:
+    """A CRC-32 that one window reads content for, and others wait for."""
+
+    def __init__(self) -> None:
+        self.crc_32: int | None = None
+        self.is_over = False
+
+
+class SharedReadings:
+    """What is read at the moment for its CRC-32 only, by all windows of this process.
+
+    Eight clients who ask for the same end of an archive have its members read once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._shared: dict[str, Shared] = {}
+
+    def join(self, key: str) -> tuple[Shared, bool]:
+        """Return the reading of this content, and whether the caller is the one who reads."""
+        with self._lock:
+            if shared := self._shared.get(key):
+                return shared, False
+            self._shared[key] = shared = Shared()
+            return shared, True
+
+    def leave(self, key: str) -> None:
+        """End the caller's reading, with a CRC-32 or without: then one of those who wait reads."""
+        with self._lock:
+            self._shared.pop(key).is_over = True
+
+
+SHARED_READINGS: Final = SharedReadings()
+
+
 class Plan:
     """The layout of an archive, of which no content has been read.
 
@@ -51,6 +91,7 @@ class Plan:
         self,
         members: Sequence[MemberFile | AsyncMemberFile],
         offsets: array[int],
+        end_records: int,
         length: int,
         tag: str | None,
     ) -> None:
@@ -58,6 +99,7 @@ class Plan:
         self.length = length
         self.entity_tag = tag
         self._offsets = offsets  # where each member starts, then where the directory does
+        self._end_records = end_records  # where they start, behind the directory
 
     @classmethod
     def of(
@@ -66,7 +108,8 @@ class Plan:
         """Plan an archive; give None if the size of some member can only be found by writing it."""
         members = tuple(members)  # what the caller's list becomes later is another archive
         options = _options(EncryptionOverhead() if encrypted else None)
-        archive = Archive(options, directory=CountedDirectory())
+        directory = CountedDirectory()
+        archive = Archive(options, directory=directory)
         offsets = array("Q")
         digest = None if encrypted else sha256(b"%d" % spec.REVISION)
         for member in members:
@@ -86,12 +129,13 @@ class Plan:
                 facts = (method.zip64, mode, size, validator, identity)
                 digest.update(repr((header, *facts)).encode(errors="backslashreplace"))
         offsets.append(archive.offset)
+        end_records = archive.offset + directory.size
         for _ in archive.finish():
             pass
         if digest is not None:
             digest.update(b"%d %d" % (len(members), archive.offset))
         tag = None if digest is None else f'"{digest.hexdigest()[:32]}"'
-        return cls(members, offsets, archive.offset, tag)
+        return cls(members, offsets, end_records, archive.offset, tag)
 
     def window(
         self,
@@ -105,6 +149,9 @@ class Plan:
     ) -> Generator[bytes, None, None]:
         """Give the archive's bytes from `start` to `stop` (exclusive), in blocks about that long.
 
+        Empty blocks come among them while content is read that isn't sent: a moment to look whether
+        anybody still waits.
+
         `begun` is called with the name of each member that is written or read. All contents must be
         `Content`s; with `AsyncContent`s, go through the `steps`. They are read through `source`,
         which may have them fetched ahead. Raises what they raise, and
@@ -113,18 +160,24 @@ class Plan:
         """
         blocks = Pieces(block_length)
         source = source or Direct[Any]()
-        for step in self.steps(start, stop, checksums, begun, source.expect):
-            if isinstance(step, bytes):
-                yield from blocks.push(step)
-                continue
-            chunks = source.chunks(step.content, step.start, step.stop)
-            try:
-                for chunk in chunks:
-                    yield from blocks.push(step.take(chunk))
-            finally:
-                close(chunks)
-            step.end()
+        with closing(self.steps(start, stop, checksums, begun, source.expect)) as steps:
+            for step in steps:
+                if isinstance(step, bytes):
+                    yield from blocks.push(step)
+                elif isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    yield b""
+                else:
+                    yield from _carried_out(step, source, blocks)
         yield from blocks.flush()
+
+    def is_within(self, budget: int, start: int, stop: int, checksums: Checksums) -> bool:
+        """Say whether a window has no more than so many bytes read for it that aren't in it."""
+        unknown = list(self._unknown(_Window(start, stop, self._offsets[-1])))
+        if sum(length for _, length in unknown) <= budget:
+            return True
+        known = _Checksums([content for content, _ in unknown], checksums)
+        return sum(length for content, length in unknown if known.of(content) is None) <= budget
 
     def steps(
         self,
@@ -133,16 +186,17 @@ class Plan:
         checksums: Checksums,
         begun: Callable[[str], object],
         expect: Callable[[Iterator[Description]], object],
-    ) -> Iterator[bytes | Reading]:
+    ) -> Generator[Step, None, None]:
         """Give the window's bytes, and between them the readings that give the others.
 
         `expect` is called first, with the contents that are going to be read from their first byte
         to their last, in that order.
         """
-        window = _Window(start, stop, needs_directory=stop > self._offsets[-1])
+        window = _Window(start, stop, self._offsets[-1])
         # The directory has all members in it. Otherwise those before the window are nobody's need.
         first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
-        crc_32s = _Checksums(self._partly_read(window, first), checksums)
+        crc_32s = _Checksums([content for content, _ in self._unknown(window)], checksums)
+        stated = self._stated(window)
         expect(self._wholly_read(window, first, crc_32s))
         archive = Archive(
             _options(None),
@@ -154,7 +208,7 @@ class Plan:
                 return
             member = self.members[number]
             if self._offsets[number + 1] <= start:
-                yield from _skip(archive, member, crc_32s, begun)
+                yield from _skip(archive, member, crc_32s if number in stated else None, begun)
             else:
                 begun(member[0])
                 yield from _write(archive, member, window, crc_32s)
@@ -164,12 +218,49 @@ class Plan:
             yield window.cut(position, piece)
             position += len(piece)
 
-    def _partly_read(self, window: _Window, first: int) -> Iterator[Description]:
-        """Give the contents of which not everything is read though a record tells their CRC-32."""
-        last = bisect_left(self._offsets, window.start)
-        for _, _, _, method, content in islice(self.members, first, last):
-            if method.crc_32 is None:
-                yield cast(Description, content)
+    def _stated(self, window: _Window) -> range:
+        """Return the numbers of the members whose central directory headers are in the window."""
+        directory, number = self._offsets[-1], len(self.members)
+        if not window.needs_directory or window.start >= self._end_records:
+            return range(0)
+        if window.start <= directory and window.stop >= self._end_records:
+            return range(number)
+        headers = self._header_positions()
+        first = max(0, bisect_right(headers, window.start) - 1)
+        return range(first, bisect_left(headers, window.stop))
+
+    def _header_positions(self) -> array[int]:
+        """Return where each central directory header starts.
+
+        They are counted again, as hardly any window starts or stops between them.
+        """
+        directory = CountedDirectory()
+        archive = Archive(_options(None), directory=directory)
+        positions = array("Q")
+        for member in self.members:
+            positions.append(self._offsets[-1] + directory.size)
+            _pass_over(archive, member, 0)
+        return positions
+
+    def _unknown(self, window: _Window) -> Iterator[tuple[Description, int]]:
+        """Yield the contents that begin before the window and whose CRC-32 is in it and not told.
+
+        With each comes how many of its bytes are read for that alone, or a few more.
+        """
+        offsets, stated = self._offsets, self._stated(window)
+        cut = bisect_right(offsets, window.start) - 1  # the member in which the window starts
+        before = range(stated.start, min(stated.stop, cut))
+        has_descriptor = (
+            cut < len(self.members)
+            and offsets[cut] < window.start
+            and (cut in stated or window.stop > offsets[cut + 1] - _DESCRIPTOR_LENGTH)
+        )
+        for number in (*before, cut) if has_descriptor else before:
+            _, _, _, method, chunks = self.members[number]
+            content = cast(Description, chunks)
+            length = min(_known_size(method) or 0, window.start - offsets[number])
+            if method.crc_32 is None and content.crc_32 is None:
+                yield content, length
 
     def _wholly_read(
         self, window: _Window, first: int, crc_32s: _Checksums
@@ -179,11 +270,14 @@ class Plan:
         A member that the window's start or stop cuts isn't among them, even if it only cuts its
         header: who reads ahead comes too late for the first, and has nothing to do with the last.
         """
+        stated = self._stated(window)
         for number in range(first, bisect_right(self._offsets, window.stop) - 1):
             _, _, _, method, chunks = self.members[number]
             content = cast(Description, chunks)
             if self._offsets[number + 1] <= window.start:
-                is_read = method.crc_32 is None and crc_32s.of(content) is None
+                # Others are left out: another window may read them for this one, too.
+                is_needed = number in stated and is_remote(content) and method.crc_32 is None
+                is_read = is_needed and crc_32s.of(content) is None
             else:
                 is_read = self._offsets[number] >= window.start and bool(_known_size(method))
             if is_read:
@@ -230,11 +324,35 @@ class Reading:
         )
 
 
+class Pause:
+    """A wait for another window, which reads what this one needs."""
+
+    seconds = 0.02
+
+
+#: What is to be done next for a window.
+Step: TypeAlias = bytes | Reading | Pause
+
+
+def _carried_out(reading: Reading, source: Source, blocks: Pieces) -> Iterator[bytes]:
+    """Read, and yield the blocks that come of it, or an empty one where nothing does."""
+    chunks = source.chunks(reading.content, reading.start, reading.stop)
+    try:
+        for chunk in chunks:
+            if piece := reading.take(chunk):
+                yield from blocks.push(piece)
+            else:
+                yield b""
+    finally:
+        close(chunks)
+    reading.end()
+
+
 class _Window:
-    def __init__(self, start: int, stop: int, *, needs_directory: bool) -> None:
+    def __init__(self, start: int, stop: int, directory: int) -> None:
         self.start = start
         self.stop = stop
-        self.needs_directory = needs_directory
+        self.needs_directory = stop > directory
 
     def cut(self, position: int, piece: bytes) -> bytes:
         """Give what lies in the window, of a piece at this position of the archive."""
@@ -262,6 +380,27 @@ class _Checksums:
         if crc_32 is not None:
             self._checksums.learn(content, crc_32)
 
+    def found(self, member: MemberFile | AsyncMemberFile) -> Generator[Step, None, int]:
+        """Have a content read for its CRC-32, or wait for another window that reads it."""
+        content = cast(Description, member[4])
+        key = self._checksums.key(content)
+        while True:
+            shared, is_own = SHARED_READINGS.join(key)
+            if is_own:
+                break
+            while not shared.is_over:
+                yield Pause()
+            if shared.crc_32 is not None:
+                return shared.crc_32
+        try:
+            running = _RunningChecksum()
+            yield Reading(member, 0, _known_size(member[3]) or 0, running)
+            shared.crc_32 = running.crc_32
+        finally:
+            SHARED_READINGS.leave(key)
+        self.learn(content, shared.crc_32)
+        return shared.crc_32
+
 
 class _RunningChecksum:
     """Computes a CRC-32 of content that isn't in the window."""
@@ -277,27 +416,33 @@ class _RunningChecksum:
 def _skip(
     archive: Archive,
     member: MemberFile | AsyncMemberFile,
-    crc_32s: _Checksums,
+    crc_32s: _Checksums | None,
     begun: Callable[[str], object],
-) -> Iterator[bytes | Reading]:
-    """Pass over a member before the window, for the sake of the central directory."""
-    name, modified_at, mode, method, content = member
-    size = _known_size(method) or 0
-    crc_32 = method.crc_32 if method.crc_32 is not None else crc_32s.of(cast(Description, content))
-    if crc_32 is None:
-        begun(name)
-        running = _RunningChecksum()
-        yield Reading(member, 0, size, running)
-        crc_32 = running.crc_32
-        crc_32s.learn(cast(Description, content), crc_32)
+) -> Iterator[Step]:
+    """Pass over a member before the window, for the sake of the central directory.
+
+    Without `crc_32s` its header isn't in the window, and only has to be as long as it is.
+    """
+    crc_32: int | None = 0
+    if crc_32s and member[3].crc_32 is None:
+        crc_32 = crc_32s.of(cast(Description, member[4]))
+        if crc_32 is None:
+            begun(member[0])
+            crc_32 = yield from crc_32s.found(member)
+    _pass_over(archive, member, crc_32 or 0)
+
+
+def _pass_over(archive: Archive, member: MemberFile | AsyncMemberFile, crc_32: int) -> None:
+    """Have a member counted and kept in the directory; the CRC-32 is for one that tells none."""
+    name, modified_at, mode, method, _ = member
     archive.begin(name, modified_at, mode, method)
-    archive.skip(size)
-    archive.end(crc_32)
+    archive.skip(_known_size(method) or 0)
+    archive.end(crc_32 if method.crc_32 is None else method.crc_32)
 
 
 def _write(
     archive: Archive, member: MemberFile | AsyncMemberFile, window: _Window, crc_32s: _Checksums
-) -> Iterator[bytes | Reading]:
+) -> Iterator[Step]:
     """Write what of a member is in the window."""
     name, modified_at, mode, method, content = member
     position = archive.offset

@@ -8,37 +8,29 @@ response which somebody throws away leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterable, Sequence
-from copy import copy
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from inspect import iscoroutine
-from threading import BoundedSemaphore
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
-from django.core.handlers.wsgi import WSGIRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
 
-from django_stream_zip import MemberFile, disposition, ranges
+from django_stream_zip import MemberFile, conf, disposition, ranges
 from django_stream_zip.ambient import AsyncSteps
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
-from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Download, Progress
+from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
-from django_stream_zip.engine.turns import TURN
 from django_stream_zip.members.member import text
 from django_stream_zip.members.on_loop import LoopContent
 from django_stream_zip.naming import named
 from django_stream_zip.plan import Plan
-from django_stream_zip.threads import Threaded
-
-# Under ASGI one processor is left to the event loop: with eight downloads that deflate on two of
-# them, it was late by 35 ms in one of a hundred cases, and without them by 3.
-_TURNS: Final = BoundedSemaphore(max(1, (os.cpu_count() or 1) - 1))
+from django_stream_zip.threads import Threaded, cpu_limiter
 
 
 def zip_response(
@@ -65,7 +57,7 @@ def zip_response(
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
     members = named(_iterable(members))
-    if isinstance(request, WSGIRequest) and isinstance(members, Sequence):
+    if _is_wsgi(request) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None
     if isinstance(members, Sequence):
@@ -97,16 +89,26 @@ def _iterable(members: Any) -> Any:
 def _download(
     progress: Progress, members: AnyMembers, request: HttpRequest, password: str | None
 ) -> Download | AsyncDownload:
+    limiter: AbstractContextManager[Any] = UNLIMITED if _is_wsgi(request) else cpu_limiter()
     if not _is_async(members):
-        return Download(progress, cast(Iterable[MemberFile], members), password)
-    if isinstance(request, WSGIRequest):
+        return Download(progress, cast(Iterable[MemberFile], members), password, limiter)
+    if _is_wsgi(request):
         # To stream them, WSGI's thread would have to run an event loop of its own between the
         # blocks, another one than that in which the view made its clients and sessions.
         raise ImproperlyConfigured(
             "asynchronous members need ASGI, and this request came through WSGI: "
             "give synchronous ones, which stream under both"
         )
-    return AsyncDownload(progress, members, password)
+    return AsyncDownload(progress, members, password, limiter)
+
+
+def _is_wsgi(request: HttpRequest) -> bool:
+    """Say whether a request came through WSGI: then it has an `environ`.
+
+    By its class it can't be told, as Django REST framework has one around it. It passes on what
+    the request has.
+    """
+    return hasattr(request, "environ")
 
 
 def _synchronous(member: Any) -> Any:
@@ -125,8 +127,11 @@ def _is_async(members: AnyMembers) -> bool:
 
 def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -> HttpResponseBase:
     """Evaluate what the request demands of the entity tag, then its range (RFC 9110 §13.2.2)."""
+    # To be ignored, as an archive has no Last-Modified (RFC 9110 §13.1.4). Django answers 412:
+    # here, and in ConditionalGetMiddleware, which sees nothing but the request. So it has to go.
+    request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
     answer: HttpResponseBase | None = get_conditional_response(
-        _without_dates(request),
+        request,
         etag=entity_tag,
         response=response,  # type: ignore[arg-type]  # only its headers are looked at
     )
@@ -136,25 +141,39 @@ def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -
         return response
     length = int(response.headers["Content-Length"])
     wanted = ranges.requested_range(request.headers.get("Range"), length)
-    if wanted is not None and CachedChecksums().is_distrusted(entity_tag):
+    if wanted is not None and response.download.checksums.is_distrusted(entity_tag):
         return response
     if wanted is None or not ranges.if_range_holds(request.headers.get("If-Range"), entity_tag):
         return response
     if isinstance(wanted, ranges.Unsatisfiable):
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{length}"})
-    response.narrow(wanted)
+    if _is_affordable(wanted, response.download):
+        response.narrow(wanted)
     return response
 
 
-def _without_dates(request: HttpRequest) -> HttpRequest:
-    """Give the request without conditions on a Last-Modified, which an archive hasn't got.
+def _is_affordable(wanted: ranges.Range, download: Download | AsyncDownload) -> bool:
+    """Say whether a range may be answered; §14.2 allows to ignore one that costs too much."""
+    budget, plan = conf.get("MAX_UNSENT_BYTES"), download.progress.plan
+    assert plan is not None
+    return budget is None or plan.is_within(budget, *wanted, download.checksums)
 
-    They are to be ignored then (RFC 9110 §13.1.3 and §13.1.4); Django would answer 412 to one.
+
+class ZipHeaders(ResponseHeaders):
+    """Headers that name "identity" as the Content-Encoding where there is no other.
+
+    GZipMiddleware asks for one: it would compress the archive again, take its length away and
+    weaken its entity tag. Whoever asks is answered that the archive isn't encoded; `items()` and
+    iterating leave it out, so it isn't sent, which RFC 9110 §8.4.1 advises against.
     """
-    dates = {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"}
-    bare = copy(request)
-    bare.META = {key: value for key, value in request.META.items() if key not in dates}
-    return bare
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            return super().__getitem__(key)
+        except KeyError:
+            if key.lower() != "content-encoding":
+                raise
+            return "identity"
 
 
 class ZipResponse(StreamingHttpResponse):
@@ -164,6 +183,7 @@ class ZipResponse(StreamingHttpResponse):
         kwargs.setdefault("content_type", "application/zip")
         self.download = download
         super().__init__(download, **kwargs)
+        self.headers = ZipHeaders(self.headers)
         filename = download.progress.filename
         self.headers["Content-Disposition"] = disposition.attachment(filename)
         # An archive of somebody's choice is for nobody else, and no proxy may change its bytes.
@@ -177,36 +197,27 @@ class ZipResponse(StreamingHttpResponse):
         self.headers["Content-Length"] = str(wanted.stop - wanted.start)
         self.download.progress.content_range = (wanted.start, wanted.stop)
 
-    def has_header(self, header: str) -> bool:
-        """Say whether there is such a header, and that Content-Encoding is settled.
-
-        GZipMiddleware asks for that one: it would compress the archive again, take its length away
-        and weaken its entity tag. Sending `Content-Encoding: identity` is what RFC 9110 §8.4.1
-        advises against.
-        """
-        return header.lower() == "content-encoding" or super().has_header(header)
-
-    __contains__ = has_header
-
     def close(self) -> None:
         """Close what is open, once: Django's own would send `request_finished` each time."""
         if not self.closed:
             super().close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the blocks to a WSGI server, without empty ones: to some that is the end."""
+        return filter(None, super().__iter__())
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the blocks to an ASGI server.
 
         Synchronous ones too: Django would make a list of all of them first.
         """
-        ambient = self.download.ambient
         content: Any = self.streaming_content
         if not self.is_async:
-            ambient = ambient.handed_over()
-            content = AsyncSteps(Threaded(content), ambient)
-        ambient.run(TURN.set, _TURNS)
+            content = AsyncSteps(Threaded(content), self.download.ambient.handed_over())
         try:
             async for block in content:
-                yield block
+                if block:
+                    yield block
                 if self.is_async:
                     # A source that never waits leaves the loop no moment to notice a disconnect.
                     await asyncio.sleep(0)

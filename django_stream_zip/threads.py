@@ -7,10 +7,14 @@ Back-pressure comes by itself: who isn't asked doesn't pull.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Final
 
 from asgiref.sync import sync_to_async
@@ -34,34 +38,36 @@ class Threaded:
         self._length = 0  # the first chunk goes on alone, at once
         self._batch: deque[bytes] = deque()
         self._error: Exception | None = None
+        self._is_over = False
 
     def __aiter__(self) -> Threaded:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._batch:
+        while not self._batch:
+            if self._is_over:
+                raise StopAsyncIteration
             await sync_to_async(self._pull)()
-            self._length = _BATCH_LENGTH
-        if not self._batch:
-            raise StopAsyncIteration
+        self._length = _BATCH_LENGTH
         return self._batch.popleft()
 
     def _pull(self) -> None:
-        """Pull chunks until there are enough or a moment is over; none at the end.
+        """Pull chunks until there are enough or a moment is over.
 
-        An error waits until what came before it has gone on.
+        An error waits until what came before it has gone on. Empty chunks count as time: whoever
+        reads without sending comes back to the loop, which may learn that the client has gone.
         """
         if self._error is not None:
             raise self._error
         left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
         try:
             for chunk in self._chunks:
-                if not chunk:
-                    continue
-                self._batch.append(chunk)
-                left -= len(chunk)
-                if left <= 0 or time.monotonic() > deadline:
-                    break
+                if chunk:
+                    self._batch.append(chunk)
+                    left -= len(chunk)
+                if (chunk and left <= 0) or time.monotonic() > deadline:
+                    return
+            self._is_over = True
         except Exception as error:
             if not self._batch:
                 raise
@@ -98,3 +104,53 @@ def borrowed_connections() -> Iterator[None]:
         yield
     finally:
         release_connections(keep=open_before)
+
+
+@cache
+def cpu_limiter() -> BoundedSemaphore:
+    """Return what limits long work under ASGI, for all downloads of this process together.
+
+    One CPU is left to the event loop: with eight downloads that deflate on two of them, it was late
+    by 35 ms in one of a hundred cases, and without them by 3.
+    """
+    return BoundedSemaphore(max(1, available_cpus() - 1))
+
+
+def available_cpus(root: Path = Path("/")) -> int:
+    """Return how many CPUs this process may use: a container often gets few of a machine's many."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        count = os.process_cpu_count()
+    elif hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count()
+    return max(1, min([count or 1, *_cpu_quotas(root)]))
+
+
+def _cpu_quotas(root: Path) -> Iterator[int]:
+    """Yield the limits that control groups of Linux set, version 2 and 1, as numbers of CPUs."""
+    groups = root / "sys/fs/cgroup"
+    # "0::/own/path": a limit of any group above holds, too. In a container its own is the root.
+    for line in _words(root / "proc/self/cgroup"):
+        if line.startswith("0::/"):
+            own = groups / line.removeprefix("0::/")
+            for group in (own, *own.parents):
+                if group.is_relative_to(groups):
+                    yield from _quota(_words(group / "cpu.max"))
+    version_1 = groups / "cpu"
+    yield from _quota(
+        [*_words(version_1 / "cpu.cfs_quota_us"), *_words(version_1 / "cpu.cfs_period_us")]
+    )
+
+
+def _quota(words: list[str]) -> Iterator[int]:
+    """Yield the CPUs of a quota and its period in microseconds; "max" and -1 mean no limit."""
+    if len(words) == 2 and words[0].isdecimal() and words[1].isdecimal() and int(words[1]):
+        yield -(-int(words[0]) // int(words[1]))
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -53,12 +53,33 @@ def test_good_settings_pass(value: dict[str, Any]) -> None:
         ({"READ_AHEAD_MEMBERS": 65}, "E003", "0 to 64"),
         ({"READ_AHEAD_BYTES": -1}, "E003", "0 or more"),
         ({"RELEASE_CONNECTIONS": "yes"}, "E003", "True or False"),
+        ({"MAX_UNSENT_BYTES": -1}, "E003", "0 or more, or None"),
     ],
 )
 def test_a_wrong_setting_is_told(value: Any, id_: str, words: str) -> None:
     [(found, text)] = ids_and_text(value)
     assert found == f"django_stream_zip.{id_}"
     assert words in text
+
+
+@pytest.mark.parametrize(
+    ("backend", "ids"),
+    [
+        ("locmem.LocMemCache", []),
+        ("dummy.DummyCache", []),
+        ("filebased.FileBasedCache", ["django_stream_zip.W002"]),
+        ("db.DatabaseCache", ["django_stream_zip.W002"]),
+    ],
+)
+def test_a_cache_that_is_slower_than_reading_is_warned_of(
+    backend: str, ids: list[str], tmp_path: Any
+) -> None:
+    fast = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    slow = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": str(tmp_path)}
+    with override_settings(CACHES={"default": slow, "other": fast}):
+        assert [id_ for id_, _ in ids_and_text({})] == ids
+        assert ids_and_text({"CRC_32_CACHE": "other"}) == []
+        assert ids_and_text({"CRC_32_CACHE": None}) == []
 
 
 def test_settings_are_read_when_they_are_needed() -> None:

@@ -89,6 +89,8 @@ def async_get(url: str, method: str = "get", **headers: str) -> tuple[Any, bytes
     return asyncio.run(read())
 
 
+CONDITIONAL = "django.middleware.http.ConditionalGetMiddleware"
+
 BOTH = pytest.mark.parametrize("ask", [get, async_get], ids=["WSGI", "ASGI"])
 Ask = Callable[..., tuple[Any, bytes]]
 
@@ -104,7 +106,7 @@ def test_an_archive_is_what_it_would_be_without_middleware(ask: Ask) -> None:
         assert response.headers["ETag"].startswith('"')
         assert response.headers["Content-Type"] == "application/zip"
         assert response.headers["Cache-Control"] == "private, no-transform"
-        assert "Content-Encoding" not in response.headers
+        assert "Content-Encoding" not in dict(response.items())
         assert "Accept-Encoding" not in response.headers.get("Vary", "")
 
 
@@ -122,7 +124,7 @@ def test_a_range_is_that_part_and_not_compressed(
     assert response.headers["Content-Length"] == str(len(data))
     assert response.headers["Content-Range"].endswith(f"/{LENGTH}")
     assert response.headers["ETag"] == ask("/photos.zip", "head")[0].headers["ETag"]
-    assert "Content-Encoding" not in response.headers
+    assert "Content-Encoding" not in dict(response.items())
 
 
 @BOTH
@@ -160,6 +162,52 @@ def test_an_answer_without_the_archive_opens_nothing(
         assert response.headers["Content-Range"] == f"bytes */{LENGTH}"
 
 
+PAST, FUTURE = "Thu, 01 Jan 2015 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
+RANGE = {"Range": "bytes=5-9"}
+
+
+@BOTH
+@pytest.mark.parametrize("middleware", [[], [CONDITIONAL], ALL], ids=["none", "one", "all"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        (RANGE, 206),
+        ({"If-None-Match": "TAG"}, 304),
+        ({"If-None-Match": '"x"'}, 200),
+        ({"If-Match": "TAG"}, 200),
+        ({"If-Match": '"x"'}, 412),
+        ({"If-Match": "TAG", "If-None-Match": "TAG"}, 304),
+        # There is no Last-Modified: §13.1.3 and §13.1.4 demand to ignore conditions on it.
+        ({"If-Unmodified-Since": PAST}, 200),
+        ({"If-Unmodified-Since": FUTURE}, 200),
+        ({"If-Unmodified-Since": PAST, **RANGE}, 206),
+        ({"If-Unmodified-Since": PAST, "If-Match": "TAG"}, 200),
+        ({"If-Unmodified-Since": PAST, "If-Match": '"x"'}, 412),
+        ({"If-Unmodified-Since": PAST, "If-None-Match": "TAG"}, 304),
+        ({"If-Unmodified-Since": PAST, "If-None-Match": '"x"', **RANGE}, 206),
+        ({"If-Modified-Since": PAST}, 200),
+        ({"If-Modified-Since": FUTURE}, 200),
+        ({"If-Modified-Since": FUTURE, **RANGE}, 206),
+        ({"If-Modified-Since": FUTURE, "If-None-Match": '"x"'}, 200),
+        ({"If-Modified-Since": PAST, "If-None-Match": "TAG"}, 304),
+        ({"If-Modified-Since": FUTURE, "If-Unmodified-Since": PAST}, 200),
+        ({"If-Range": PAST, **RANGE}, 200),
+        ({"If-Range": "TAG", "If-Unmodified-Since": PAST, **RANGE}, 206),
+    ],
+    ids=str,
+)
+def test_conditions_are_answered_alike_with_and_without_middleware(
+    ask: Ask, middleware: list[str], headers: dict[str, str], status: int, settings: Any
+) -> None:
+    settings.MIDDLEWARE = middleware
+    tag = ask("/photos.zip", "head")[0].headers["ETag"]
+    headers = {name: value.replace("TAG", tag) for name, value in headers.items()}
+    response, data = ask("/photos.zip", **headers)
+    assert response.status_code == status
+    assert data == {200: ARCHIVE, 206: ARCHIVE[5:10]}.get(status, b"")
+
+
 @BOTH
 def test_an_answer_of_304_is_not_kept_for_others(ask: Ask) -> None:
     tag = ask("/photos.zip", "head")[0].headers["ETag"]
@@ -190,7 +238,7 @@ def test_an_archive_of_unknown_length_has_none_and_is_not_compressed_again(ask: 
 def test_only_the_archive_is_left_alone_by_gzip(ask: Ask) -> None:
     response, _ = ask("/photos.zip?" + "x" * 300, "post")
     assert response.status_code == 200
-    assert "Content-Encoding" not in response.headers
+    assert "Content-Encoding" not in dict(response.items())
 
 
 def test_djangos_asgi_handler_streams_through_all_of_it() -> None:
@@ -224,6 +272,33 @@ def sparse_middleware(get_response: Any) -> Any:
         return response  # type: ignore[no-any-return]
 
     return middleware
+
+
+LOGGED: list[dict[str, str]] = []
+
+
+def logging_middleware(get_response: Any) -> Any:
+    """Log the headers, as packages do: asked for by name, and all of them."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if response.has_header("Content-Encoding"):
+            LOGGED.append({"Content-Encoding": response["Content-Encoding"]})
+        LOGGED.append(dict(response.headers.items()))
+        return response  # type: ignore[no-any-return]
+
+    return middleware
+
+
+@BOTH
+def test_a_middleware_may_log_the_headers(ask: Ask, settings: Any) -> None:
+    settings.MIDDLEWARE = ["tests.test_middleware.logging_middleware", *ALL]
+    LOGGED.clear()
+    assert ask("/photos.zip")[1] == ARCHIVE
+    encoding, headers = LOGGED
+    assert encoding == {"Content-Encoding": "identity"}
+    assert headers["Content-Length"] == LENGTH
+    assert "Content-Encoding" not in headers
 
 
 COUNTED: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tracemalloc
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -328,9 +330,11 @@ def test_no_content_is_opened_before_the_first_block_is_asked_for() -> None:
 def test_unknown_checksums_of_skipped_members_are_found_by_reading_and_learned() -> None:
     members = [member(name, auto, CONTENT[:1000]) for name in "abc"]
     archive, plan, checksums = whole(members), planned(members), Checksums()
-    assert window(plan, plan.length - 10, plan.length, checksums) == archive[-10:]
+    start = archive.index(b"PK\x01\x02")
+    assert window(plan, start, plan.length, checksums) == archive[start:]
     assert [content.opened for *_, content in members] == [1, 1, 1]
-    assert window(plan, plan.length - 10, plan.length, checksums) == archive[-10:]
+    start = archive.index(b"PK\x01\x02")
+    assert window(plan, start, plan.length, checksums) == archive[start:]
     assert [content.opened for *_, content in members] == [1, 1, 1]
 
 
@@ -344,7 +348,8 @@ def test_unknown_checksums_of_skipped_members_are_found_by_reading_and_learned()
 def test_known_checksums_spare_reading_skipped_members(kwargs: dict[str, Any]) -> None:
     members = [member(name, data=b"content", **kwargs) for name in "abc"]
     archive, plan = whole(members), planned(members)
-    assert window(plan, plan.length - 10, plan.length) == archive[-10:]
+    start = archive.index(b"PK\x01\x02")
+    assert window(plan, start, plan.length) == archive[start:]
     assert [content.opened for *_, content in members] == [0, 0, 0]
 
 
@@ -356,8 +361,150 @@ def test_checksums_may_be_known_in_three_ways_at_once() -> None:
     ]
     archive, plan, checksums = whole(members), planned(members), Checksums()
     checksums.learn(members[2][4], zlib.crc32(b"content"))
-    assert window(plan, plan.length - 10, plan.length, checksums) == archive[-10:]
+    start = archive.index(b"PK\x01\x02")
+    assert window(plan, start, plan.length, checksums) == archive[start:]
     assert [content.opened for *_, content in members] == [0, 0, 0]
+
+
+# What of the directory needs which CRC-32.
+
+
+def directory(archive: bytes) -> list[int]:
+    """Return where the central directory's headers start, then where the end record does."""
+    headers = [found.start() for found in re.finditer(b"PK\x01\x02", archive)]
+    return [*headers, archive.rindex(b"PK\x05\x06")]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "opened"),
+    [
+        (-1, None, [0, 0, 0]),
+        (-22, None, [0, 0, 0]),
+        (-23, None, [0, 0, 1]),
+        ("header 0", "header 1", [1, 0, 0]),
+        ("header 1", "header 2", [0, 1, 0]),
+        ("header 1", None, [0, 1, 1]),
+        ("header 2", None, [0, 0, 1]),
+        ("before header 1", "header 1", [1, 0, 0]),
+        ("before header 1", "behind header 1", [1, 1, 0]),
+        ("before header 0", "behind header 0", [1, 0, 1]),  # from the last one's descriptor on
+    ],
+)
+def test_a_window_in_the_directory_has_those_members_read_whose_headers_are_in_it(
+    start: int | str, stop: int | str | None, opened: list[int]
+) -> None:
+    members = [member(name, auto, CONTENT[:1000]) for name in "abc"]
+    archive, plan = whole(members), planned(members)
+    places: dict[int | str | None, int] = {None: plan.length}
+    for number, position in enumerate(directory(archive)[:-1]):
+        places |= {f"before header {number}": position - 1, f"header {number}": position}
+        places |= {f"behind header {number}": position + 1}
+    first = plan.length + start if isinstance(start, int) else places[start]
+    assert window(plan, first, places[stop]) == archive[first : places[stop]]
+    assert [content.opened for *_, content in members] == opened
+
+
+def unsent(plan: Plan, start: int, stop: int, checksums: NoChecksums) -> int:
+    """Find by trial how many bytes have to be allowed."""
+    budgets = range(10_000)
+    return bisect_left(
+        budgets, True, key=lambda budget: plan.is_within(budget, start, stop, checksums)
+    )
+
+
+def test_what_is_read_and_not_sent_is_known_before() -> None:
+    members = [
+        member("a", auto, CONTENT[:1000]),
+        member("b", METHODS["NO_COMPRESSION_AUTO(size, crc)"], CONTENT[:500]),
+        member("c", auto, CONTENT[:2000]),
+        member("d", auto, CONTENT[:4000], crc_32=zlib.crc32(CONTENT[:4000])),
+    ]
+    archive, plan, checksums = whole(members), planned(members), Checksums()
+    first, *_, last = directory(archive)
+    inside = regions(archive)[2].position(700)
+    assert unsent(plan, 0, plan.length, checksums) == 0
+    assert unsent(plan, last, plan.length, checksums) == 0
+    assert unsent(plan, first, plan.length, checksums) == 3000
+    assert unsent(plan, 0, first + 10, checksums) == 0
+    # Inside of a member a few bytes of its header may be counted in.
+    assert 1700 <= unsent(plan, inside, plan.length, checksums) <= 1780
+    assert unsent(plan, inside, inside + 100, checksums) == 0
+    checksums.learn(members[0][4], zlib.crc32(CONTENT[:1000]))
+    assert unsent(plan, first, plan.length, checksums) == 2000
+    assert not any(content.opened for *_, content in members)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_window_has_more_read_for_it_than_was_said(data: st.DataObject) -> None:
+    members = data.draw(archives())
+    archive, plan = whole(members), planned(members)
+    start = data.draw(positions(interesting(archive), len(archive)))
+    stop = data.draw(positions(interesting(archive), len(archive)).filter(lambda at: at > start))
+    window(plan, start, stop)
+    given_bytes = 0
+    for region, (*_, content) in zip(regions(archive), members, strict=True):
+        sent = region.inside(start, stop) or (0, 0)
+        given_bytes += sum(last - first for first, last in content.given) - (sent[1] - sent[0])
+    assert plan.is_within(max(0, given_bytes + 100), start, stop, NoChecksums())
+    most = sum(content.size for *_, content in members) + 10_000
+    assert plan.is_within(most, start, stop, NoChecksums())
+    if given_bytes > 0:
+        assert not plan.is_within(given_bytes - 1, start, stop, NoChecksums())
+
+
+def test_reading_what_is_not_sent_gives_empty_blocks_on_the_way() -> None:
+    members = [member(name, auto, CONTENT[:50_000]) for name in "ab"]
+    archive, plan = whole(members), planned(members)
+    first = directory(archive)[0]
+    blocks = list(plan.window(first, plan.length, checksums=NoChecksums()))
+    assert b"".join(blocks) == archive[first:]
+    assert blocks.count(b"") >= 10  # chunks of 10,000 bytes
+
+
+# One reads, the others wait.
+
+
+def test_eight_windows_at_once_have_a_content_read_once() -> None:
+    members = [member(name, auto, CONTENT[:200_000]) for name in "ab"]
+    archive, plan = whole(members), planned(members)
+    first = directory(archive)[0]
+    windows = [plan.window(first, plan.length, checksums=NoChecksums()) for _ in range(8)]
+    for blocks in windows:
+        assert next(blocks) == b""  # the first one reads, the others wait
+    assert [content.opened for *_, content in members] == [1, 0]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(b"".join, windows)) == [archive[first:]] * 8
+    assert members[0][4].opened == 1
+    assert members[1][4].opened <= 8
+
+
+@pytest.mark.parametrize("ends_by", ["close", "error"])
+def test_another_window_takes_over_where_the_one_that_reads_ends(ends_by: str) -> None:
+    members = [member("a", auto, CONTENT[:200_000])]
+    archive, plan = whole(members), planned(members)
+    first = directory(archive)[0]
+    reads, waits = (plan.window(first, plan.length, checksums=NoChecksums()) for _ in range(2))
+    assert [next(reads), next(waits), next(waits)] == [b"", b"", b""]
+    assert members[0][4].opened == 1
+    if ends_by == "close":
+        reads.close()
+    else:
+        with pytest.raises(BrokenPipeError):
+            reads.throw(BrokenPipeError())
+    assert b"".join(waits) == archive[first:]
+    assert members[0][4].opened == 2
+
+
+def test_a_window_that_waits_can_be_closed() -> None:
+    members = [member("a", auto, CONTENT[:200_000])]
+    archive, plan = whole(members), planned(members)
+    first = directory(archive)[0]
+    reads, waits = (plan.window(first, plan.length, checksums=NoChecksums()) for _ in range(2))
+    assert [next(reads), next(waits)] == [b"", b""]
+    waits.close()
+    assert b"".join(reads) == archive[first:]
+    assert members[0][4].opened == 1
 
 
 class HeldContent(CountingContent):
@@ -582,9 +729,10 @@ def test_content_of_another_length_is_noticed_from_its_middle_too(actual: bytes)
 @SHRUNK_OR_GROWN
 def test_content_read_only_for_its_checksum_must_have_its_length_too(actual: bytes) -> None:
     members = [member("a", auto, CONTENT[:70_000]), member("b", auto, b"last")]
-    plan = planned(members)
+    archive, plan = whole(members), planned(members)
     members[0][4].data = actual
-    assert broken(plan, ContentChangedError, start=plan.length - 10) == b""
+    start = archive.index(b"PK\x01\x02")
+    assert broken(plan, ContentChangedError, start=start) == b""
 
 
 @pytest.mark.parametrize("method", list(METHODS)[1:])

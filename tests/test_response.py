@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 import random
 import threading
 import time
@@ -366,13 +368,49 @@ def test_a_translated_file_name_is_evaluated() -> None:
     assert response.headers["Content-Disposition"] == 'attachment; filename="x.zip"'
 
 
-def test_gzip_finds_the_encoding_settled_though_no_header_says_so() -> None:
-    response = respond()
-    assert response.has_header("Content-Encoding")
-    assert "content-encoding" in response
-    assert "Content-Encoding" not in response.headers
+def copied(response: Any) -> Any:
+    response.headers = copy.copy(response.headers)
+    return response
+
+
+def pickled(response: Any) -> Any:
+    response.headers = pickle.loads(pickle.dumps(response.headers))
+    return response
+
+
+def without_encoding(response: Any) -> Any:
+    del response["Content-Encoding"]
+    response.headers.pop("Content-Encoding", None)
+    response.setdefault("Content-Encoding", "gzip")  # it has one
+    return response
+
+
+@pytest.mark.parametrize(
+    "change", [lambda response: response, copied, pickled, without_encoding], ids=str
+)
+@pytest.mark.parametrize("name", ["Content-Encoding", "content-encoding"])
+def test_whoever_asks_for_the_encoding_has_one_answer_and_nothing_is_sent(
+    name: str, change: Callable[[Any], Any]
+) -> None:
+    response = change(respond())
+    assert response.has_header(name)
+    assert name in response
+    assert name in response.headers
+    assert response[name] == response.headers[name] == "identity"
+    assert response.get(name) == response.headers.get(name) == "identity"
+    assert "Content-Encoding" not in {*response.headers, *dict(response.items())}
     assert b"Content-Encoding" not in response.serialize_headers()
     assert not response.has_header("X-Other")
+    with pytest.raises(KeyError):
+        response["X-Other"]
+
+
+def test_an_encoding_that_somebody_sets_is_sent() -> None:
+    response = respond()
+    response["Content-Encoding"] = "br"
+    assert response["Content-Encoding"] == response.headers.get("Content-Encoding") == "br"
+    assert dict(response.items())["Content-Encoding"] == "br"
+    assert b"Content-Encoding: br" in response.serialize_headers()
 
 
 # Streaming under WSGI.
@@ -626,6 +664,46 @@ def test_empty_chunks_of_a_middleware_do_not_end_the_response() -> None:
         return b"".join([batch async for batch in response])
 
     assert in_request(read) == ARCHIVE
+
+
+def test_no_empty_chunks_go_to_a_wsgi_server() -> None:
+    # They are what is given while members are read whose CRC-32s the directory tells.
+    start = ARCHIVE.index(b"PK\x01\x02")
+    members = [counting_member(f"{number}", bytes(100_000)) for number in range(3)]
+    archive = b"".join(stream_zip(members))
+    start = archive.index(b"PK\x01\x02")
+    blocks = list(respond(members, headers={"Range": f"bytes={start}-"}))
+    assert b"".join(blocks) == archive[start:]
+    assert b"" not in blocks
+
+
+class CountlessContent(CountingContent):
+    """A content that takes 20 ms for each chunk, of any number."""
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        for chunk in super().chunks(start, stop):
+            time.sleep(0.02)
+            yield chunk
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["synchronous", "asynchronous"])
+def test_who_goes_away_while_nothing_is_sent_ends_the_reading(is_async: bool) -> None:
+    content: Any = CountlessContent(Pattern(50_000_000), identity="countless")
+    given = AsyncContent(content) if is_async else content
+    members: Any = [("a", TIME, MODE, NO_COMPRESSION_AUTO(content.size), given)]
+
+    async def read() -> None:
+        request = AsyncRequestFactory().get("/", headers={"Range": "bytes=-60"})
+        response: Any = zip_response(request, members)
+        assert response.status_code == 206
+        blocks = aiter(response)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(blocks), 0.3)
+
+    in_request(read)
+    assert content.opened == 1
+    assert not content.is_open
+    assert content.given[-1][1] < 1_000_000
 
 
 def test_empty_chunks_only_are_an_empty_body() -> None:

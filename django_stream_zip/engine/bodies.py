@@ -6,13 +6,16 @@ be, `end` gives what is left.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from struct import Struct
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import CompressObj
 from django_stream_zip.engine.errors import MisuseError
-from django_stream_zip.engine.turns import TURN
+
+#: Limits nothing.
+UNLIMITED: Final = nullcontext()
 
 
 class Body(Protocol):
@@ -108,14 +111,17 @@ class Deflated:
 
     slow_from = 1 << 15  # zlib takes 1 ms for 32 KiB at level 9
 
-    def __init__(self, compressobj: CompressObj) -> None:
+    def __init__(
+        self, compressobj: CompressObj, limiter: AbstractContextManager[Any] = UNLIMITED
+    ) -> None:
         self._compress = compressobj.compress
+        self._limiter = limiter
         self.end = compressobj.flush
 
     def write(self, chunk: bytes) -> bytes:
         if len(chunk) < self.slow_from:
             return self._compress(chunk)
-        with TURN.get():
+        with self._limiter:
             return self._compress(chunk)
 
     def skip(self, length: int) -> int:

@@ -6,15 +6,17 @@ Knows nothing of other members: its offset is told, and the central directory is
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.accelerators import CompressObj, blocks_size_bound, crc32
 from django_stream_zip.engine.aes import Encryption, EncryptionOverhead
 from django_stream_zip.engine.bodies import (
     STORED,
+    UNLIMITED,
     Body,
     Deflated,
     StoredBlocks,
@@ -36,17 +38,23 @@ from django_stream_zip.engine.methods import DEFLATE, Method
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What holds for all members of an archive."""
+    """What holds for all members of an archive.
+
+    `limiter` is entered for each piece of long work. An event loop gets late when more threads
+    compress than there are CPUs for them and for it: a server that has one passes a semaphore.
+    """
 
     get_compressobj: Callable[[], CompressObj]
     extended_timestamps: bool = True
     encryption: Encryption | EncryptionOverhead | None = None
+    limiter: AbstractContextManager[Any] = UNLIMITED
 
 
 def body_of(method: Method, options: Options) -> Body:
     """Make what a member's bytes become, encryption included."""
     if method.coding is DEFLATE:
-        body: Body = Deflated((method.deflate or options.get_compressobj)())
+        compressobj = (method.deflate or options.get_compressobj)()
+        body: Body = Deflated(compressobj, options.limiter)
     elif method.crc_32 is not None or options.encryption is not None:
         body = STORED
     else:

@@ -18,6 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +31,6 @@ from django_stream_zip.engine.bodies import STORED, Body, Made
 from django_stream_zip.engine.entry import Options, body_of
 from django_stream_zip.engine.errors import ZipValueError
 from django_stream_zip.engine.methods import Coding, Method
-from django_stream_zip.engine.turns import TURN
 
 # Measured with CSV text: blocks of 128 KiB, 256 KiB and 1 MiB make 0.08, 0.03 and 0.01 % more of it
 # than one stream. ISA-L needs 2 ms for 256 KiB, handing it to a thread and back takes 0.05.
@@ -60,7 +60,7 @@ class Workers:
 
         A job waits for earlier jobs only, and they are begun in order, so one always gets on.
         """
-        # In the caller's context: it may say whose turn it is to work the processor.
+        # In the caller's context, as asyncio.to_thread does: a `get_compressobj` may look at it.
         job = self._pool.submit(copy_context().run, _called, function, arguments)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
@@ -301,6 +301,7 @@ class _Blocks:
 
     def __init__(self, method: Method, options: Options, workers: Workers) -> None:
         self._workers = workers
+        self._limiter = options.limiter
         self._deflate: Deflate | None = None
         self._in_turn: Body | None = None
         how = method.deflate or options.get_compressobj
@@ -328,7 +329,7 @@ class _Blocks:
     def _job(self, content: bytes, is_last: bool) -> Future[bytes]:
         data: Any = content
         if self._deflate is not None:
-            arguments: Any = (self._deflate, content, self._before, is_last)
+            arguments: Any = (self._limiter, self._deflate, content, self._before, is_last)
             data = self._workers.submit(_deflated, *arguments)
             self._before = content[-_DICTIONARY_LENGTH:]
         if self._in_turn is not None:
@@ -364,9 +365,15 @@ def _whole(method: Method, options: Options, content: bytes) -> bytes:
     return body.write(content) + body.end()
 
 
-def _deflated(deflate: Deflate, content: bytes, before: bytes, is_last: bool) -> bytes:
+def _deflated(
+    limiter: AbstractContextManager[Any],
+    deflate: Deflate,
+    content: bytes,
+    before: bytes,
+    is_last: bool,
+) -> bytes:
     """Deflate one block of several."""
-    with TURN.get():
+    with limiter:
         return deflate.block(content, before, is_last)
 
 

@@ -18,13 +18,14 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from typing import Any, Final
 
 from django_stream_zip.engine.accelerators import ZLIB, CompressObj
 from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Method
@@ -69,8 +70,15 @@ def stream_zip(
     `get_compressobj` of your own gets them one after the other, but is called in the workers'
     threads, several at a time. An error waits until all members before it are given.
     """
+    options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
+    return stream_with(options, files, chunk_size, workers=workers)
+
+
+def stream_with(
+    options: Options, files: Iterable[MemberFile], chunk_size: int = 65536, *, workers: int = 0
+) -> Generator[bytes, None, None]:
+    """Do what `stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    options = _options(get_compressobj, extended_timestamps, password, get_crypto_random)
     if workers:
         return _stream_ahead(files, Workshop(options, Workers(workers)), blocks)
     return _stream(files, Archive(options), blocks)
@@ -93,8 +101,19 @@ def async_stream_zip(
     gathered so far before the first of them is written. Cancelling it closes what it iterates.
     With `workers` it goes to their threads, as in `stream_zip`; chunks are read on the event loop.
     """
+    options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
+    return async_stream_with(options, files, chunk_size, workers=workers)
+
+
+def async_stream_with(
+    options: Options,
+    files: AsyncIterable[AsyncMemberFile],
+    chunk_size: int = 65536,
+    *,
+    workers: int = 0,
+) -> AsyncGenerator[bytes, None]:
+    """Do what `async_stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    options = _options(get_compressobj, extended_timestamps, password, get_crypto_random)
     if workers:
         return _async_stream_ahead(files, Workshop(options, Workers(workers)), blocks)
     return _async_stream(files, Archive(options), blocks)
@@ -329,14 +348,16 @@ def _written_part(part: Part, archive: Archive, blocks: Blocks, line: Line) -> I
         yield from blocks.flush()
 
 
-def _options(
-    get_compressobj: Callable[[], CompressObj],
-    extended_timestamps: bool,
-    password: str | None,
-    get_crypto_random: Callable[[int], bytes],
+def make_options(
+    password: str | None = None,
+    get_compressobj: Callable[[], CompressObj] = default_compressobj,
+    extended_timestamps: bool = True,
+    get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
+    limiter: AbstractContextManager[Any] = UNLIMITED,
 ) -> Options:
+    """Return the options for these arguments. Raises what is wrong with the password."""
     encryption = None if password is None else Encryption(password, get_crypto_random)
-    return Options(get_compressobj, extended_timestamps, encryption)
+    return Options(get_compressobj, extended_timestamps, encryption, limiter)
 
 
 def _iterable(name: str, content: Any, how: str) -> Any:

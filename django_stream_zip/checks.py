@@ -15,13 +15,8 @@ from django_stream_zip import conf
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of DJANGO_STREAM_ZIP."""
     given = getattr(settings, conf.SETTING, {})
-    if not isinstance(given, dict):
-        return [
-            Error(
-                f"{conf.SETTING} must be a dict, not {type(given).__name__}.",
-                id="django_stream_zip.E001",
-            )
-        ]
+    if wrong := conf.wrong_type(given):
+        return [Error(wrong, id="django_stream_zip.E001")]
     return [*_unknown_keys(given), *_wrong_values(given)]
 
 
@@ -33,9 +28,6 @@ def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
 
 
 def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
-    for name, key in conf.KEYS.items():
-        if name in given and not key.is_valid(given[name]):
-            yield Error(
-                f"{conf.SETTING}[{name!r}] must be {key.must_be}, not {given[name]!r}.",
-                id="django_stream_zip.E003",
-            )
+    for key in conf.KEYS:
+        if key in given and (wrong := conf.wrong_value(key, given[key])):
+            yield Error(wrong, id="django_stream_zip.E003")

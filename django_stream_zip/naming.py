@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
-from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.names import ManyNames, Names, distinct_names
 from django_stream_zip.engine.streams import aclose, close
+from django_stream_zip.misuse import unpacked
 
 
 def named(members: Any) -> Any:

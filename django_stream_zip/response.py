@@ -11,19 +11,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from copy import copy
-from inspect import iscoroutine
 from threading import BoundedSemaphore
 from typing import Any, Final, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIRequest
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
-from django_stream_zip import MemberFile, disposition, ranges
+from django_stream_zip import MemberFile, disposition, misuse, ranges
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.download import Download, Progress
@@ -61,7 +59,10 @@ def zip_response(
     Raises ZipValueError and TypeError where the members can't be written, if that is known before;
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
-    members = named(_iterable(members))
+    misuse.check_request(request, members)
+    misuse.check_members(members)
+    misuse.check_filename(filename)
+    members = named(members)
     if isinstance(request, WSGIRequest) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None
@@ -76,18 +77,6 @@ def zip_response(
     response.headers["ETag"] = plan.entity_tag
     response.headers["Accept-Ranges"] = "bytes"
     return _conditional(request, response, plan.entity_tag)
-
-
-def _iterable(members: Any) -> Any:
-    """Give the members, if they are any: what is wrong is said here, and not after the headers."""
-    if isinstance(members, QuerySet):
-        raise TypeError("members are no rows: make them by queryset_members(queryset)")
-    if hasattr(members, "__iter__") or hasattr(members, "__aiter__"):
-        return members
-    if iscoroutine(members):
-        members.close()
-        raise TypeError("members are a coroutine: await it, in an AsyncZipDownloadView for example")
-    raise TypeError(f"members must be an iterable of members, not {type(members).__name__}")
 
 
 def _download(

@@ -32,6 +32,8 @@ from django_stream_zip.engine.errors import (
     CentralDirectorySizeOverflowError,
     OffsetOverflowError,
     UncompressedSizeOverflowError,
+    not_a_method,
+    not_a_time,
 )
 from django_stream_zip.engine.methods import DEFLATE, BufferedMethod, Method
 
@@ -137,7 +139,7 @@ class Archive:
         `body` is what its bytes become, encryption included, if that is not done here.
         """
         if not isinstance(method, Method):
-            raise TypeError(f"member {name!r}: method must be a Method, not {method!r}")
+            raise not_a_method(name, method)
         self._name = name
         if method.buffered:
             self._held = HeldMember(name, modified_at, mode, method)
@@ -269,7 +271,7 @@ class Archive:
 
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):
-            raise TypeError(f"member {name!r}: modified_at must be a datetime, not {modified_at!r}")
+            raise not_a_time(name, modified_at)
         self._modified = records.msdos_time(modified_at)
         if self._options.extended_timestamps:
             self._timestamp = records.extended_timestamp(modified_at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO, Final, Protocol
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
+from django_stream_zip.misuse import check_path, is_a_directory, not_bytes
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
@@ -37,6 +37,7 @@ def file_member(
     One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing. Raises
     FileNotFoundError and other OSErrors that `stat` raises.
     """
+    check_path(path)
     path = os.path.abspath(path)
     if size is None or modified_at is None:
         content = FileContent.from_stat(path, size, crc_32)
@@ -61,10 +62,7 @@ def bytes_member(
     and with them its entity tag, are the same each time.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(
-            f"member {name!r}: data must be bytes, not {type(data).__name__} (for an iterable of "
-            "bytes give the tuple (name, modified_at, mode, method, chunks) instead)"
-        )
+        raise not_bytes(data, name)
     return member(name, modified_at, mode, compress, BytesContent(data))
 
 
@@ -96,7 +94,7 @@ class FileContent:
         """Describe the file as it is now, or of the `size` that the caller knows of."""
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            raise is_a_directory(path)
         size = status.st_size if size is None else size
         validator = f"{size:x}-{status.st_mtime_ns:x}"
         return cls(path, size, crc_32, validator, status.st_mtime_ns)

@@ -19,13 +19,14 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
-from django.db.models import FileField, Manager, Model, QuerySet
+from django.db.models import FileField, Model, QuerySet
 from django.db.models.fields.files import FieldFile, FileDescriptor
+from django.db.models.manager import BaseManager
 from django.db.models.query import RawQuerySet
 from django.db.models.query_utils import DeferredAttribute
 from django.utils.functional import Promise
 
-from django_stream_zip.engine.errors import not_a_name, not_a_time
+from django_stream_zip.engine.errors import not_a_name, not_a_time, shortened
 from django_stream_zip.engine.members import WHOLE, check_types
 from django_stream_zip.engine.members import unpacked as _unpacked
 from django_stream_zip.engine.methods import Method
@@ -85,6 +86,10 @@ def _a_class(value: Any) -> str:
 
 def _all_rows(value: Any) -> str:
     """Return how to write all rows of a model class or of a manager."""
+    if (instance := getattr(value, "instance", None)) is not None:
+        relation = getattr(value, "prefetch_cache_name", None)
+        relation = relation or value.field.remote_field.accessor_name
+        return f"{instance._meta.model_name}.{relation}.all()"
     model = value if isinstance(value, type) else value.model
     return f"{model.__name__}.objects.all()"
 
@@ -156,7 +161,7 @@ _MEMBERS: Final[_Table] = (
     (_is_request, _a_class, "zip_response(request, members), in this order"),
     (_is(QuerySet), "a QuerySet", "queryset_members(queryset, …)"),
     (_is(RawQuerySet), "a RawQuerySet", "queryset_members(queryset, …) with a QuerySet"),
-    (_is(Manager), "a manager", _of_rows),
+    (_is(BaseManager), "a manager", _of_rows),
     (_is_model_class, lambda model: f"the model {model.__name__}", _of_rows),
     (_is(Model), _a_class, lambda value: f"[{_member_of_instance(value)}]"),
     (_is(FieldFile), "a FieldFile", lambda value: f"[{_member_of_field(value)}]"),
@@ -187,7 +192,7 @@ _FIELD_FILES: Final[_Table] = (
     (_is(Model), _a_class, _member_of_instance),
     (_is_model_class, lambda model: f"the model {model.__name__}", _of_rows),
     (_is(QuerySet), "a QuerySet", "queryset_members(queryset, …)"),
-    (_is(Manager), "a manager", _of_rows),
+    (_is(BaseManager), "a manager", _of_rows),
     (
         _DESCRIPTORS,
         "the attribute of a model class",
@@ -246,7 +251,7 @@ _STORED_NAMES: Final[_Table] = (
 
 _QUERYSETS: Final[_Table] = (
     (_is_model_class, lambda model: f"the model {model.__name__}", _of_rows),
-    (_is(Manager), "a manager", _of_rows),
+    (_is(BaseManager), "a manager", _of_rows),
     (_is(Model), _a_class, _member_of_instance),
     (_is(FieldFile), "a FieldFile", _member_of_field),
     (_is_list_of(Model), _a_class, _members_of_rows),
@@ -290,6 +295,8 @@ def check_request(request: Any, members: Any) -> None:
 
 def check_members(members: Any) -> None:
     """Raise TypeError where something else is given for members."""
+    if members.__class__ is list:
+        return
     refuse("members", members, _MEMBERS)
     if not (hasattr(members, "__iter__") or hasattr(members, "__aiter__")):
         raise TypeError(f"expected members, got {_a_class(members)}; use a list of members")
@@ -314,7 +321,8 @@ def unpacked(member: Any) -> tuple[Any, ...]:
             and (hasattr(content, "__iter__") or hasattr(content, "__aiter__"))
         ):
             return member  # as most are
-    refuse("a member", member, _MEMBER)
+    if not isinstance(member, tuple):
+        refuse("a member", member, _MEMBER)
     values = _unpacked(member)
     if not _is_text(values[0]):
         raise not_a_name(values[0])
@@ -349,15 +357,12 @@ def is_a_directory(path: str) -> IsADirectoryError:
 def not_bytes(data: Any, name: Any) -> TypeError:
     """Return the error for data that aren't bytes."""
     if isinstance(data, str) and isinstance(name, bytes | bytearray | memoryview):
-        said: str | None = "expected bytes, got text; use bytes_member(data, name), in this order"
-    else:
-        said = _said("bytes", data, _DATA)
-    return TypeError(
-        f"member {name!r}: {said}"
-        if said
-        else f"member {name!r}: data must be bytes, not {_class_name(data)} (for an iterable of "
-        "bytes give the tuple (name, modified_at, mode, method, chunks) instead)"
+        return TypeError("expected bytes, got text; use bytes_member(data, name), in this order")
+    said = _said("bytes", data, _DATA) or (
+        f"data must be bytes, not {_class_name(data)} (for an iterable of bytes give the tuple "
+        "(name, modified_at, mode, method, chunks) instead)"
     )
+    return TypeError(f"member {shortened(name)}: {said}")
 
 
 def check_stored(storage: Any, stored_name: Any) -> None:
@@ -376,7 +381,7 @@ def check_rows(queryset: Any, file_fields: tuple[Any, ...], name: Any) -> None:
     """Raise TypeError where these are no rows of a model, or no names of fields."""
     if not isinstance(queryset, QuerySet):
         refuse("a QuerySet", queryset, _QUERYSETS)
-    if queryset._fields is not None:
+    if getattr(queryset, "_fields", None) is not None:
         raise TypeError(
             "expected a QuerySet of instances, got one of values; use queryset_members(queryset) "
             "without values(), values_list() or dates()"

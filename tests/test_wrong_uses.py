@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import InMemoryStorage, default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -48,7 +49,7 @@ from django_stream_zip.members import (
 )
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import AsyncZipDownloadView
-from tests.models import Book, Document, Picture
+from tests.models import Book, Document, Folder, Picture
 from tests.sources import aiterated
 
 NOW = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
@@ -111,6 +112,7 @@ MEMBER: list[tuple[str, Callable[[], Any], str]] = [
     ("a date", lambda: member(modified_at=date(2024, 2, 29)), "datetime(date.year, "),
     ("seconds", lambda: member(modified_at=1.5), "datetime.fromtimestamp(seconds, UTC)"),
     ("text for a time", lambda: member(modified_at="2024"), "datetime.fromisoformat(text)"),
+    ("bytes for a name", lambda: (bytes(999), *member()[1:]), "a member's name must be a str"),
     ("text for a mode", lambda: member(mode="644"), "0o100644"),
 ]
 
@@ -124,6 +126,7 @@ def test_in_a_list_it_is_said_before_the_headers(made: Callable[[], Any], right:
     with pytest.raises((TypeError, ZipValueError)) as raised:
         respond([bytes_member(b"x", "good.jpg"), made()])
     assert right in str(raised.value)
+    assert len(str(raised.value)) < 300
 
 
 @EVERY_MEMBER
@@ -134,6 +137,21 @@ def test_in_a_generator_it_is_said_before_the_first_byte(
     blocks = iter(response.streaming_content)
     with pytest.raises(Exception, match=r"failed after 0 bytes") as raised:
         next(blocks)
+    assert right in str(raised.value.__cause__)
+
+
+@EVERY_MEMBER
+def test_in_an_async_generator_it_is_said_before_the_first_byte(
+    made: Callable[[], Any], right: str
+) -> None:
+    async def first_block() -> bytes:
+        response: Any = zip_response(
+            AsyncRequestFactory().get("/"), aiterated(made() for _ in range(1))
+        )
+        return await anext(aiter(response))
+
+    with pytest.raises(Exception, match=r"failed after 0 bytes") as raised:
+        asyncio.run(first_block())
     assert right in str(raised.value.__cause__)
 
 
@@ -274,6 +292,18 @@ CALLS: list[tuple[str, Callable[[], Any], Any, str]] = [
         "queryset_members(Document.objects.all())",
     ),
     (
+        "a related manager",
+        lambda: queryset_members(Folder(pk=1).document_set),
+        TypeError,
+        "queryset_members(folder.document_set.all())",
+    ),
+    (
+        "one of many to many",
+        lambda: queryset_members(Group(pk=1).permissions),
+        TypeError,
+        "queryset_members(group.permissions.all())",
+    ),
+    (
         "a list",
         lambda: queryset_members([document]),
         TypeError,
@@ -373,7 +403,7 @@ CALLS: list[tuple[str, Callable[[], Any], Any, str]] = [
     ),
     ("a date", lambda: file_member(HERE, modified_at=NOW.date()), TypeError, "datetime(date.year"),
     # bytes_member
-    ("swapped", lambda: bytes_member("a.txt", b"x"), TypeError, "bytes_member(data, name)"),
+    ("swapped", lambda: bytes_member("a.txt", bytes(999)), TypeError, "bytes_member(data, name)"),
     ("text", lambda: bytes_member("text", "a.txt"), TypeError, "bytes_member(text.encode(), name)"),
     (
         "a file",

@@ -59,15 +59,23 @@ class NameLengthOverflowError(ZipOverflowError):
 # What is said of a member's values, wherever they are found to be wrong.
 
 
+def shortened(value: object) -> str:
+    """Return what a value shows of itself, as far as a message has room."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def not_a_name(name: object) -> TypeError:
     """Return the error for a name that is no text."""
-    return TypeError(f"a member's name must be a str, not {name!r}")
+    return TypeError(f"a member's name must be a str, not {shortened(name)}")
 
 
 def not_a_time(name: str, modified_at: object) -> TypeError:
     """Return the error for a time that is no datetime."""
     hint = f"; use {_DATETIMES[kind]}" if (kind := type(modified_at).__name__) in _DATETIMES else ""
-    return TypeError(f"member {name!r}: modified_at must be a datetime, not {modified_at!r}{hint}")
+    return TypeError(
+        f"member {name!r}: modified_at must be a datetime, not {shortened(modified_at)}{hint}"
+    )
 
 
 _DATETIMES: Final = {
@@ -81,7 +89,8 @@ _DATETIMES: Final = {
 def not_a_mode(name: str, mode: object) -> ZipValueError:
     """Return the error for a mode that is no st_mode."""
     return ZipValueError(
-        f"member {name!r}: mode must be a st_mode from 0 to 0o177777 such as 0o100644, not {mode!r}"
+        f"member {name!r}: mode must be a st_mode from 0 to 0o177777 such as 0o100644, not "
+        f"{shortened(mode)}"
     )
 
 
@@ -89,7 +98,7 @@ def not_a_method(name: str, method: object) -> TypeError:
     """Return the error for a method that is none, such as one that needs a size and has none."""
     called = getattr(method, "__name__", None) if callable(method) else None
     hint = f"; use {called}(size)" if called else ""
-    return TypeError(f"member {name!r}: method must be a Method, not {method!r}{hint}")
+    return TypeError(f"member {name!r}: method must be a Method, not {shortened(method)}{hint}")
 
 
 def not_chunks(name: str, content: object, *, is_async: bool = False) -> TypeError:

@@ -12,6 +12,7 @@ from django_stream_zip.engine.errors import (
     not_a_mode,
     not_a_time,
     not_chunks,
+    shortened,
 )
 from django_stream_zip.engine.methods import Method
 
@@ -47,12 +48,6 @@ def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
 def _is_no_member(member: Any) -> bool:
     """Whether it may give five values, but isn't meant to: a name of five letters, five lines."""
     return isinstance(member, (*WHOLE, Mapping)) or hasattr(type(member), "read")
-
-
-def shortened(value: object) -> str:
-    """Return what a value shows of itself, as far as a message has room."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def check_types(name: str, modified_at: Any, mode: Any, method: Any, content: Any) -> None:

@@ -67,10 +67,11 @@ def stream_zip(
     """
     blocks = Blocks(chunk_size)
     options = _options(get_compressobj, extended_timestamps, password, get_crypto_random)
+    pool = Workers(workers) if workers else None
     if not _can_iterate(files, "__iter__"):
         raise not_members("stream_zip", files)
-    if workers:
-        return _stream_ahead(files, Workshop(options, Workers(workers)), blocks)
+    if pool is not None:
+        return _stream_ahead(files, Workshop(options, pool), blocks)
     return _stream(files, Archive(options), blocks)
 
 
@@ -93,10 +94,11 @@ def async_stream_zip(
     """
     blocks = Blocks(chunk_size)
     options = _options(get_compressobj, extended_timestamps, password, get_crypto_random)
+    pool = Workers(workers) if workers else None
     if not _can_iterate(files, "__aiter__"):
         raise not_members("async_stream_zip", files)
-    if workers:
-        return _async_stream_ahead(files, Workshop(options, Workers(workers)), blocks)
+    if pool is not None:
+        return _async_stream_ahead(files, Workshop(options, pool), blocks)
     return _async_stream(files, Archive(options), blocks)
 
 

@@ -6,6 +6,8 @@ These names are the engine's, which knows no Django. Django's side is in the mod
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Final
+
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
     CentralDirectorySizeOverflowError,
@@ -57,3 +59,40 @@ __all__ = [
     "async_stream_zip",
     "stream_zip",
 ]
+
+# Django's side, which isn't imported here: who wants it is told where it is.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(["ZipResponse", "zip_response"], "response"),
+    **dict.fromkeys(
+        ["AsyncZipDownloadView", "QuerySetZipDownloadView", "ZipDownloadView"], "views"
+    ),
+    **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
+    **dict.fromkeys(["ZipFactsMixin", "ZipFactsModel"], "models"),
+    **dict.fromkeys(["ZipCRC32Field", "ZipModifiedAtField", "ZipSizeField"], "facts"),
+    **dict.fromkeys(["zip_download_finished", "zip_download_started"], "signals"),
+    **dict.fromkeys(
+        [
+            "DownloadTooLargeError",
+            "TooManyBytesError",
+            "TooManyMembersError",
+            "aqueryset_members",
+            "bytes_member",
+            "field_member",
+            "file_member",
+            "lazy_queryset_members",
+            "on_loop",
+            "queryset_members",
+            "storage_member",
+        ],
+        "members",
+    ),
+}
+
+if not TYPE_CHECKING:  # a type checker would believe that every name is here
+
+    def __getattr__(name: str) -> Any:
+        """Say where a name is to be imported from. (In an import an AttributeError is lost.)"""
+        if name not in _ELSEWHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = f"{__name__}.{_ELSEWHERE[name]}"
+        raise ImportError(f"{name} is not here; use 'from {module} import {name}'", name=__name__)

@@ -18,14 +18,9 @@ from django_stream_zip import conf
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of DJANGO_STREAM_ZIP."""
     given = getattr(settings, conf.SETTING, {})
-    if not isinstance(given, dict):
-        return [
-            Error(
-                f"{conf.SETTING} must be a dict, not {type(given).__name__}.",
-                id="django_stream_zip.E001",
-            )
-        ]
-    return [*_unknown_keys(given), *_wrong_values(given), *_slow_cache()]
+    if wrong := conf.wrong_type(given):
+        return [Error(wrong, id="django_stream_zip.E001")]
+    return [*_unknown_keys(given), *_wrong_values(given), *_slow_cache(given)]
 
 
 def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
@@ -36,17 +31,16 @@ def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
 
 
 def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
-    for name, key in conf.KEYS.items():
-        if name in given and not key.is_valid(given[name]):
-            yield Error(
-                f"{conf.SETTING}[{name!r}] must be {key.must_be}, not {given[name]!r}.",
-                id="django_stream_zip.E003",
-            )
+    for key in conf.KEYS:
+        if key in given and (wrong := conf.wrong_value(key, given[key])):
+            yield Error(wrong, id="django_stream_zip.E003")
 
 
-def _slow_cache() -> Iterator[CheckMessage]:
+def _slow_cache(given: dict[Any, Any]) -> Iterator[CheckMessage]:
     """Find caches that take longer to keep a CRC-32 than reading most files again would."""
-    alias = conf.get("CRC_32_CACHE")
+    alias = getattr(settings, conf.SETTING, {}).get(
+        "CRC_32_CACHE", conf.KEYS["CRC_32_CACHE"].default
+    )
     if not isinstance(alias, str) or alias not in settings.CACHES:
         return
     cache = caches[alias]

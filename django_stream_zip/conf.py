@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 SETTING: Final = "DJANGO_STREAM_ZIP"
@@ -84,6 +85,39 @@ KEYS: Final = {
 }
 
 
+# The last value of each key that was found valid. Kept itself and not its `id()`, which another one
+# may have later.
+_valid: dict[str, Any] = {}
+
+
 def get(key: str) -> Any:
-    """Give the value of a setting, or its default."""
-    return getattr(settings, SETTING, {}).get(key, KEYS[key].default)
+    """Return the value of a setting, or its default.
+
+    Raises ImproperlyConfigured, with the words of the system check, for a wrong value: servers
+    don't run checks.
+    """
+    given = getattr(settings, SETTING, {})
+    if wrong := wrong_type(given):
+        raise ImproperlyConfigured(wrong)
+    if key not in given:
+        return KEYS[key].default
+    value = given[key]
+    if key not in _valid or _valid[key] is not value:
+        if wrong := wrong_value(key, value):
+            raise ImproperlyConfigured(wrong)
+        _valid[key] = value
+    return value
+
+
+def wrong_type(given: Any) -> str | None:
+    """Return what is wrong with the setting as a whole, if anything is."""
+    if isinstance(given, dict):
+        return None
+    return f"{SETTING} must be a dict, not {type(given).__name__}."
+
+
+def wrong_value(key: str, value: Any) -> str | None:
+    """Return what is wrong with the value of a key, if anything is."""
+    if KEYS[key].is_valid(value):
+        return None
+    return f"{SETTING}[{key!r}] must be {KEYS[key].must_be}, not {value!r}."

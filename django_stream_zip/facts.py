@@ -94,11 +94,11 @@ class FactField(_Field):
             message = f"The model must have {wanted} of its own; it has {names}."
             hint = "Name the file field: ZipSizeField('file'). See docs/members.rst."
             found.append(checks.Error(message, hint, obj=self, id="django_stream_zip.E005"))
-        elif self.fact == "size" and getattr(file_field.storage, "file_overwrite", False):
+        elif self.fact == "size" and (option := overwriting_option(file_field.storage)):
             message = (
                 "Its storage overwrites files: rows of one name would have each other's facts."
             )
-            hint = "Set file_overwrite to False (AWS_S3_FILE_OVERWRITE, GS_FILE_OVERWRITE)."
+            hint = f"Set the storage's option {option}."
             found.append(checks.Warning(message, hint, obj=self, id="django_stream_zip.W001"))
         if not hasattr(self.model, "zip_facts_at_upload"):
             message = "The model must inherit from ZipFactsMixin, which keeps it up to date."
@@ -120,6 +120,24 @@ class FactField(_Field):
 
     def _own_file_fields(self) -> list[models.FileField]:
         return [f for f in self.model._meta.local_fields if isinstance(f, models.FileField)]
+
+
+# What makes storages overwrite: an attribute, its value, and the option to set instead.
+_OVERWRITING: Final = (
+    ("file_overwrite", True, "file_overwrite to False"),  # S3, Google Cloud
+    ("overwrite_files", True, "overwrite_files to False"),  # Azure
+    ("_allow_overwrite", True, "allow_overwrite to False"),  # Django's own, since 5.1
+    ("allow_overwrite", True, "allow_overwrite to False"),  # FTP
+    ("write_mode", "overwrite", "write_mode to 'add'"),  # Dropbox
+)
+
+
+def overwriting_option(storage: Any) -> str | None:
+    """Return what to set so that a storage doesn't overwrite files; None if it does not."""
+    for attribute, value, option in _OVERWRITING:
+        if getattr(storage, attribute, None) == value:
+            return option
+    return None
 
 
 class ZipSizeField(FactField, _Integer):

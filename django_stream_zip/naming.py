@@ -11,10 +11,10 @@ from datetime import datetime
 from operator import is_
 from typing import Any
 
-from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.names import ManyNames, Names
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import text, wall_clock
+from django_stream_zip.misuse import unpacked
 
 
 def named(members: Any) -> Any:

@@ -10,17 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from inspect import iscoroutine
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
 
-from django_stream_zip import MemberFile, conf, disposition, ranges
+from django_stream_zip import MemberFile, conf, disposition, misuse, ranges
 from django_stream_zip.ambient import AsyncSteps
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.download import Download, Progress
@@ -56,7 +54,10 @@ def zip_response(
     Raises ZipValueError and TypeError where the members can't be written, if that is known before;
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
-    members = named(_iterable(members))
+    misuse.check_request(request, members)
+    misuse.check_members(members)
+    misuse.check_filename(filename)
+    members = named(members)
     if _is_wsgi(request) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None
@@ -72,18 +73,6 @@ def zip_response(
     response.headers["ETag"] = plan.entity_tag
     response.headers["Accept-Ranges"] = "bytes"
     return _conditional(request, response, plan.entity_tag)
-
-
-def _iterable(members: Any) -> Any:
-    """Give the members, if they are any: what is wrong is said here, and not after the headers."""
-    if isinstance(members, QuerySet):
-        raise TypeError("members are no rows: make them by queryset_members(queryset)")
-    if hasattr(members, "__iter__") or hasattr(members, "__aiter__"):
-        return members
-    if iscoroutine(members):
-        members.close()
-        raise TypeError("members are a coroutine: await it, in an AsyncZipDownloadView for example")
-    raise TypeError(f"members must be an iterable of members, not {type(members).__name__}")
 
 
 def _download(

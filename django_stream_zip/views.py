@@ -19,6 +19,7 @@ from django.views.generic.list import MultipleObjectMixin
 from django_stream_zip import MemberFile
 from django_stream_zip.async_download import AnyMembers
 from django_stream_zip.members import DownloadTooLargeError, on_loop, queryset_members
+from django_stream_zip.misuse import check_members
 from django_stream_zip.response import zip_response
 
 logger = logging.getLogger("django_stream_zip")
@@ -153,6 +154,7 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         return await sync_to_async(self._rendered)(request, members)
 
     def _rendered(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
+        check_members(members)
         if isinstance(members, Sequence):
             members = [on_loop(member) for member in members]
         return self.render_to_zip(request, members)

@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import storages
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 from django.core.files.uploadedfile import (
     InMemoryUploadedFile,
     SimpleUploadedFile,
@@ -870,9 +870,63 @@ def test_another_file_that_was_named_has_not_these_facts(books: QuerySet[Book]) 
     assert book.file.zip_facts == {}
 
 
-def test_a_storage_that_overwrites_files_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def warning_of(storage: Any) -> str | None:
+    """Return the hint of the check's warning where files are in this storage."""
     field = Book._meta.get_field("zip_size")
-    assert "django_stream_zip.W001" not in [message.id for message in field.check()]
-    storage = Book._meta.get_field("file").storage
-    monkeypatch.setattr(storage, "file_overwrite", True, raising=False)
-    assert "django_stream_zip.W001" in [message.id for message in field.check()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Book._meta.get_field("file"), "storage", storage)
+        hints = [m.hint for m in field.check() if m.id == "django_stream_zip.W001"]
+    assert len(hints) < 2
+    return hints[0] if hints else None
+
+
+class Overwriting(Storage):
+    """Has the attributes of a storage of django-storages that overwrites."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("storage", "option"),
+    [
+        (FileSystemStorage(allow_overwrite=True), "allow_overwrite to False"),
+        (Overwriting(file_overwrite=True), "file_overwrite to False"),
+        (Overwriting(overwrite_files=True), "overwrite_files to False"),
+        (Overwriting(allow_overwrite=True), "allow_overwrite to False"),
+        (Overwriting(write_mode="overwrite"), "write_mode to 'add'"),
+    ],
+    ids=["Django's files", "S3 and Google Cloud", "Azure", "FTP", "Dropbox"],
+)
+def test_a_storage_that_overwrites_files_is_warned_of(storage: Storage, option: str) -> None:
+    assert option in (warning_of(storage) or "")
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        FileSystemStorage(),
+        InMemoryStorage(),
+        Overwriting(file_overwrite=False, overwrite_files=False, write_mode="add"),
+    ],
+    ids=["files", "memory", "options that are off"],
+)
+def test_a_storage_that_keeps_files_is_not_warned_of(storage: Storage) -> None:
+    assert warning_of(storage) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("s3.S3Storage", {"bucket_name": "b", "file_overwrite": True}),
+        ("gcloud.GoogleCloudStorage", {"bucket_name": "b", "file_overwrite": True}),
+        ("azure_storage.AzureStorage", {"azure_container": "c", "overwrite_files": True}),
+        ("ftp.FTPStorage", {"location": "ftp://u:p@localhost:21/", "allow_overwrite": True}),
+    ],
+)
+def test_the_options_are_those_that_the_storages_have(path: str, options: dict[str, Any]) -> None:
+    module, _, name = path.rpartition(".")
+    backend = pytest.importorskip(f"storages.backends.{module}")
+    option = list(options)[-1]
+    assert warning_of(getattr(backend, name)(**options)) is not None
+    assert warning_of(getattr(backend, name)(**options | {option: False})) is None

@@ -34,6 +34,8 @@ from django_stream_zip.engine.errors import (
     MisuseError,
     OffsetOverflowError,
     UncompressedSizeOverflowError,
+    not_a_method,
+    not_a_time,
 )
 from django_stream_zip.engine.methods import DEFLATE, BufferedMethod, Method
 
@@ -146,7 +148,7 @@ class Archive:
             self._misused(f"begin() of {name!r}")
         self._may_begin = False  # until it has ended: not after an error
         if not isinstance(method, Method):
-            raise TypeError(f"member {name!r}: method must be a Method, not {method!r}")
+            raise not_a_method(name, method)
         self._name = name
         if method.buffered:
             self._held = HeldMember(name, modified_at, mode, method)
@@ -323,7 +325,7 @@ class Archive:
 
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):
-            raise TypeError(f"member {name!r}: modified_at must be a datetime, not {modified_at!r}")
+            raise not_a_time(name, modified_at)
         self._modified = records.msdos_time(modified_at)
         if self._options.extended_timestamps:
             self._timestamp = records.extended_timestamp(modified_at)

@@ -32,6 +32,8 @@ from django_stream_zip.engine.errors import (
     UncompressedSizeOverflowError,
     ZipOverflowError,
     ZipValueError,
+    not_a_mode,
+    not_a_name,
 )
 from django_stream_zip.engine.methods import DEFLATE, Method
 
@@ -449,15 +451,13 @@ def _attributes(name: str, mode: int) -> int:
 
 def _mode(name: str, mode: int) -> int:
     if not (isinstance(mode, int) and 0 <= mode <= spec.MAX_16):
-        raise ZipValueError(
-            f"member {name!r}: mode must be a st_mode from 0 to 0o177777, not {mode!r}"
-        )
+        raise not_a_mode(name, mode)
     return mode
 
 
 def _file_name(name: str) -> bytes:
     if not isinstance(name, str):
-        raise TypeError(f"a member's name must be a str, not {name!r}")
+        raise not_a_name(name)
     try:
         file_name = name.encode()
     except UnicodeEncodeError as error:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from django_stream_zip.engine.errors import ZipValueError
+from django_stream_zip.engine.errors import (
+    ZipValueError,
+    not_a_method,
+    not_a_mode,
+    not_a_time,
+    not_chunks,
+    shortened,
+)
 from django_stream_zip.engine.methods import Method
 
 MemberFile: TypeAlias = tuple[str, datetime, int, Method, Iterable[bytes]]
 AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[bytes]]
+
+
+#: What can be iterated, but is a content itself and not its chunks.
+WHOLE: Final = (str, bytes, bytearray, memoryview)
+
+
+def is_whole(content: Any) -> bool:
+    """Whether this is a content itself. An empty one may be given as chunks: there are none."""
+    return isinstance(content, WHOLE) and len(content) > 0
 
 
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
@@ -18,10 +34,32 @@ def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
     if member.__class__ is tuple and len(member) == 5:
         return member  # as most are
     try:
+        if _is_no_member(member):
+            raise ValueError
         name, modified_at, mode, method, content = member
     except (TypeError, ValueError):
-        what = f"{len(member)} values" if isinstance(member, tuple) else repr(member)
+        what = f"{len(member)} values" if isinstance(member, tuple) else shortened(member)
         raise ZipValueError(
             f"a member must be a tuple (name, modified_at, mode, method, chunks), not {what}"
         ) from None
     return name, modified_at, mode, method, content
+
+
+def _is_no_member(member: Any) -> bool:
+    """Whether it may give five values, but isn't meant to: a name of five letters, five lines."""
+    return isinstance(member, (*WHOLE, Mapping)) or hasattr(type(member), "read")
+
+
+def check_types(name: str, modified_at: Any, mode: Any, method: Any, content: Any) -> None:
+    """Raise what writing the member would raise for values of a wrong type."""
+    if not isinstance(modified_at, datetime):
+        raise not_a_time(name, modified_at)
+    if not isinstance(mode, int):
+        raise not_a_mode(name, mode)
+    if not isinstance(method, Method):
+        raise not_a_method(name, method)
+    if is_whole(content) or not any(hasattr(content, how) for how in _ITERABLE):
+        raise not_chunks(name, content)
+
+
+_ITERABLE: Final = ("__iter__", "__aiter__", "__getitem__")

@@ -27,7 +27,8 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.entry import Options
-from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
+from django_stream_zip.engine.errors import not_chunks, not_members
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, is_whole, unpacked
 from django_stream_zip.engine.methods import Method
 from django_stream_zip.engine.parallel import Failure, Line, Part, Workers, Workshop
 
@@ -79,8 +80,11 @@ def stream_with(
 ) -> Generator[bytes, None, None]:
     """Do what `stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    if workers:
-        return _stream_ahead(files, Workshop(options, Workers(workers)), blocks)
+    pool = Workers(workers) if workers else None
+    if not _can_iterate(files, "__iter__"):
+        raise not_members("stream_zip", files)
+    if pool is not None:
+        return _stream_ahead(files, Workshop(options, pool), blocks)
     return _stream(files, Archive(options), blocks)
 
 
@@ -114,8 +118,11 @@ def async_stream_with(
 ) -> AsyncGenerator[bytes, None]:
     """Do what `async_stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    if workers:
-        return _async_stream_ahead(files, Workshop(options, Workers(workers)), blocks)
+    pool = Workers(workers) if workers else None
+    if not _can_iterate(files, "__aiter__"):
+        raise not_members("async_stream_zip", files)
+    if pool is not None:
+        return _async_stream_ahead(files, Workshop(options, pool), blocks)
     return _async_stream(files, Archive(options), blocks)
 
 
@@ -362,12 +369,13 @@ def make_options(
 
 def _iterable(name: str, content: Any, how: str) -> Any:
     """Give a member's chunks if they can be iterated as `how` says, by that method's name."""
-    if hasattr(content, how) or (how == "__iter__" and hasattr(content, "__getitem__")):
+    if _can_iterate(content, how) and not is_whole(content):
         return content
-    kind = "iterable" if how == "__iter__" else "asynchronous iterable"
-    raise TypeError(
-        f"member {name!r}: its chunks must be an {kind} of bytes, not {type(content).__name__}"
-    )
+    raise not_chunks(name, content, is_async=how == "__aiter__")
+
+
+def _can_iterate(value: Any, how: str) -> bool:
+    return hasattr(value, how) or (how == "__iter__" and hasattr(value, "__getitem__"))
 
 
 def close(*iterators: Any) -> None:

@@ -22,6 +22,7 @@ from django_stream_zip.members.member import (
     seconds_of,
     time_of,
 )
+from django_stream_zip.misuse import check_path, is_a_directory, not_bytes
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
@@ -51,6 +52,7 @@ def file_member(
     One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing. Raises
     FileNotFoundError where the file is missing, and other OSErrors where it can't be read.
     """
+    check_path(path)
     path = os.path.abspath(path)
     if size is None or modified_at is None:
         content = FileContent.from_stat(path, size, crc_32)
@@ -75,10 +77,7 @@ def bytes_member(
     and with them its entity tag, are the same each time.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(
-            f"member {name!r}: data must be bytes, not {type(data).__name__} (for an iterable of "
-            "bytes give the tuple (name, modified_at, mode, method, chunks) instead)"
-        )
+        raise not_bytes(data, name)
     return member(name, modified_at, mode, compress, BytesContent(data))
 
 
@@ -192,7 +191,7 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
 
 def _check_regular(path: str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise is_a_directory(path)
     if not stat.S_ISREG(status.st_mode):
         raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
 

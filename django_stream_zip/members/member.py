@@ -15,6 +15,7 @@ from django_stream_zip.content import AsyncContent, Content
 from django_stream_zip.engine.accelerators import FAST, Deflate
 from django_stream_zip.engine.methods import deflated, zlib_at
 from django_stream_zip.engine.names import safe_name
+from django_stream_zip.misuse import check_time
 
 ContentMember = tuple[str, datetime, int, Method, Content]
 AsyncContentMember = tuple[str, datetime, int, Method, AsyncContent]
@@ -52,6 +53,7 @@ def member(
     Whatever the name is made of (a visitor's title, say), it becomes a safe one. If it has no
     ending, that of `stored_name` tells the kind.
     """
+    check_time(name, modified_at)
     name = safe_name(text(name))
     if compress is None:
         ending = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose
 from django_stream_zip.members.readers.loop import LoopReader, PackedError, loop_reader
 from django_stream_zip.members.storage import StorageContent
+from django_stream_zip.misuse import unpacked
 from django_stream_zip.threads import Threaded
 
 

@@ -32,6 +32,7 @@ from django_stream_zip.members.collect import (
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.on_loop import on_loop
 from django_stream_zip.members.row_names import Name, naming
+from django_stream_zip.misuse import check_rows, no_field, no_file_field, with_hints
 
 # A field's name, or one for each file field.
 Fields: TypeAlias = str | Mapping[str, str] | None
@@ -41,6 +42,7 @@ _PAGE_LENGTH: Final = 1000
 _BATCH_LENGTH: Final = 500
 
 
+@with_hints
 def queryset_members(
     queryset: QuerySet[Any],
     *file_fields: str,
@@ -105,6 +107,7 @@ async def aqueryset_members(
     return await sync_to_async(made)()
 
 
+@with_hints
 def lazy_queryset_members(
     queryset: QuerySet[Any],
     *file_fields: str,
@@ -207,6 +210,7 @@ class _Rows:
         with_own_facts: bool,
         limit: int | None = None,
     ) -> None:
+        check_rows(queryset, file_fields, name)
         model = queryset.model
         self._limit = limit
         self._file_fields = file_field_paths(model, file_fields)
@@ -482,7 +486,7 @@ def check_file_fields(model: type[Model], file_fields: tuple[str, ...]) -> None:
 def _file_field(model: type[Model], path: str) -> FileField:
     field = _followed(model, path)
     if not isinstance(field, FileField):
-        raise ValueError(f"{path!r} of {model._meta.label} is no FileField")
+        raise no_file_field(model, path)
     return field
 
 
@@ -501,6 +505,6 @@ def _followed(model: type[Model], path: str) -> Any:
         try:
             field = related._meta.pk if part == "pk" else related._meta.get_field(part)
         except (FieldDoesNotExist, AttributeError) as error:
-            raise ValueError(f"{model._meta.label} has no field {path!r}") from error
+            raise no_field(model, path, related, part) from error
         related = getattr(field, "related_model", None)
     return field

@@ -11,6 +11,7 @@ from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.misuse import check_field_file, check_stored
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -44,6 +45,7 @@ def storage_member(
     Raises FileNotFoundError where the file is missing, PermissionError where it may not be read,
     and what else the storage raises.
     """
+    check_stored(storage, stored_name)
     reader = reader_for(storage, stored_name, decode=decode)
     facts = described(reader, size, modified_at, crc_32)
     return reader_member(reader, facts, name, compress=compress, mode=mode)
@@ -98,6 +100,7 @@ def field_member(
     What the row holds of its file (see `facts`) needn't be given. Raises ValueError where the field
     is empty.
     """
+    check_field_file(field_file)
     if not field_file.name:
         raise ValueError(f"{field_file.field.name} of {field_file.instance!r} has no file")
     # The row's facts are of what `open()` gives.

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.db.models import Manager, Model, QuerySet
 
 from django_stream_zip import conf
 
@@ -39,3 +40,15 @@ def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
                 f"{conf.SETTING}[{name!r}] must be {key.must_be}, not {given[name]!r}.",
                 id="django_stream_zip.E003",
             )
+
+
+def rows_to_check(model: type[Model]) -> QuerySet[Any] | None:
+    """Return a queryset whose fields are those of the model's own, to check options against.
+
+    None if the default manager may add others, or want to know of a request.
+    """
+    manager = type(model._default_manager)
+    # Managers made of a queryset's methods inherit Django's, too.
+    if getattr(manager.get_queryset, "__module__", "") != Manager.__module__:
+        return None
+    return QuerySet(model)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from string import Formatter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
@@ -75,6 +76,25 @@ def queryset_members(
         compress=compress, decode=decode, missing=missing, limit=limit, max_bytes=max_bytes
     )
     return list(collector.members(rows.files(queryset)))
+
+
+def check_options(queryset: QuerySet[Any] | None, *file_fields: str, **options: Any) -> None:
+    """Raise ValueError where `queryset_members` would refuse these options; without a query.
+
+    Without a queryset, what they say of its fields isn't checked.
+    """
+    known = inspect.signature(queryset_members).parameters.keys() - {"queryset", "file_fields"}
+    for unknown in sorted(options.keys() - known):
+        close = get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
+        raise ValueError(f"there is no option {unknown!r}: {hint}")
+    missing, policies = options.get("missing", "raise"), get_args(Missing)
+    if missing not in policies:
+        raise ValueError(f"missing must be one of {', '.join(policies)}, not {missing!r}")
+    if queryset is not None:
+        columns = {key: options.get(key) for key in ("name", "size", "crc_32", "modified_at")}
+        with_own_facts = options.get("decode") is None
+        _Rows(queryset, file_fields, **columns, with_own_facts=with_own_facts)
 
 
 async def aqueryset_members(

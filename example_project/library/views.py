@@ -38,7 +38,7 @@ class SelectedDocuments(QuerySetZipDownloadView):
 
     model = Document
     member_options = MEMBER_OPTIONS
-    ids_required = True
+    ids_param = "ids"
     filename = "documents.zip"
 
     def get(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:

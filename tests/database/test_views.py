@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
@@ -27,7 +28,7 @@ Assert = Callable[..., Any]
 
 
 class All(QuerySetZipDownloadView):
-    """All documents, or those that are asked for."""
+    """All documents."""
 
     model = Document
     filename = "documents.zip"
@@ -36,7 +37,7 @@ class All(QuerySetZipDownloadView):
 class Chosen(All):
     """Only those that are asked for."""
 
-    ids_required = True
+    ids_param = "ids"
 
 
 class Reversed(All):
@@ -52,6 +53,12 @@ class Own(LoginRequiredMixin, All):
 
     def get_queryset(self) -> QuerySet[Document]:
         return super().get_queryset().filter(owner=self.request.user)
+
+
+class OwnChosen(Own):
+    """Those of the user's that are asked for."""
+
+    ids_param = "ids"
 
 
 class Permitted(PermissionRequiredMixin, All):
@@ -78,21 +85,31 @@ class Pictures(QuerySetZipDownloadView):
     ids_param = "picture"
 
 
+class Selected(QuerySetZipDownloadView):
+    """Rows of any model that are asked for."""
+
+    ids_param = "ids"
+
+
 urlpatterns = [
     path("all", All.as_view()),
+    path("all/empty", All.as_view(allow_empty=True)),
     path("known", All.as_view(member_options=KNOWN)),
+    path("known/chosen", Chosen.as_view(member_options=KNOWN)),
     path("chosen", Chosen.as_view()),
     path("reversed", Reversed.as_view()),
+    path("reversed/chosen", Reversed.as_view(ids_param="ids")),
     path("own", Own.as_view()),
+    path("own/chosen", OwnChosen.as_view()),
     path("permitted", Permitted.as_view()),
     path("attachments/<int:pk>", Attachments.as_view()),
     path("pictures", Pictures.as_view()),
-    path("scans", QuerySetZipDownloadView.as_view(model=Scan)),
-    path("contracts", QuerySetZipDownloadView.as_view(model=Contract, file_fields=("file",))),
-    path("covers", QuerySetZipDownloadView.as_view(model=Cover)),
+    path("scans", Selected.as_view(model=Scan)),
+    path("contracts", Selected.as_view(model=Contract, file_fields=("file",))),
+    path("covers", Selected.as_view(model=Cover)),
     path("nothing", QuerySetZipDownloadView.as_view()),
-    path("two", All.as_view(member_options={"limit": 2})),
-    path("little", All.as_view(member_options={"max_bytes": 24})),
+    path("two", Chosen.as_view(member_options={"limit": 2})),
+    path("little", Chosen.as_view(member_options={"max_bytes": 24})),
     path("skipping", All.as_view(member_options={"missing": "skip"})),
 ]
 
@@ -105,6 +122,15 @@ def documents(storage: CountingStorage) -> list[Document]:
 
 def ids_of(*rows: Any) -> dict[str, list[Any]]:
     return {"ids": [row.pk for row in rows]}
+
+
+def asked(client: Client, method: str, url: str, data: dict[str, list[Any]]) -> Any:
+    """Ask as somebody does who follows the redirection of a POST."""
+    response = getattr(client, method)(url, data)
+    if method == "post" and response.status_code != 404:
+        assert response.status_code == 303
+        response = client.get(urljoin(url, response.headers["Location"]))
+    return response
 
 
 def files_of(response: Any) -> dict[str, bytes]:
@@ -128,13 +154,13 @@ def test_without_ids_all_rows_are_given(client: Client, documents: list[Document
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_ids_choose_rows(client: Client, documents: list[Document], method: str) -> None:
     a, _, c = documents
-    response = getattr(client, method)("/all", ids_of(c, a))
+    response = asked(client, method, "/chosen", ids_of(c, a))
     assert files_of(response) == {"a.pdf": content_of("a"), "c.pdf": content_of("c")}
 
 
 def test_ids_that_are_given_twice_choose_once(client: Client, documents: list[Document]) -> None:
     pk = documents[0].pk
-    response = client.get("/all", {"ids": [pk, pk, f"0{pk}"]})
+    response = client.get("/chosen", {"ids": [pk, pk, f"0{pk}"]})
     assert files_of(response) == {"a.pdf": content_of("a")}
 
 
@@ -172,7 +198,7 @@ def test_ids_may_be_those_of_related_rows_which_are_not_asked_for_one_by_one(
 def test_a_thousand_ids_fit_a_form(client: Client, storage: CountingStorage) -> None:
     storage.files["same.pdf"] = b"same"
     rows = Document.objects.bulk_create(Document(file="same.pdf") for _ in range(1000))
-    assert len(files_of(client.post("/all", ids_of(*rows)))) == 1000
+    assert len(files_of(asked(client, "post", "/chosen", ids_of(*rows)))) == 1000
 
 
 def test_the_queries_are_as_many_for_one_id_as_for_many(
@@ -180,7 +206,7 @@ def test_the_queries_are_as_many_for_one_id_as_for_many(
 ) -> None:
     for rows in (documents[:1], documents):
         with django_assert_num_queries(2):
-            client.get("/known", ids_of(*rows))
+            client.get("/known/chosen", ids_of(*rows))
 
 
 def test_a_queryset_of_the_class_is_asked_anew_each_time(
@@ -191,7 +217,7 @@ def test_a_queryset_of_the_class_is_asked_anew_each_time(
     make_document(storage, "b")
     hidden = make_document(storage, "hidden")
     assert list(files_of(client.get("/reversed"))) == ["b.pdf", "a.pdf"]
-    assert client.get("/reversed", ids_of(hidden)).status_code == 404
+    assert client.get("/reversed/chosen", ids_of(hidden)).status_code == 404
 
 
 def test_one_object_with_its_attachments_is_a_queryset_of_one(
@@ -204,8 +230,11 @@ def test_one_object_with_its_attachments_is_a_queryset_of_one(
 
 
 @pytest.mark.usefixtures("storage")
-def test_no_rows_are_an_empty_archive(client: Client) -> None:
-    assert files_of(client.get("/all")) == {}
+def test_no_rows_are_not_found_unless_an_empty_archive_is_wanted(client: Client) -> None:
+    response = client.get("/all")
+    assert response.status_code == 404
+    assert b"22" not in response.content
+    assert files_of(client.get("/all/empty")) == {}
 
 
 def test_a_view_without_a_queryset_says_so(client: Client) -> None:
@@ -239,7 +268,7 @@ BAD_IDS = {
 }
 
 
-@pytest.mark.parametrize("url", ["/all", "/scans", "/contracts", "/covers"])
+@pytest.mark.parametrize("url", ["/chosen", "/scans", "/contracts", "/covers"])
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("bad", BAD_IDS.values(), ids=BAD_IDS)
 def test_what_is_no_id_is_not_found(
@@ -251,8 +280,8 @@ def test_what_is_no_id_is_not_found(
 
 
 def test_one_id_that_is_none_spoils_the_others(client: Client, documents: list[Document]) -> None:
-    assert client.get("/all", {"ids": [documents[0].pk, "nope"]}).status_code == 404
-    assert client.get("/all", {"ids": [documents[0].pk, 999]}).status_code == 404
+    assert client.get("/chosen", {"ids": [documents[0].pk, "nope"]}).status_code == 404
+    assert client.get("/chosen", {"ids": [documents[0].pk, 999]}).status_code == 404
 
 
 def test_without_ids_nothing_is_found_where_they_are_required(
@@ -267,7 +296,7 @@ def test_a_form_is_read_and_not_the_query_string_beside_it(
     client: Client, documents: list[Document]
 ) -> None:
     a, b, _ = documents
-    assert list(files_of(client.post(f"/all?ids={a.pk}", ids_of(b)))) == ["b.pdf"]
+    assert list(files_of(asked(client, "post", f"/chosen?ids={a.pk}", ids_of(b)))) == ["b.pdf"]
 
 
 # Others' rows.
@@ -301,13 +330,13 @@ def test_anothers_row_is_answered_as_one_that_is_not_there(
     settings.DEBUG = debug
     client.force_login(owner)
     others, nobodys = Document.objects.get(title="another's"), Document(pk=123_456)
-    answers = [getattr(client, method)("/own", ids_of(row)) for row in (others, nobodys)]
+    answers = [getattr(client, method)("/own/chosen", ids_of(row)) for row in (others, nobodys)]
     assert [answer.status_code for answer in answers] == [404, 404]
     bodies = [answer.content.replace(b"123456", b"%d" % others.pk) for answer in answers]
     assert debug or bodies[0] == bodies[1]
     assert b"another" not in bodies[0]
     mixed = ids_of(Document.objects.get(title="own"), others)
-    assert getattr(client, method)("/own", mixed).status_code == 404
+    assert getattr(client, method)("/own/chosen", mixed).status_code == 404
 
 
 def test_permissions_can_be_required(client: Client, storage: CountingStorage) -> None:
@@ -339,8 +368,7 @@ def test_a_download_over_a_limit_is_too_large(
     reason: bytes,
     method: str,
 ) -> None:
-    data = ids_of(*documents) if method == "post" else {}
-    response = getattr(client, method)(url, data)
+    response = asked(client, method, url, ids_of(*documents))
     assert response.status_code == 413
     assert response.content == (b"" if method == "head" else reason)
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -379,38 +407,48 @@ def test_a_missing_file_can_be_skipped(
 
 def test_a_selection_can_be_resumed(client: Client, documents: list[Document]) -> None:
     a, _, c = documents
-    whole = client.get("/all", ids_of(a, c))
+    whole = client.get("/chosen", ids_of(a, c))
     archive, tag = whole.getvalue(), whole.headers["ETag"]
     assert len(archive) == int(whole.headers["Content-Length"])
-    rest = client.get("/all", ids_of(c, a), headers={"Range": "bytes=50-", "If-Range": tag})
+    rest = client.get("/chosen", ids_of(c, a), headers={"Range": "bytes=50-", "If-Range": tag})
     assert rest.status_code == 206
     assert rest.getvalue() == archive[50:]
 
 
 def test_another_selection_is_another_archive(client: Client, documents: list[Document]) -> None:
     a, b, _ = documents
-    tag = client.get("/all", ids_of(a)).headers["ETag"]
+    tag = client.get("/chosen", ids_of(a)).headers["ETag"]
     headers = {"Range": "bytes=50-", "If-Range": tag}
-    assert client.get("/all", ids_of(a, b), headers=headers).status_code == 200
-    assert client.get("/all", ids_of(a), headers={"If-None-Match": tag}).status_code == 304
+    assert client.get("/chosen", ids_of(a, b), headers=headers).status_code == 200
+    assert client.get("/chosen", ids_of(a), headers={"If-None-Match": tag}).status_code == 304
 
 
-def test_a_post_is_not_answered_with_a_range(client: Client, documents: list[Document]) -> None:
-    response = client.post("/all", ids_of(documents[0]), headers={"Range": "bytes=50-"})
-    assert response.status_code == 200
-    assert files_of(response) == {"a.pdf": content_of("a")}
+def test_a_post_redirects_to_a_get_that_can_be_resumed(
+    client: Client, documents: list[Document]
+) -> None:
+    a, _, c = documents
+    response = client.post("/chosen", ids_of(c, a), headers={"Range": "bytes=50-"})
+    assert response.status_code == 303
+    link = urljoin("/chosen", response.headers["Location"])
+    whole = client.get(link)
+    archive, tag = whole.getvalue(), whole.headers["ETag"]
+    assert archive == client.get("/chosen", ids_of(a, c)).getvalue()
+    rest = client.get(link, headers={"Range": "bytes=50-", "If-Range": tag})
+    assert rest.status_code == 206
+    assert rest.getvalue() == archive[50:]
 
 
 def test_head_chooses_as_get_does(client: Client, documents: list[Document]) -> None:
     chosen = ids_of(documents[0])
-    response = client.head("/all", chosen)
-    assert response.headers == client.get("/all", chosen).headers
+    response = client.head("/chosen", chosen)
+    assert response.headers == client.get("/chosen", chosen).headers
     assert b"".join(response.streaming_content) == b""
-    assert client.head("/all", {"ids": "nope"}).status_code == 404
+    assert client.head("/chosen", {"ids": "nope"}).status_code == 404
 
 
 def test_methods_that_are_there_are_named_by_options(client: Client) -> None:
-    assert client.options("/all").headers["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert client.options("/chosen").headers["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert client.options("/all").headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_it_streams_under_asgi_too(storage: CountingStorage) -> None:

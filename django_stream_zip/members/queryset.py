@@ -78,7 +78,7 @@ def queryset_members(
     return list(collector.members(rows.files(queryset)))
 
 
-def check_options(queryset: QuerySet[Any] | None, *file_fields: str, **options: Any) -> None:
+def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **options: Any) -> None:
     """Raise ValueError where `queryset_members` would refuse these options; without a query.
 
     Without a queryset, what they say of its fields isn't checked.

@@ -1,0 +1,40 @@
+"""The tests of selections once more, with PostgreSQL as the database: other SQL, other limits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.database.postgres import DATABASE, postgres
+from tests.database.serving import environment
+from tests.servers.harness import ROOT
+
+# In the admin, what is about a selection that is kept or comes across pages.
+TESTS = {"test_views.py": "", "test_admin.py": "selection or across or rows or link"}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
+    with postgres() as server:
+        database: dict[str, Any] = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": DATABASE,
+            "USER": "postgres",
+            "HOST": "127.0.0.1",
+            "PORT": server.port,
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += ["--ds=tests.database.server_settings", "-k", TESTS[name]]
+        run = subprocess.run(
+            [*command, str(Path(__file__).with_name(name))],
+            cwd=ROOT,
+            env=environment(database, tmp_path),
+            capture_output=True,
+            text=True,
+        )
+    assert run.returncode == 0, run.stdout[-10_000:]
+    assert " passed" in run.stdout

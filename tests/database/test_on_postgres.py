@@ -13,8 +13,11 @@ from tests.database.postgres import DATABASE, postgres
 from tests.database.serving import environment
 from tests.servers.harness import ROOT
 
-# In the admin, what is about a selection that is kept or comes across pages.
-TESTS = {"test_views.py": "", "test_admin.py": "selection or across or rows or link"}
+# What is about ids, and about selections that are links.
+TESTS = {
+    "test_views.py": "id or ids or link or picks or resumed",
+    "test_admin.py": "large or across or lost",
+}
 
 
 @pytest.mark.parametrize("name", TESTS)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import django
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core import checks
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
 from django.utils.text import capfirst
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
+from django_stream_zip.checks import rows_to_check
 from django_stream_zip.members import DownloadTooLargeError, queryset_members
-from django_stream_zip.members.queryset import check_file_fields, file_field_paths
+from django_stream_zip.members.member import ContentMember
+from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
 from django_stream_zip.response import zip_response
 
 if TYPE_CHECKING:
@@ -28,10 +32,12 @@ if TYPE_CHECKING:
 else:
     _Admin = object
 
+logger = logging.getLogger("django_stream_zip")
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_DESCRIPTION = _("Download selected %(verbose_name_plural)s as ZIP")
-_DESCRIPTION_OF_ONE = _("Download %(verbose_name)s as ZIP")
+_DESCRIPTION = gettext_lazy("Download selected %(verbose_name_plural)s as ZIP")
+_DESCRIPTION_OF_ONE = gettext_lazy("Download %(verbose_name)s as ZIP")
 
 
 def _action(permission: str) -> Callable[[_Function], _Function]:
@@ -69,6 +75,17 @@ class ZipDownloadAdminMixin(_Admin):
     #: Whether the admin's log tells who downloaded what.
     zip_log_entries = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """See that the mixin comes first: behind ModelAdmin it would be without effect."""
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if admin.ModelAdmin in order[: order.index(ZipDownloadAdminMixin)]:
+            bases = "(ZipDownloadAdminMixin, admin.ModelAdmin)"
+            raise ImproperlyConfigured(
+                f"{cls.__name__}: put ZipDownloadAdminMixin before ModelAdmin, as in "
+                f"class {cls.__name__}{bases}"
+            )
+
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
         if self.actions is not None and "download_as_zip" not in self.actions:
@@ -89,21 +106,40 @@ class ZipDownloadAdminMixin(_Admin):
             LogEntry.objects.log_actions(
                 cast(Any, request.user).pk, with_files.distinct(), CHANGE, "Downloaded as ZIP."
             )
-        token = selection.link_token(self._owner(request), pks, self.zip_link_max_age)
+        token = selection.link_token(self._scope(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
         return HttpResponseRedirect(reverse(name, args=[token]))
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """Check `zip_file_fields` beside the ModelAdmin's own options."""
+        """Check the mixin's options beside the ModelAdmin's own."""
         found: list[checks.CheckMessage] = list(super().check(**kwargs))
-        try:
-            if isinstance(cast(Any, self.zip_file_fields), str):
-                raise ValueError("it must be a tuple of names")
-            check_file_fields(self.model, self.zip_file_fields)
-        except ValueError as error:
-            message = f"The value of 'zip_file_fields' is wrong: {error}."
+        for option, problem in self._problems():
+            message = f"The value of {option!r} is wrong: {problem}."
             found.append(checks.Error(message, obj=type(self), id="django_stream_zip.E004"))
         return found
+
+    def _problems(self) -> Iterator[tuple[str, object]]:
+        """Yield options that are wrong, each with the reason."""
+        for option, is_valid, must_be in _VALUES:
+            if not is_valid(getattr(self, option)):
+                yield option, f"it must be {must_be}"
+        # What `get_queryset` may annotate isn't known without a request.
+        is_own = type(self).get_queryset is not admin.ModelAdmin.get_queryset
+        queryset = None if is_own else rows_to_check(self.model)
+        fields = self.zip_file_fields
+        try:
+            if isinstance(cast(Any, fields), str):
+                raise ValueError(f"it must be a tuple of names: ({fields!r},)")
+            check_file_fields(self.model, fields)
+        except ValueError as error:
+            yield "zip_file_fields", error
+            queryset, fields = None, ()
+        if type(self).get_zip_members is not ZipDownloadAdminMixin.get_zip_members:
+            return  # which may take others
+        try:
+            check_options(queryset, *fields, **self.zip_options)
+        except (ValueError, TypeError) as error:
+            yield "zip_options", error
 
     def has_zip_download_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may download."""
@@ -113,14 +149,11 @@ class ZipDownloadAdminMixin(_Admin):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> Iterable[MemberFile]:
         """Give the members for these rows."""
-        options = dict(self.zip_options)
-        if self.zip_limit is not None:
-            options["limit"] = self.zip_limit
-        return queryset_members(queryset, *self.zip_file_fields, **options)
+        return _members(self, queryset)
 
     def get_zip_filename(self, request: HttpRequest) -> str:
-        """Give the name to save the archive under."""
-        return self.zip_filename or f"{capfirst(str(self.opts.verbose_name_plural))}.zip"
+        """Return the name to save the archive under."""
+        return _filename(self)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the URL that serves archives."""
@@ -132,29 +165,28 @@ class ZipDownloadAdminMixin(_Admin):
         if not self.has_zip_download_permission(request):
             raise PermissionDenied
         try:
-            pks = selection.opened(self._owner(request), token, self.zip_link_max_age)
+            keys = selection.opened(self.model, self._scope(request), token, self.zip_link_max_age)
         except selection.LostSelectionError as error:
-            raise PermissionDenied("This download link is not valid any more.") from error
-        queryset = self.get_queryset(request).filter(pk__in=pks)
-        if queryset.order_by().values("pk").distinct().count() != len(pks):
-            raise Http404("What was selected is not there any more.")
+            raise PermissionDenied(str(error)) from error
+        try:
+            queryset = selection.rows(self.get_queryset(request), keys)
+        except selection.UnknownRowsError as error:
+            raise Http404(str(error)) from error
         try:
             members = self.get_zip_members(request, queryset)
         except DownloadTooLargeError as error:
             return self._refused(request, error)
         except FileNotFoundError as error:
-            raise Http404("A file of this download is missing.") from error
+            logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
+            raise Http404(_("A file of this download is missing.")) from error
         return zip_response(request, members, filename=self.get_zip_filename(request))
 
     def _problem(self, rows: int) -> str | None:
         if not rows:
-            return str(_("There are no files in what you selected."))
+            return _("There are no files in what you selected.")
         if self.zip_limit is not None and rows > self.zip_limit:
-            return ngettext(
-                "Select at most %(limit)d: these are %(rows)d.",
-                "Select at most %(limit)d: these are %(rows)d.",
-                rows,
-            ) % {"limit": self.zip_limit, "rows": rows}
+            numbers = {"limit": self.zip_limit, "rows": rows}
+            return _("Select at most %(limit)d: these are %(rows)d.") % numbers
         return None
 
     def _refused(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
@@ -170,8 +202,9 @@ class ZipDownloadAdminMixin(_Admin):
             some |= Q(**{f"{name}__gt": ""})
         return queryset.filter(some)
 
-    def _owner(self, request: HttpRequest) -> str:
-        return f":{request.user.pk}:{self.opts.label_lower}"
+    def _scope(self, request: HttpRequest) -> str:
+        site = self.admin_site.name
+        return selection.scope_of(request, "admin", self.opts.label_lower, site)
 
     def _url_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_zip"
@@ -186,24 +219,48 @@ def download_as_zip(
     It reads `zip_file_fields`, `zip_filename`, `zip_limit` and `zip_options` of the ModelAdmin, if
     they are there. An action is a POST, and its download can't be resumed: see the mixin for that.
     """
+    try:
+        members = _members(modeladmin, queryset)
+    except DownloadTooLargeError as error:
+        modeladmin.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+        return None
+    except FileNotFoundError as error:
+        logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
+        message = _("A file of this download is missing.")
+        modeladmin.message_user(request, message, messages.ERROR)
+        return None
+    if not members:
+        message = _("There are no files in what you selected.")
+        modeladmin.message_user(request, message, messages.WARNING)
+        return None
+    return zip_response(request, members, filename=_filename(modeladmin))
+
+
+def _members(modeladmin: Any, queryset: QuerySet[Any]) -> list[ContentMember]:
+    """Make members as the options of a ModelAdmin say, which needn't have any."""
     options = dict(getattr(modeladmin, "zip_options", ZipDownloadAdminMixin.zip_options))
     limit = getattr(modeladmin, "zip_limit", None)
     if limit is not None:
         options["limit"] = limit
-    try:
-        fields = getattr(modeladmin, "zip_file_fields", ())
-        members = queryset_members(queryset, *fields, **options)
-    except DownloadTooLargeError as error:
-        modeladmin.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
-        return None
-    except FileNotFoundError:
-        message = str(_("A file of this download is missing."))
-        modeladmin.message_user(request, message, messages.ERROR)
-        return None
-    if not members:
-        message = str(_("There are no files in what you selected."))
-        modeladmin.message_user(request, message, messages.WARNING)
-        return None
-    name = getattr(modeladmin, "zip_filename", None)
-    filename = name or f"{capfirst(str(modeladmin.opts.verbose_name_plural))}.zip"
-    return zip_response(request, members, filename=filename)
+    return queryset_members(queryset, *getattr(modeladmin, "zip_file_fields", ()), **options)
+
+
+def _filename(modeladmin: Any) -> str:
+    name: str | None = getattr(modeladmin, "zip_filename", None)
+    return name or f"{capfirst(str(modeladmin.opts.verbose_name_plural))}.zip"
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+# Options of the mixin: what each must be, as a test and in words.
+_VALUES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
+    (
+        "zip_filename",
+        lambda value: value is None or isinstance(value, str | Promise),
+        "a name or None",
+    ),
+    ("zip_limit", lambda value: value is None or _is_number(value), "a number, 1 or more, or None"),
+    ("zip_link_max_age", _is_number, "a number of seconds, 1 or more"),
+)

@@ -11,6 +11,7 @@ from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.checks import CheckMessage, Error, Warning
+from django.db.models import Manager, Model, QuerySet
 
 from django_stream_zip import conf
 
@@ -38,9 +39,7 @@ def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
 
 def _slow_cache(given: dict[Any, Any]) -> Iterator[CheckMessage]:
     """Find caches that take longer to keep a CRC-32 than reading most files again would."""
-    alias = getattr(settings, conf.SETTING, {}).get(
-        "CRC_32_CACHE", conf.KEYS["CRC_32_CACHE"].default
-    )
+    alias = given.get("CRC_32_CACHE", conf.KEYS["CRC_32_CACHE"].default)
     if not isinstance(alias, str) or alias not in settings.CACHES:
         return
     cache = caches[alias]
@@ -50,3 +49,15 @@ def _slow_cache(given: dict[Any, Any]) -> Iterator[CheckMessage]:
             hint=f"Name one in Redis or memcached by {conf.SETTING}['CRC_32_CACHE'], or set None.",
             id="django_stream_zip.W002",
         )
+
+
+def rows_to_check(model: type[Model]) -> QuerySet[Any] | None:
+    """Return a queryset whose fields are those of the model's own, to check options against.
+
+    None if the default manager may add others, or want to know of a request.
+    """
+    manager = type(model._default_manager)
+    # Managers made of a queryset's methods inherit Django's, too.
+    if getattr(manager.get_queryset, "__module__", "") != Manager.__module__:
+        return None
+    return QuerySet(model)

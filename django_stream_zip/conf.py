@@ -79,6 +79,13 @@ KEYS: Final = {
     # Whether database connections are given back before the first byte: a download takes minutes,
     # and nobody else could use them meanwhile. Those in an atomic block are kept in any case.
     "RELEASE_CONNECTIONS": Key(True, "True or False", lambda value: isinstance(value, bool)),
+    # Which cache keeps selections of rows that are too long for a URL. All workers have to share
+    # it, which nobody can be sure of for the default one: None keeps them where sessions are kept.
+    "SELECTION_CACHE": Key(
+        None,
+        "the alias of a cache in CACHES, or None",
+        _is_none_or(lambda value: isinstance(value, str) and value in settings.CACHES),
+    ),
     # How many threads deflate and encrypt for each download, besides its own. Each takes 1.5 MiB
     # of memory. 0: none, and nothing is read ahead.
     "WORKERS": Key(0, "a number of threads, 0 to 64", _is_integer(0, 64)),

@@ -1,86 +1,340 @@
-"""A selection of rows as a link: signed, for one user and one model, and for a while only.
+"""A selection of rows: read from a request, kept in a link, and found again in a queryset.
 
-A download that was started by a POST can't be resumed. So a POST keeps its selection and redirects
-to a GET, whose URL holds the primary keys, or where they are too many, a key to where they are
-kept on the server.
+A download that was started by a POST can't be resumed. So a POST redirects to a GET, whose URL
+holds the primary keys: signed, for one user and one place, and for a while only. Where they are too
+many for a URL, it holds the digest of what is kept on the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Collection, Iterable
+from hashlib import sha256
 from importlib import import_module
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core import signing
 from django.core.cache import caches
-from django.utils.crypto import get_random_string
+from django.core.exceptions import ValidationError
+from django.db import connections
+from django.db.models import (
+    BooleanField,
+    CompositePrimaryKey,
+    F,
+    Field,
+    Func,
+    IntegerField,
+    Model,
+    QuerySet,
+    UUIDField,
+)
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy as _
+
+from django_stream_zip import conf
+from django_stream_zip.members import TooManyMembersError
 
 _SALT: Final = "django_stream_zip.selection"
-# Browsers and servers take URLs of 8 KB. Of that the rest of the URL needs little.
+# Browsers and servers take URLs of 8 KB, gunicorn 4 KB. The rest of the URL needs little.
 _MAX_TOKEN_LENGTH: Final = 1500
-_PRIMARY_KEYS: Final = "django_stream_zip_pks"
+# The name under which a session of ours holds selections, and how many: the newest.
+_KEPT: Final = "django_stream_zip_selections"
+_KEPT_EACH: Final = 8
+# Who isn't logged in shares so many places with all others who aren't.
+_ANONYMOUS_PLACES: Final = 256
+# Python's int() reads more than people write: spaces, underscores, full-width digits.
+_SPELLINGS: Final[dict[type[Field[Any, Any]], re.Pattern[str]]] = {
+    IntegerField: re.compile(r"-?[0-9]{1,40}"),
+    UUIDField: re.compile(r"[0-9A-Za-z{}:-]{32,60}"),
+}
 
 
-class LostSelectionError(Exception):
-    """A link is not ours, not for this user, or too old."""
+class SelectionError(Exception):
+    """A selection can't be had. Its text is for the client, and reveals nothing of the rows."""
 
 
-def link_token(owner: str, pks: Iterable[Any], max_age: int) -> str:
-    """Give a token for the part of a URL that stands for these rows, for `max_age` seconds.
+class UnknownRowsError(SelectionError):
+    """A key is none, or not one of the queryset."""
 
-    `owner` names whom and what it is for; only who gives the same one can open it.
+
+class LostSelectionError(SelectionError):
+    """A link is not ours, not for this user or place, too old, or what it stands for is gone."""
+
+
+# Keys.
+
+
+def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
+    """Return the primary keys that strings of a request spell. Raises UnknownRowsError.
+
+    A composite key is spelled as a JSON list: [1, "de"].
     """
-    listed = [str(pk) for pk in pks]
-    token = signing.dumps({"pks": listed}, salt=_SALT + owner, compress=True)
-    if len(token) <= _MAX_TOKEN_LENGTH:
-        return token
-    kept = {"key": _keep(listed, max_age)}
-    return signing.dumps(kept, salt=_SALT + owner)
-
-
-def opened(owner: str, token: str, max_age: int) -> list[str]:
-    """Give the primary keys that a token stands for. Raises LostSelectionError."""
+    pk: Any = model._meta.pk
     try:
-        selection = signing.loads(token, salt=_SALT + owner, max_age=max_age)
-    except signing.BadSignature as error:
-        raise LostSelectionError(str(error)) from error
-    pks: list[str] | None = selection.get("pks")
-    if pks is None:
-        pks = _kept(selection["key"])
-    if pks is None:
-        raise LostSelectionError("the selection isn't kept any more")
-    return pks
+        if isinstance(pk, CompositePrimaryKey):
+            return {_composite_key(pk, value) for value in given}
+        field = _target(pk)
+        return {_key(field, value) for value in given}
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise UnknownRowsError(_("What was selected is not there.")) from error
 
 
-def _keep(pks: list[str], max_age: int) -> str:
-    """Keep primary keys on the server, give the key to them.
-
-    Where sessions are kept, in one of their own: that works for several processes, which the
-    default cache doesn't. Only sessions in cookies leave nothing but the cache.
-    """
-    store = _session_store()
-    if store is None:
-        key = get_random_string(32)
-        caches["default"].set(f"{_SALT}:{key}", pks, max_age)
-        return key
-    session = store()
-    session[_PRIMARY_KEYS] = pks
-    session.set_expiry(max_age)
-    session.create()
-    return str(session.session_key)
+def _key(field: Field[Any, Any], value: str) -> Any:
+    # What PostgreSQL refuses as text: no key has it. (UTF-8 has no surrogates.)
+    if b"\0" in value.encode():
+        raise ValueError("no text")
+    for kind, spelling in _SPELLINGS.items():
+        if isinstance(field, kind) and not spelling.fullmatch(value):
+            raise ValueError(f"no {kind.__name__}")
+    return field.clean(value, None)
 
 
-def _kept(key: str) -> list[str] | None:
-    store = _session_store()
-    if store is None:
-        cached: list[str] | None = caches["default"].get(f"{_SALT}:{key}")
-        return cached
-    found: list[str] | None = store(key).get(_PRIMARY_KEYS)
+def _composite_key(pk: CompositePrimaryKey, value: str) -> tuple[Any, ...]:
+    parts = json.loads(value)
+    if not isinstance(parts, list) or not all(type(part) in (int, str) for part in parts):
+        raise ValueError("no list of numbers and texts")
+    return tuple(
+        _key(_target(field), str(part)) for field, part in zip(pk.fields, parts, strict=True)
+    )
+
+
+def _target(field: Any) -> Field[Any, Any]:
+    """Follow a foreign key, whose own check would ask the database, to the field it refers to."""
+    while field.is_relation:
+        field = field.target_field
+    found: Field[Any, Any] = field
     return found
 
 
-def _session_store() -> Any:
-    if settings.SESSION_ENGINE.endswith(".signed_cookies"):
-        return None
-    return import_module(settings.SESSION_ENGINE).SessionStore
+# Rows.
+
+
+def rows(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
+    """Return the rows of a queryset that have these primary keys, in its order.
+
+    However many they are, it is one queryset. Raises UnknownRowsError unless there is each of them.
+    """
+    if not keys:
+        raise UnknownRowsError(_("Nothing was selected."))
+    selected = _among(_filterable(queryset, keys), keys)
+    if selected.order_by().values("pk").distinct().count() != len(keys):
+        raise UnknownRowsError(_("What was selected is not there."))
+    return selected
+
+
+def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
+    """Return a queryset that can be filtered by key, and has then no rows that this one hasn't.
+
+    A slice and a union can't be filtered. Of what DISTINCT ON or a window picks, a filter would
+    make it pick other rows. For these the keys are compared here.
+    """
+    query = queryset.query
+    windowed = any(annotation.contains_over_clause for annotation in query.annotations.values())
+    if not (query.is_sliced or query.combinator or query.distinct_fields or windowed):
+        return queryset
+    if not set(keys) <= set(queryset.values_list("pk", flat=True)):
+        raise UnknownRowsError(_("What was selected is not there."))
+    if query.combinator:
+        return QuerySet(queryset.model, using=queryset.db).order_by(*query.order_by)
+    unsliced = queryset.all()
+    unsliced.query.clear_limits()
+    return unsliced
+
+
+def _among(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
+    connection = connections[queryset.db]
+    pk: Any = queryset.model._meta.pk
+    if connection.vendor in ("sqlite", "postgresql"):
+        composite = isinstance(pk, CompositePrimaryKey)
+        names = pk.field_names if composite else ("pk",)
+        return queryset.filter(_HasKey(*names, keys=tuple(keys if composite else zip(keys))))
+    # MySQL takes any number of variables, Oracle 65,535.
+    limit = connection.features.max_query_params
+    if limit is not None and len(keys) > limit:
+        raise TooManyMembersError(f"more than {limit:,} rows are too many to select")
+    return queryset.filter(pk__in=keys)
+
+
+class _HasKey(Func):
+    """Whether a row's key, of one column or several, is among those that one variable holds.
+
+    A variable for each key would be too many: SQLite takes 32,766 and PostgreSQL 65,535.
+    """
+
+    def __init__(self, *names: str, keys: tuple[tuple[Any, ...], ...]) -> None:
+        super().__init__(*map(F, names), output_field=BooleanField())
+        self._keys = keys
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return type(self), *self.source_expressions, self._keys
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        fields = self._fields()
+        keys = [
+            [
+                field.get_db_prep_value(value, connection)
+                for field, value in zip(fields, key, strict=True)
+            ]
+            for key in self._keys
+        ]
+        columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(fields)))
+        found = f"SELECT {columns} FROM json_each(%s)"  # noqa: S608
+        return self._is_in(compiler, found, [json.dumps(keys)])
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        fields = self._fields()
+        # Without a length: to cast to varchar(20) would cut a longer key.
+        types = [str(field.cast_db_type(connection)).partition("(")[0] for field in fields]
+        columns = [
+            [field.get_db_prep_value(value, connection) for value in values]
+            for field, values in zip(fields, zip(*self._keys, strict=True), strict=True)
+        ]
+        arrays = ", ".join(f"%s::{name}[]" for name in types)
+        found = f"SELECT * FROM unnest({arrays})"  # noqa: S608
+        return self._is_in(compiler, found, columns)
+
+    def _is_in(self, compiler: Any, found: str, params: list[Any]) -> tuple[str, tuple[Any, ...]]:
+        names, before = zip(*map(compiler.compile, self.source_expressions), strict=True)
+        return f"({', '.join(names)}) IN ({found})", (*chain.from_iterable(before), *params)
+
+    def _fields(self) -> list[Field[Any, Any]]:
+        return [_target(source.output_field) for source in self.source_expressions]
+
+
+# Links.
+
+
+def scope_of(request: HttpRequest, *place: str) -> str:
+    """Return the scope of a link: whose it is, and what it is for."""
+    user: Any = getattr(request, "user", None)
+    return json.dumps([None if user is None or user.pk is None else str(user.pk), *place])
+
+
+def link_token(scope: str, keys: Iterable[Any], max_age: int) -> str:
+    """Return a token for a URL that stands for these keys, for `max_age` seconds.
+
+    Only the same scope can open it.
+    """
+    packed = _packed(keys)
+    token = signing.dumps(packed, salt=_SALT + scope, compress=True)
+    if len(token) <= _MAX_TOKEN_LENGTH:
+        return token
+    digest = sha256(json.dumps(packed).encode()).hexdigest()
+    _keep(scope, digest, token, max_age)
+    return signing.dumps({"kept": digest}, salt=_SALT + scope)
+
+
+def opened(model: type[Model], scope: str, token: str, max_age: int) -> set[Any]:
+    """Return the keys that a token stands for. Raises LostSelectionError."""
+    packed = _verified(scope, token, max_age)
+    if "kept" in packed:
+        kept = _kept(scope, packed["kept"])
+        if kept is None:
+            raise LostSelectionError(_("This selection is not kept any more: select again."))
+        packed = _verified(scope, kept, max_age)
+    try:
+        return _unpacked(model, packed)
+    except (ValidationError, ValueError, TypeError) as error:
+        raise LostSelectionError(_("This download link is not valid any more.")) from error
+
+
+def _verified(scope: str, token: str, max_age: int) -> Any:
+    try:
+        return signing.loads(token, salt=_SALT + scope, max_age=max_age)
+    except (signing.BadSignature, ValueError) as error:
+        raise LostSelectionError(_("This download link is not valid any more.")) from error
+
+
+def _packed(keys: Iterable[Any]) -> dict[str, Any]:
+    """Return keys as what signing compresses best: 100,000 integers in a row become 300 bytes."""
+    listed = list(keys)
+    if all(type(key) is int for key in listed):
+        listed.sort()
+        return {"steps": [after - before for before, after in pairwise([0, *listed])]}
+    if listed and isinstance(listed[0], tuple):
+        return {"tuples": sorted([str(part) for part in key] for key in listed)}
+    return {"keys": sorted(map(str, listed))}
+
+
+def _unpacked(model: type[Model], packed: dict[str, Any]) -> set[Any]:
+    pk: Any = model._meta.pk
+    if "steps" in packed:
+        return set(accumulate(packed["steps"]))
+    if "tuples" in packed:
+        fields = [_target(field) for field in pk.fields]
+        return {
+            tuple(field.to_python(part) for field, part in zip(fields, key, strict=True))
+            for key in packed["tuples"]
+        }
+    field = _target(pk)
+    return {field.to_python(key) for key in packed["keys"]}
+
+
+# What is kept on the server.
+
+
+def _keep(scope: str, digest: str, token: str, max_age: int) -> None:
+    """Keep a long token: in a cache, or where sessions are kept, which all workers share.
+
+    Not one session for each, which would stay until it expires, but one for each scope, with the
+    newest. Nobody knows the key of it, so nobody can log in over it.
+    """
+    cache, place = _cache(), _place(scope, digest)
+    if cache is not None:
+        cache.set(place, token, max_age)
+        return
+    session = _session(place)
+    kept = {**session.get(_KEPT, {})}
+    kept.pop(digest, None)
+    session[_KEPT] = dict([*kept.items(), (digest, token)][-_KEPT_EACH:])
+    session.set_expiry(max_age)
+    is_new = session.session_key is None  # what couldn't be loaded has lost its key
+    session._session_key = place
+    # Another request may have made or removed it meanwhile; what has expired is there, too.
+    for must_create in (is_new, not is_new, is_new):
+        try:
+            session.save(must_create=must_create)
+        except (CreateError, UpdateError):
+            continue
+        return
+
+
+def _kept(scope: str, digest: str) -> str | None:
+    cache, place = _cache(), _place(scope, digest)
+    found: str | None
+    if cache is not None:
+        found = cache.get(place)
+    else:
+        found = _session(place).get(_KEPT, {}).get(digest)
+    return found
+
+
+def _place(scope: str, digest: str) -> str:
+    """Return the key under which the server keeps it."""
+    if _cache() is not None:
+        within = digest  # a cache drops things by itself
+    elif json.loads(scope)[0] is None:
+        within = str(int(digest, 16) % _ANONYMOUS_PLACES)
+    else:
+        within = ""
+    return salted_hmac(_SALT, scope + within, algorithm="sha256").hexdigest()[:32]
+
+
+def _cache() -> Any:
+    """Return the cache that the setting names, or the default one where no sessions are kept."""
+    name: str | None = conf.get("SELECTION_CACHE")
+    keeps_sessions = apps.is_installed("django.contrib.sessions")
+    if name is None and (not keeps_sessions or settings.SESSION_ENGINE.endswith("signed_cookies")):
+        name = "default"
+    return None if name is None else caches[name]
+
+
+def _session(key: str) -> Any:
+    return import_module(settings.SESSION_ENGINE).SessionStore(key)

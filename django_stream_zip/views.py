@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
-from asgiref.sync import sync_to_async
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.decorators import classonlymethod
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
 
-from django_stream_zip import MemberFile
+from django_stream_zip import MemberFile, selection
 from django_stream_zip.async_download import AnyMembers
+from django_stream_zip.checks import rows_to_check
 from django_stream_zip.members import DownloadTooLargeError, on_loop, queryset_members
+from django_stream_zip.members.queryset import check_options
 from django_stream_zip.misuse import check_members
 from django_stream_zip.response import zip_response
 
@@ -29,23 +35,34 @@ if TYPE_CHECKING:
 else:
     _MultipleObjectMixin = MultipleObjectMixin
 
+#: The parameter of the URL to which a POST redirects.
+SELECTION_PARAM = "selection"
+
 
 class ZipViewMixin:
     """What the views have in common: set `filename` or override `get_filename`; so `password`."""
 
     filename = "archive.zip"
     password: str | None = None
+    #: Without members: a 404, or an empty archive. Of a generator nobody knows that beforehand.
+    allow_empty = False
 
     def get_filename(self) -> str:
-        """Give the name to save the archive under."""
+        """Return the name to save the archive under."""
         return self.filename
 
     def get_password(self) -> str | None:
-        """Give the password to encrypt the members with, None for none."""
+        """Return the password to encrypt the members with, None for none."""
         return self.password
 
+    def get_allow_empty(self) -> bool:
+        """Return whether an archive without members is wanted."""
+        return self.allow_empty
+
     def render_to_zip(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
-        """Answer with the archive of these members."""
+        """Answer with the archive of these members. Raises Http404 without any."""
+        if isinstance(members, Sequence) and not members and not self.get_allow_empty():
+            raise Http404(_("There are no files to download."))
         return zip_response(
             request, members, filename=self.get_filename(), password=self.get_password()
         )
@@ -55,9 +72,9 @@ class ZipViewMixin:
         if isinstance(error, DownloadTooLargeError):
             reason = capfirst(f"{error}.")
             return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
-        # The error's own text, which has the path, is for the log and not for the visitor.
-        logger.warning("a download is not found: %s: %s", type(error).__name__, error)
-        raise Http404("A file of this download is missing.") from error
+        # The error's own text, which has the path, is for the log and not for the client.
+        logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
+        raise Http404(_("A file of this download is missing.")) from error
 
 
 _NO_MEMBERS = (FileNotFoundError, DownloadTooLargeError)
@@ -66,7 +83,8 @@ _NO_MEMBERS = (FileNotFoundError, DownloadTooLargeError)
 class ZipDownloadView(ZipViewMixin, View):
     """Answers GET and HEAD with the archive of what `get_members` returns.
 
-    It streams under WSGI and under ASGI. If a file is missing when members are made, it is a 404.
+    It streams under WSGI and under ASGI. If a file is missing when members are made, or a list has
+    none, it is a 404.
     """
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -82,55 +100,134 @@ class ZipDownloadView(ZipViewMixin, View):
         return self.get(request, *args, **kwargs)
 
     def get_members(self) -> Iterable[MemberFile]:
-        """Give the archive's members. A list makes more of the archive known than a generator."""
+        """Return the archive's members. A list makes more of it known than a generator."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs a get_members() method")
 
 
 class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
-    """Answers with the files of a queryset's rows, or of those that `ids` names.
+    """Answers with the files of a queryset's rows, or of those of them that a request selects.
 
     Set `model`, `queryset` or `get_queryset`, as with Django's ListView, and `file_fields` where
-    the model has several; `member_options` are those of `queryset_members`. Ids come in the query
-    string (?ids=1&ids=2), or in the form of a POST where they are many. Each of them has to be in
-    `get_queryset()`: an id of somebody else's row, or none at all, is a 404. A download over a
-    limit is a 413.
+    the model has several; `member_options` are those of `queryset_members`.
+
+    With `ids_param = "ids"` it serves a selection: ids come in the query string (?ids=1&ids=2), or
+    in the form of a POST where they are many. That redirects to a GET, which can be resumed and is
+    for this user, URL and model. Each id has to be in `get_queryset()`: one of somebody else's row,
+    or none at all, is a 404. A download over a limit is a 413.
     """
 
     file_fields: tuple[str, ...] = ()
     member_options: Mapping[str, Any] = {}
-    #: Name of the parameter. A GET without it means the whole queryset, unless `ids_required`.
-    ids_param = "ids"
-    ids_required = False
+    #: The parameter that selects rows, then required. None: all rows, whatever a request says.
+    ids_param: str | None = None
+    #: For how many seconds what a POST selected can be downloaded.
+    selection_max_age = 24 * 60 * 60
+    allow_empty = False
+
+    @classonlymethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Return the view. Raises ImproperlyConfigured where an option is wrong."""
+        if problem := _problem(cls, initkwargs):
+            raise ImproperlyConfigured(f"{cls.__name__}: {problem}")
+        view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
+        return view
+
+    def __init__(self, **initkwargs: Any) -> None:
+        super().__init__(**initkwargs)
+        if self.ids_param is None and type(self).post is QuerySetZipDownloadView.post:
+            self.http_method_names = [name for name in self.http_method_names if name != "post"]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer a form with more ids than a URL takes. Such a download can't be resumed."""
-        return self.get(request, *args, **kwargs)
+        """Redirect to a GET that stands for the ids of a form, which may be more than a URL takes.
+
+        The rest of the query string stays.
+        """
+        queryset = self.get_queryset()
+        name = cast(str, self.ids_param)
+        try:
+            keys = selection.keys_of(queryset.model, request.POST.getlist(name))
+            selection.rows(queryset, keys)
+        except selection.SelectionError as error:
+            raise Http404(str(error)) from error
+        except DownloadTooLargeError as error:
+            return self.without_members(error)
+        scope = self._scope(queryset)
+        query = request.GET.copy()
+        query.pop(name, None)
+        query[SELECTION_PARAM] = selection.link_token(scope, keys, self.selection_max_age)
+        # Without a path: one that begins with "//" would lead to another host.
+        return HttpResponseRedirect(f"?{query.urlencode()}", status=303)
 
     def get_members(self) -> Iterable[MemberFile]:
-        """Give a member for each file of the rows."""
-        if isinstance(cast(Any, self.file_fields), str):
-            raise ImproperlyConfigured(f"{type(self).__name__}.file_fields must be a tuple")
+        """Return a member for each file of the rows."""
         queryset = self.get_selected(self.get_queryset())
         return queryset_members(queryset, *self.file_fields, **self.member_options)
 
     def get_selected(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Give those rows of the queryset that the request asks for. Raises Http404."""
-        data = self.request.POST if self.request.method == "POST" else self.request.GET
-        given = set(data.getlist(self.ids_param))
-        # A form in which nothing was ticked sends no ids, and doesn't mean everything.
-        if not given and not self.ids_required and self.request.method != "POST":
+        """Return those rows of the queryset that the request asks for. Raises Http404."""
+        if self.ids_param is None:
             return queryset
-        pk: Any = queryset.model._meta.pk
-        while pk.is_relation:  # whose own check would ask the database
-            pk = pk.target_field
         try:
-            ids = {pk.clean(value, None) for value in given}
-        except (ValidationError, ValueError) as error:
-            raise Http404("No such id.") from error
-        selected = queryset.filter(pk__in=ids)
-        if not ids or selected.order_by().values("pk").distinct().count() != len(ids):
-            raise Http404("No such id.")
-        return selected
+            return selection.rows(queryset, self._keys(queryset, self.ids_param))
+        except selection.SelectionError as error:
+            raise Http404(str(error)) from error
+
+    def _keys(self, queryset: QuerySet[Any], ids_param: str) -> set[Any]:
+        query = self.request.GET
+        if SELECTION_PARAM not in query:
+            return selection.keys_of(queryset.model, query.getlist(ids_param))
+        scope, token = self._scope(queryset), query[SELECTION_PARAM]
+        return selection.opened(queryset.model, scope, token, self.selection_max_age)
+
+    def _scope(self, queryset: QuerySet[Any]) -> str:
+        label = queryset.model._meta.label_lower
+        return selection.scope_of(self.request, "view", label, self.request.path)
+
+
+def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) -> str | None:
+    """Say what is wrong with a view's options, as it would only be seen at a download."""
+
+    def option(name: str) -> Any:
+        return initkwargs.get(name, getattr(view, name, None))
+
+    file_fields, ids_param = option("file_fields"), option("ids_param")
+    wrong = {
+        'ids_required is gone: ids_param = "ids" requires ids, and ids_param = None ignores them': (
+            option("ids_required") is not None
+        ),
+        f"ids_param must be a name or None, not {ids_param!r}": (
+            ids_param is not None and not (isinstance(ids_param, str) and ids_param)
+        ),
+        f"ids_param can't be {ids_param!r}, which stands for what a POST selected": (
+            ids_param == SELECTION_PARAM
+        ),
+        "paginate_by has no effect, an archive has all rows: slice them in get_queryset()": (
+            option("paginate_by") is not None
+        ),
+        f"file_fields must be a tuple: ({file_fields!r},)": isinstance(file_fields, str),
+    }
+    for problem, is_so in wrong.items():
+        if is_so:
+            return problem
+    if view.get_members is not QuerySetZipDownloadView.get_members:
+        return None
+    try:
+        check_options(_rows_of(view, option), *file_fields, **option("member_options"))
+    except (ValueError, TypeError) as error:
+        return f"file_fields or member_options are wrong: {error}"
+    return None
+
+
+def _rows_of(
+    view: type[QuerySetZipDownloadView], option: Callable[[str], Any]
+) -> QuerySet[Any] | None:
+    """Return the rows that a view will serve, None where only its methods know them."""
+    model, queryset = option("model"), option("queryset")
+    if not apps.models_ready or view.get_queryset is not MultipleObjectMixin.get_queryset:
+        return None
+    if isinstance(queryset, QuerySet):
+        return queryset
+    return rows_to_check(model) if model is not None and queryset is None else None
 
 
 class AsyncZipDownloadView(ZipViewMixin, View):
@@ -138,10 +235,25 @@ class AsyncZipDownloadView(ZipViewMixin, View):
 
     It may give an asynchronous iterable of members, asynchronous contents, or what ZipDownloadView
     takes. With the extra `async`, those in S3, Google Cloud and Azure are read on the event loop.
-    Django's LoginRequiredMixin and its kin don't work here, as they answer from a
-    synchronous `dispatch`: use `login_required(AlbumDownload.as_view())` in the URLconf, or
-    `@method_decorator(login_required)` on `get` and `head`.
+    Django's LoginRequiredMixin and its kin work, in a thread: their `dispatch` is synchronous, and
+    asks the database for the user.
     """
+
+    @classonlymethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
+        """Return the view, which is asynchronous also where `dispatch` is somebody's own."""
+        view: Callable[..., Any] = super().as_view(**initkwargs)
+        if cls.dispatch is View.dispatch or iscoroutinefunction(cls.dispatch):
+            return view
+
+        @wraps(view)
+        async def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            # A response, or a coroutine from further on: asgiref sees in the view only the latter.
+            made: Any = await sync_to_async(lambda: view(request, *args, **kwargs))()
+            response: HttpResponseBase = await made if isawaitable(made) else made
+            return response
+
+        return answered
 
     async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
@@ -164,5 +276,5 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         return await self.get(request, *args, **kwargs)
 
     async def get_members(self) -> AnyMembers:
-        """Give the archive's members: return a list, of which more is known, or yield them."""
+        """Return the archive's members: a list, of which more is known, or an iterable."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs an async get_members() method")

@@ -84,6 +84,22 @@ class Cover(models.Model):
     file = models.FileField()
 
 
+class Sheet(models.Model):
+    """A file in a row that people name."""
+
+    code = models.CharField(max_length=8, primary_key=True)
+    file = models.FileField()
+
+
+class Translation(models.Model):
+    """A file in a row that two columns name: one is a number, one people write."""
+
+    pk = models.CompositePrimaryKey("folder_id", "language")
+    folder = models.ForeignKey(Folder, models.CASCADE)
+    language = models.CharField(max_length=8)
+    file = models.FileField()
+
+
 class Book(ZipFactsModel):
     """A file whose facts the row holds, in columns that come before it."""
 

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.mixins import (
+    LoginRequiredMixin,
+    PermissionRequiredMixin,
+    UserPassesTestMixin,
+)
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import ImproperlyConfigured
-from django.http import Http404, HttpRequest
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.urls import path
+from django.utils.asyncio import async_unsafe
 from django.utils.decorators import method_decorator
+from django.utils.functional import SimpleLazyObject
 from django.views import View
 
-from django_stream_zip import MemberFile, stream_zip
+from django_stream_zip import MemberFile, stream_zip, views
 from django_stream_zip.members import bytes_member, file_member
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView
 from tests.readers import assert_reads
@@ -86,6 +93,27 @@ class AsyncGeneratorView(AsyncZipDownloadView):
         return members()
 
 
+class EmptyView(ZipDownloadView):
+    """Finds nothing."""
+
+    def get_members(self) -> Iterable[MemberFile]:
+        return []
+
+
+class AsyncEmptyView(AsyncZipDownloadView):
+    """Finds nothing either."""
+
+    async def get_members(self) -> Iterable[MemberFile]:
+        return ()
+
+
+class NoneGeneratedView(ZipDownloadView):
+    """Will give nothing."""
+
+    def get_members(self) -> Iterable[MemberFile]:
+        yield from ()
+
+
 class PrivateView(LoginRequiredMixin, AlbumView):
     """For users only."""
 
@@ -111,6 +139,11 @@ urlpatterns = [
     path("forbidden", ForbiddenView.as_view()),
     path("generated/sync", GeneratorView.as_view()),
     path("generated/async", AsyncGeneratorView.as_view()),
+    path("empty/sync", EmptyView.as_view()),
+    path("empty/async", AsyncEmptyView.as_view()),
+    path("empty/sync/wanted", EmptyView.as_view(allow_empty=True)),
+    path("empty/async/wanted", AsyncEmptyView.as_view(allow_empty=True)),
+    path("empty/generated", NoneGeneratedView.as_view()),
     path("private/<int:number>", PrivateView.as_view()),
 ]
 
@@ -307,6 +340,128 @@ def test_async_views_take_login_required_as_a_decorator(user: Any, status: int) 
 
     assert asyncio.run(ask(login_required(AsyncAlbumView.as_view()))).status_code == status
     assert asyncio.run(ask(DecoratedView.as_view())).status_code == status
+
+
+class Lazy:
+    """A user who is in the database, which may not be asked from an event loop."""
+
+    def __init__(self, user: Any) -> None:
+        self._user = user
+
+    @async_unsafe("the database is asked")
+    def found(self) -> Any:
+        return self._user
+
+
+class LoginView(LoginRequiredMixin, AsyncAlbumView):
+    """For users only."""
+
+
+class PermittedView(PermissionRequiredMixin, AsyncAlbumView):
+    """For superusers."""
+
+    permission_required = "photos.view_album"
+
+
+class PassingView(UserPassesTestMixin, AsyncAlbumView):
+    """For who passes a test."""
+
+    def test_func(self) -> bool:
+        return bool(self.request.user.is_active)
+
+
+@method_decorator(login_required, name="dispatch")
+class DecoratedDispatchView(AsyncAlbumView):
+    """For users only."""
+
+
+class AwaitingView(AsyncAlbumView):
+    """Has an asynchronous dispatch of its own."""
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        user = await sync_to_async(lambda: request.user.is_active)()
+        return (
+            await super().dispatch(request, *args, **kwargs) if user else HttpResponse(status=302)
+        )
+
+
+GUARDED = [LoginView, PermittedView, PassingView, DecoratedDispatchView, AwaitingView]
+
+
+@pytest.mark.parametrize("server", ["ASGI", "WSGI"])
+@pytest.mark.parametrize("view", GUARDED, ids=lambda view: view.__name__)
+@pytest.mark.parametrize(
+    ("user", "status"), [(AnonymousUser(), 302), (User(is_superuser=True, username="me"), 200)]
+)
+def test_mixins_that_ask_who_it_is_work_on_async_views(
+    view: Any, user: Any, status: int, server: str
+) -> None:
+    factory = AsyncRequestFactory if server == "ASGI" else RequestFactory
+    request: Any = factory().get("/private/1")
+    request.user = SimpleLazyObject(Lazy(user).found)
+    made = view.as_view()
+    assert iscoroutinefunction(made)
+    assert made.view_class is view
+
+    async def ask() -> tuple[int, bytes]:
+        response = await made(request, number=1)
+        if not response.streaming:
+            return response.status_code, b""
+        return response.status_code, b"".join([block async for block in response])
+
+    if server == "ASGI":
+        assert asyncio.run(ask()) == (status, ARCHIVE if status == 200 else b"")
+    else:
+        response = async_to_sync(made)(request, number=1)
+        assert response.status_code == status
+        assert status != 200 or response.getvalue() == ARCHIVE
+
+
+@pytest.mark.parametrize("method", ["post", "delete"])
+def test_a_guarded_async_view_knows_its_methods(method: str) -> None:
+    request: Any = getattr(AsyncRequestFactory(), method)("/private/1")
+    request.user = User(username="me")
+
+    async def ask() -> Any:
+        return await LoginView.as_view()(request, number=1)
+
+    assert asyncio.run(ask()).status_code == 405
+
+
+def test_a_user_without_the_permission_is_refused_by_an_async_view() -> None:
+    request: Any = AsyncRequestFactory().get("/private/1")
+    request.user = SimpleLazyObject(Lazy(User(username="me", is_active=False)).found)
+
+    async def ask() -> Any:
+        return await PermittedView.as_view()(request, number=1)
+
+    with pytest.raises(PermissionDenied):
+        asyncio.run(ask())
+
+
+# Nothing to download.
+
+
+@pytest.mark.parametrize("url", ["/empty/sync", "/empty/async"])
+def test_without_members_there_is_nothing_to_find(url: str) -> None:
+    for method in ("get", "head"):
+        assert get(url, method).status_code == 404
+        assert async_get(url, method)[0].status_code == 404
+
+
+@pytest.mark.parametrize("url", ["/empty/sync/wanted", "/empty/async/wanted", "/empty/generated"])
+def test_an_empty_archive_may_be_wanted_and_a_generator_gives_it(url: str) -> None:
+    assert get(url).getvalue() == async_get(url)[1] == b"PK\x05\x06" + bytes(18)
+
+
+def test_the_text_says_that_there_are_no_files_in_the_language_of_the_site(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Http404, match=r"^There are no files to download\.$"):
+        EmptyView.as_view()(RequestFactory().get("/"))
+    monkeypatch.setattr(views, "_", str.upper)
+    with pytest.raises(Http404, match=r"^THERE ARE NO FILES TO DOWNLOAD\.$"):
+        EmptyView.as_view()(RequestFactory().get("/"))
 
 
 def test_the_views_are_of_one_colour_each() -> None:

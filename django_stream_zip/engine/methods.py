@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 from operator import index
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import ZLIB, Deflate
@@ -43,7 +43,8 @@ class Method(NamedTuple):
 
     def __repr__(self) -> str:
         """Show the call that makes it."""
-        values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
+        values: list[Any] = [self.uncompressed_size, self.crc_32, self.deflate]
+        values = [value for value in values if value is not None]
         if self.zip64 is None and self.uncompressed_size is None:
             values.insert(0, None)
         return f"{self.name}({', '.join(map(str, values))})" if values else self.name

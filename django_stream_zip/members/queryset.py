@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import Context, copy_context
+from difflib import get_close_matches
+from inspect import signature
 from itertools import islice
 from operator import attrgetter, itemgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
@@ -90,6 +92,25 @@ def queryset_members(
         limit=collector.limit,
     )
     return list(collector.members(rows.files(queryset)))
+
+
+def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **options: Any) -> None:
+    """Raise ValueError where `queryset_members` would refuse these options; without a query.
+
+    Without a queryset, what they say of its fields isn't checked.
+    """
+    known = signature(queryset_members).parameters.keys() - {"queryset", "file_fields"}
+    for unknown in sorted(options.keys() - known):
+        close = get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
+        raise ValueError(f"there is no option {unknown!r}: {hint}")
+    missing, policies = options.get("missing", "raise"), get_args(Missing)
+    if missing not in policies:
+        raise ValueError(f"missing must be one of {', '.join(policies)}, not {missing!r}")
+    if queryset is not None:
+        columns = {key: options.get(key) for key in ("name", "size", "crc_32", "modified_at")}
+        with_own_facts = options.get("decode") is None
+        _Rows(queryset, file_fields, **columns, with_own_facts=with_own_facts)
 
 
 async def aqueryset_members(

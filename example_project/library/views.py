@@ -8,7 +8,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from django_stream_zip.views import QuerySetZipDownloadView
+from django_stream_zip.views import SELECTION_PARAM, QuerySetZipDownloadView
 from library.models import Document, Folder
 
 # How documents become members of a ZIP: in a folder named like the library's, under the name they
@@ -38,12 +38,12 @@ class SelectedDocuments(QuerySetZipDownloadView):
 
     model = Document
     member_options = MEMBER_OPTIONS
-    ids_required = True
+    ids_param = "ids"
     filename = "documents.zip"
 
     def get(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
         """Refuse what cannot be sent on a page that says why."""
-        if not request.GET.getlist(self.ids_param):
+        if not request.GET.keys() & {self.ids_param, SELECTION_PARAM}:
             messages.warning(request, "Nothing was selected: tick at least one document.")
             return redirect("library:index")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -371,6 +372,13 @@ def test_what_has_no_file_is_not_in_the_log(
 
 # Large selections.
 
+
+def scatter(number: int, **fields: Any) -> None:
+    """Make rows whose primary keys are too irregular for a URL."""
+    pks = Random(number).sample(range(10**6, 10**9), number)
+    Document.objects.bulk_create(Document(pk=pk, **fields) for pk in pks)
+
+
 SESSIONS = [
     "django.contrib.sessions.backends.db",
     "django.contrib.sessions.backends.cached_db",
@@ -390,10 +398,8 @@ def many(
     settings.SESSION_ENGINE = request.param
     document_admin(zip_options=KNOWN)
     known = make_known_document(storage, "a")
-    Document.objects.bulk_create(
-        Document(file=known.file, size=known.size, crc_32=known.crc_32, uploaded_at=at)
-        for at in [known.uploaded_at] * 4999
-    )
+    facts = {"size": known.size, "crc_32": known.crc_32, "uploaded_at": known.uploaded_at}
+    scatter(4999, file=known.file, **facts)
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client, link_to(client, known, across=True)
@@ -423,7 +429,7 @@ def test_a_selection_that_is_lost_is_forbidden(
     settings: Any, storage: CountingStorage, root: Client
 ) -> None:
     row = make_document(storage, "a")
-    Document.objects.bulk_create(Document(file=row.file) for _ in range(3000))
+    scatter(3000, file=row.file)
     kept = set(Session.objects.values_list("pk", flat=True))
     link = link_to(root, row, across=True)
     Session.objects.exclude(pk__in=kept).delete()
@@ -432,7 +438,7 @@ def test_a_selection_that_is_lost_is_forbidden(
 
 def test_a_kept_selection_is_no_session_of_anybody(storage: CountingStorage, root: Client) -> None:
     row = make_document(storage, "a")
-    Document.objects.bulk_create(Document(file=row.file) for _ in range(3000))
+    scatter(3000, file=row.file)
     kept = set(Session.objects.values_list("pk", flat=True))
     link_to(root, row, across=True)
     [key] = Session.objects.exclude(pk__in=kept).values_list("pk", flat=True)

@@ -1,0 +1,43 @@
+"""The tests of selections once more, with PostgreSQL as the database: other SQL, other limits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.database.postgres import DATABASE, postgres
+from tests.database.serving import environment
+from tests.servers.harness import ROOT
+
+# What is about ids, and about selections that are links.
+TESTS = {
+    "test_views.py": "id or ids or link or picks or resumed",
+    "test_admin.py": "large or across or lost",
+}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
+    with postgres() as server:
+        database: dict[str, Any] = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": DATABASE,
+            "USER": "postgres",
+            "HOST": "127.0.0.1",
+            "PORT": server.port,
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += ["--ds=tests.database.server_settings", "-k", TESTS[name]]
+        run = subprocess.run(
+            [*command, str(Path(__file__).with_name(name))],
+            cwd=ROOT,
+            env=environment(database, tmp_path),
+            capture_output=True,
+            text=True,
+        )
+    assert run.returncode == 0, run.stdout[-10_000:]
+    assert " passed" in run.stdout

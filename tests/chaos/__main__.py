@@ -35,13 +35,13 @@ def main() -> int:
     numbers = range(wanted.downloads)
     if wanted.only is not None:
         numbers = range(wanted.only, wanted.only + 1)
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        with world(wanted.server, wanted.storage, Path(folder)) as there:
-            tally = run(there, wanted.seed, numbers, wanted.seconds)
-            print(
-                f"{wanted.server}, {wanted.storage}, seed {wanted.seed}", *tally.lines(), sep="\n"
-            )
-            print(*tally.report(there, wanted.show), sep="\n")
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        world(wanted.server, wanted.storage, Path(folder)) as there,
+    ):
+        tally = run(there, wanted.seed, numbers, wanted.seconds)
+        print(f"{wanted.server}, {wanted.storage}, seed {wanted.seed}", *tally.lines(), sep="\n")
+        print(*tally.report(there, wanted.show), sep="\n")
     return int(bool(tally.bad or tally.left))
 
 

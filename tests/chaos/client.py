@@ -4,8 +4,8 @@
 `if-range`   browsers: `Range` with `If-Range`; a 200 is a new beginning
 `compare`    `Range` alone, but an answer under another entity tag is a new beginning
 `segments`   aria2c, players: the same as `if-range`, a third of the archive with each request
-`naive`      `curl -C -`, `wget -c`: `Range` alone, and nothing compared but the position. Nobody can
-             save it from pieces of two archives; it only ever finds out by a CRC-32
+`naive`      `curl -C -`, `wget -c`: `Range` alone, and nothing compared but the position.
+             Nobody can save it from pieces of two archives: it only finds out by a CRC-32
 ============ ===================================================================================
 """
 
@@ -24,9 +24,9 @@ from tests.chaos.scenario import ENDS, Event, Scenario
 from tests.chaos.servers import BUFFER, Killable
 
 # Seconds without a byte, and for all of a download, after which it hangs.
-STALL: Final = 15.0
-DEADLINE: Final = 45.0
-ATTEMPTS: Final = 12
+STALL: Final = 30.0
+DEADLINE: Final = 90.0
+ATTEMPTS: Final = 8
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -69,7 +69,7 @@ class Client:
         scenario: Scenario,
         path: str,
         servers: list[Killable],
-        happen: Callable[[Event, Killable], None],
+        happen: Callable[[Event, Killable, int], None],
     ) -> None:
         self.kind = scenario.client
         self.body = bytearray()
@@ -177,7 +177,7 @@ class Client:
         return min(65_536, max(1, self._position(self._events[0]) - len(self.body)))
 
     def _let_happen(self, connection: Connection, server: Killable) -> None:
-        """Have happen what is due now. The end of the connection ends it before what comes after."""
+        """Have happen what is due now; after a connection's end, what is due before the next."""
         ended = ""
         while self._events and self._position(self._events[0]) <= len(self.body):
             event = self._events.pop(0)
@@ -186,7 +186,7 @@ class Client:
                 self._end(connection, event.what)
                 ended = ended or event.what
             else:
-                self._happen(event, server)
+                self._happen(event, server, len(self.body))
             if event.what == "give-up":
                 raise GaveUp
         if ended:

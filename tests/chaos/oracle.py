@@ -42,7 +42,7 @@ class File:
         return random.Random(f"{self.name} version {len(self.states)}").randbytes(size)
 
     def change(self, label: str, data: bytes, write: Callable[[], object]) -> None:
-        """Write another state: it may be seen before the writing ends, and the one before it too."""
+        """Write another state: until that is done either may be seen."""
         before = self.states[-1:]
         self.states.append(State(f"{len(self.states)} ({label})", data))
         try:

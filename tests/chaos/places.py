@@ -15,7 +15,7 @@ from typing import Any
 from tests.chaos.oracle import File
 from tests.storages.proxy import Proxy
 
-# Seconds between two writes: each is to have a time of its own, which are 4 ms apart on old kernels.
+# Seconds between two writes: each is to have its own time. Old kernels count by 4 ms.
 TICK = 0.02
 BEGINNING = 1_700_000_000 * 10**9
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +19,7 @@ from tests.chaos.client import Client, Failed, GaveUp, Hang, Refused
 from tests.chaos.oracle import Damaged, File, Wrong, check
 from tests.chaos.places import FAULTS
 from tests.chaos.scenario import HARMLESS, SAME_TAG, Event, Scenario, scenario
-from tests.chaos.servers import Killable, World
+from tests.chaos.servers import WSGI, Killable, World
 
 AT_ONCE = 6
 
@@ -70,7 +72,7 @@ class Trial:
             if self.scenario.is_warm:
                 self._download(replace(self.scenario, client="if-range", events=()))
                 for event in self.scenario.before:
-                    self._happen(event, self.servers[0])
+                    self._happen(event, self.servers[0], 0)
                 for file in self.files:
                     file.begin()
             self._download(self.scenario)
@@ -107,15 +109,33 @@ class Trial:
             separators=(",", ":"),
         )
 
-    def _happen(self, event: Event, server: Killable) -> None:
+    def _happen(self, event: Event, server: Killable, position: int) -> None:
         if event.what == "kill":
             server.kill()
         elif event.what in {"poison", "clear"}:
             query = urlencode({"wanted": self.wanted, "value": event.value})
-            server.ask(f"/{event.what}/?{query}")
+            persistently(lambda: server.ask(f"/{event.what}/?{query}"))
         else:
             fault: Any = FAULTS[self.world.storage][event.what]
-            fault(self.world.place, self.files[event.file], random.Random(event.value))
+            fault(self.world.place, self._file(event, position), random.Random(event.value))
+
+    def _file(self, event: Event, position: int) -> File:
+        """Find the file that something happens to: by default the one in which the client is."""
+        if event.file is not None:
+            return self.files[event.file]
+        for file, size in zip(self.files, self.scenario.sizes, strict=True):
+            position -= size
+            if position < 0:
+                return file
+        return self.files[-1]
+
+
+def persistently(ask: Callable[[], object]) -> None:
+    """Ask again where somebody has just killed the server."""
+    for _ in range(3):
+        with suppress(OSError, http.client.HTTPException):
+            ask()
+            return
 
 
 ENDINGS: dict[type[Exception], str] = {
@@ -203,16 +223,22 @@ def warm_up(world: World) -> None:
     """Have every server start the threads and connections that it keeps."""
 
     def quiet(kind: str) -> Verdict:
-        return Trial(world, replace(calm, servers=(kind,), number=next(numbers))).verdict()
+        number = next(numbers)
+        is_async = world.server not in WSGI and number % 2 == 0
+        calm = Scenario(0, number, "stored", builder, is_async, None, None, "naive", (kind,), sizes)
+        return Trial(world, calm).verdict()
 
     numbers = iter(range(900_000, 1_000_000))
     builder = {"local": "file", "s3": "s3"}[world.storage]
-    calm = Scenario(0, 0, "stored", builder, False, None, None, "naive", (), (1000,) * 3, False)
+    sizes = (1000,) * 3
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        verdicts = list(pool.map(quiet, [*world.servers] * AT_ONCE * 2))
+        verdicts = list(pool.map(quiet, [*world.servers] * AT_ONCE))
     wrong = [verdict for verdict in verdicts if verdict.name != "complete"]
     assert not wrong, f"the site doesn't work: {wrong[0]}"
 
+
+# Threads that servers keep for their requests, and asgiref for one.
+SERVERS_OWN = ("ThreadPoolExecutor-", "uvloop_")
 
 Measured = dict[str, int]
 # A client of an object store keeps idle connections for the next requests.
@@ -222,7 +248,7 @@ POOLS = {"local": 0, "s3": 20}
 def measured(server: Killable) -> Measured:
     """Count what a server has open."""
     told = server.debug()
-    threads = [name for name in told["threads"] if not name.startswith("ThreadPoolExecutor-")]
+    threads = [name for name in told["threads"] if not name.startswith(SERVERS_OWN)]
     kinds = Counter("socket" if name.startswith("socket:") else "file" for name in told["files"])
     return {
         "files": kinds["file"],

@@ -43,7 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
 }
 
 # A small buffer: the server is never far from what the client has read.
-BUFFER = 32_768
+BUFFER = 8_192
 
 # Root may read any file unless this is taken from it.
 _CAPABILITIES = "-dac_override,-dac_read_search"
@@ -100,7 +100,8 @@ class Killable(Server):
             return False
 
         eventually(answers, seconds=30)
-        assert self.pid and self._process.poll() is None, self.log.read_text()
+        assert self._process.poll() is None, self.log.read_text()
+        assert self.pid, "it doesn't answer"
 
     def kill(self) -> None:
         """Kill what answers, with all its downloads."""

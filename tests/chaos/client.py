@@ -87,11 +87,14 @@ class Client:
         """Download; give what came, once it is as long as it was said to be."""
         for attempt in range(ATTEMPTS):
             server = self._servers[attempt % len(self._servers)]
+            server.is_there.wait(DEADLINE)
+            kills = server.kills
             try:
                 if self._attempt(server):
                     return bytes(self.body)
             except TimeoutError as error:
-                raise Hang(f"after {len(self.body)} bytes") from error
+                if server.kills == kills:  # else it takes its time to start again
+                    raise Hang(f"after {len(self.body)} bytes; {server.stacks()}") from error
             except _Again as reason:
                 self.history.append(str(reason))
             except (OSError, http.client.HTTPException) as error:

@@ -173,19 +173,22 @@ class Tally:
     def lines(self) -> Iterator[str]:
         """Show a table: what happened in a download, and how many ended how."""
         names = (*GOOD, *BAD)
-        yield f"{'':18}{'downloads':>10}" + "".join(f"{name:>10}" for name in names)
-        for what, verdicts in [("all", self.verdicts), *sorted(self._by_event().items())]:
+        yield f"{'':20}{'downloads':>10}" + "".join(f"{name:>10}" for name in names)
+        for what, verdicts in [("all", self.verdicts), *sorted(self._groups().items())]:
             counts = Counter(verdict.name for verdict in verdicts)
             row = "".join(f"{counts[name] or '·':>10}" for name in names)
-            yield f"{what:18}{len(verdicts):>10}{row}"
+            yield f"{what:20}{len(verdicts):>10}{row}"
         rate = len(self.verdicts) / (self.seconds or 1)
         yield f"{len(self.verdicts)} downloads in {self.seconds:.0f} s, {rate:.1f} a second"
         yield from (f"left open: {what}" for what in self.left)
 
-    def _by_event(self) -> dict[str, list[Verdict]]:
+    def _groups(self) -> dict[str, list[Verdict]]:
+        """Sort the verdicts by what happened, and by what the archive and the client were like."""
         found: dict[str, list[Verdict]] = {}
         for verdict in self.verdicts:
-            for what in verdict.scenario.happened or {"(nothing)"}:
+            one = verdict.scenario
+            like = (f"shape {one.shape}", f"client {one.client}", f"by {one.builder}")
+            for what in (*(one.happened or {"(nothing)"}), *like):
                 found.setdefault(what, []).append(verdict)
         return found
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from tests.chaos.places import FAULTS, LOCAL_FAULTS
 from tests.chaos.servers import KINDS, WSGI, can_be_refused
-from tests.chaos.site import ENDINGS, POISON, SHAPES
+from tests.chaos.tables import ENDINGS, POISON, SHAPES
 
 # How clients resume: see `client`.
 CLIENTS = ("if-range", "compare", "segments", "naive")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Killable(Server):
         self.kind = kind
         self.pid = 0  # of the process that answers
         self.kills = 0
+        self.is_there = threading.Event()
         self._environment = environment
         self._lock = threading.Lock()
         self._process = self._started()
@@ -92,6 +94,7 @@ class Killable(Server):
 
     def wait(self) -> None:
         """Wait until it answers, and find out which process does."""
+        self.pid = 0
 
         def answers() -> bool:
             with suppress(OSError, ValueError):
@@ -99,26 +102,31 @@ class Killable(Server):
                 return True
             return False
 
-        eventually(answers, seconds=30)
+        eventually(answers, seconds=60)
         assert self._process.poll() is None, self.log.read_text()
         assert self.pid, "it doesn't answer"
+        self.is_there.set()
 
     def kill(self) -> None:
         """Kill what answers, with all its downloads."""
         with self._lock:
             self.kills += 1
+            self.is_there.clear()
             before = self.pid
             with suppress(ProcessLookupError):
                 os.kill(before, signal.SIGKILL)
             if self.name not in RESPAWNING:
                 self._process.wait(10)
                 self._process = self._started()
-            eventually(lambda: self._is_another(before), seconds=20)
+            self.wait()
 
-    def _is_another(self, before: int) -> bool:
-        with suppress(OSError, ValueError):
-            self.pid = self.debug()["pid"]
-        return self.pid != before
+    def stacks(self) -> str:
+        """Have its log tell what its threads do."""
+        size = self.log.stat().st_size
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGRTMIN)
+        time.sleep(0.5)
+        return self.log.read_bytes()[size:].decode(errors="replace")
 
     def stop(self) -> None:
         end(self._process)

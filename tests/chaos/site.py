@@ -32,6 +32,7 @@ from django.urls import path
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.members import file_member, on_loop, storage_member
 from django_stream_zip.response import zip_response
+from tests.chaos.tables import ENDINGS, POISON, SHAPES
 from tests.servers.site import DATA, LEDGERS, open_files, thread_names
 from tests.storages.clients import s3
 from tests.storages.stub import BUCKET
@@ -82,25 +83,10 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "s3": lambda name, **known: storage_member(bucket(), name, name, **known),
 }
 
-# Which of what a row knows is declared, and which members are compressed.
-SHAPES: dict[str, tuple[tuple[str, ...], Callable[[int], bool]]] = {
-    "stored": ((), lambda number: False),
-    "known": (("crc",), lambda number: False),
-    "declared": (("crc", "size", "at"), lambda number: False),
-    "declared-size": (("size", "at"), lambda number: False),
-    "deflated": ((), lambda number: True),
-    "mixed": ((), lambda number: number % 2 == 0),
-    "generator": ((), lambda number: False),
-}
 PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "crc": ("crc_32", int),
     "size": ("size", int),
     "at": ("modified_at", lambda seconds: datetime.fromtimestamp(seconds, UTC)),
-}
-ENDINGS: dict[str, type[BaseException]] = {
-    "CancelledError": asyncio.CancelledError,
-    "GeneratorExit": GeneratorExit,
-    "OSError": OSError,
 }
 
 
@@ -165,10 +151,6 @@ def archive(request: HttpRequest) -> HttpResponseBase:
     return zip_response(
         request, made, filename=f"{wanted['number']}.zip", password=wanted["password"]
     )
-
-
-# What may be in a cache where a CRC-32 is looked for.
-POISON: tuple[Any, ...] = (0xDEADBEEF, 0, -1, 1 << 40, True, None, "text", b"bytes", 1.5)
 
 
 def poison(request: HttpRequest) -> HttpResponse:

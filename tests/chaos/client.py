@@ -76,6 +76,7 @@ class Client:
         self.tag: str | None = None
         self.total: int | None = None
         self.history: list[str] = []
+        self.begun_at = 0.0  # when the answer was asked for with which the body begins
         self._path = path
         self._servers = servers
         self._happen = happen
@@ -107,10 +108,13 @@ class Client:
         if left <= 0:
             raise Hang("no end of it")
         with closing(Connection("127.0.0.1", server.port, timeout=min(STALL, left))) as connection:
+            asked_at = time.monotonic()
             connection.request("GET", self._path, headers=self._headers())
             with connection.getresponse() as response:
                 self.history.append(f"{response.status} by {server.kind} at {len(self.body)}")
                 self._accept(response)
+                if not self.body:
+                    self.begun_at = asked_at
                 self._read(response, connection, server)
         return self.total is None or len(self.body) == self.total
 

@@ -51,9 +51,9 @@ class File:
             for state in before:
                 state.until = min(state.until, time.monotonic())
 
-    def begin(self) -> None:
-        """Forget the states that are over: a download that starts now must not give them."""
-        self.states = [state for state in self.states if state.until == float("inf")]
+    def was(self, data: bytes, since: float) -> bool:
+        """Say whether these are the bytes of a state that wasn't over by then."""
+        return any(data == state.data for state in self.states if state.until >= since)
 
     def explain(self, data: bytes) -> str:
         """Say which blocks of the data are of which states."""
@@ -82,14 +82,14 @@ class Wrong(Exception):
     """A reader takes an archive whose members are no states of their files."""
 
 
-def check(data: bytes, files: list[File], password: str | None) -> None:
-    """Raise Damaged or Wrong unless each member is one state of its file, and all are there."""
+def check(data: bytes, files: list[File], password: str | None, since: float = 0.0) -> None:
+    """Raise Damaged or Wrong unless each file is there, as it was at a time since then."""
     found = contents(data, password)
     wanted = {file.name: file for file in files}
     if found.keys() != wanted.keys():
         raise Wrong(f"members {sorted(found)} instead of {sorted(wanted)}")
     for name, content in found.items():
-        if all(content != state.data for state in wanted[name].states):
+        if not wanted[name].was(content, since):
             raise Wrong(wanted[name].explain(content))
 
 

@@ -73,8 +73,6 @@ class Trial:
                 self._download(replace(self.scenario, client="if-range", events=()))
                 for event in self.scenario.before:
                     self._happen(event, self.servers[0], 0)
-                for file in self.files:
-                    file.begin()
             self._download(self.scenario)
         except (Refused, Failed, GaveUp, Hang, Damaged, Wrong) as end:
             return ENDINGS[type(end)], f"{end}; {self.history}"
@@ -86,7 +84,7 @@ class Trial:
         path = f"/zip/?{urlencode({'wanted': self.wanted})}"
         client = Client(scenario, path, self.servers, self._happen)
         self.history = client.history
-        check(client.run(), self.files, scenario.password)
+        check(client.run(), self.files, scenario.password, client.begun_at)
 
     def _wanted(self) -> str:
         """Describe the archive as the site wants it."""

@@ -7,6 +7,7 @@ many downloads a long one has.
 from __future__ import annotations
 
 import random
+import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -90,9 +91,10 @@ def test_the_oracle_finds_a_state_that_was_over_before() -> None:
     files = made(1000)
     old = files[0].now
     files[0].change("another", files[0].fresh(1000), lambda: None)
-    files[0].begin()
-    with pytest.raises(Wrong, match="no state"):
-        check(zipped({files[0].name: old}), files, None)
+    archive = zipped({files[0].name: old})
+    check(archive, files, None, since=files[0].states[0].until)
+    with pytest.raises(Wrong, match=r"from 0 state 0 \(made\)"):
+        check(archive, files, None, since=time.monotonic())
 
 
 def test_the_oracle_finds_members_that_are_missing_or_others() -> None:

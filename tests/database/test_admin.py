@@ -10,14 +10,17 @@ from typing import Any
 
 import django
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core import checks, signing
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
 
+from django_stream_zip.admin import ZipDownloadAdminMixin
 from tests.database.admin_site import DocumentAdmin, site
 from tests.database.rows import KNOWN, content_of, make_document, make_known_document, make_picture
 from tests.database.storages import CountingStorage
@@ -445,6 +448,74 @@ def test_a_kept_selection_is_no_session_of_anybody(storage: CountingStorage, roo
     thief = Client()
     thief.cookies["sessionid"] = key
     assert thief.get(DOCUMENTS).status_code == 302
+
+
+def test_what_is_kept_of_one_user_is_bounded(
+    storage: CountingStorage, root: Client, document_admin: Callable[..., None]
+) -> None:
+    document_admin(zip_options=KNOWN)
+    row = make_known_document(storage, "a")
+    facts = {"size": row.size, "crc_32": row.crc_32, "uploaded_at": row.uploaded_at}
+    scatter(1500, file=row.file, **facts)
+    kept = Session.objects.count()
+    links = []
+    for _ in range(10):
+        Document.objects.last().delete()  # type: ignore[union-attr]
+        links.append(link_to(root, row, across=True))
+    assert len({*links}) == 10
+    assert Session.objects.count() == kept + 1
+    link_to(root, row, across=True)  # the same again takes no other's place
+    newest = [root.get(link).status_code for link in links]
+    assert newest[:2] == [403, 403]
+    assert root.get(links[-1]).status_code == 200
+
+
+def test_rows_beyond_the_variables_of_the_database_are_selected(
+    root: Client,
+    storage: CountingStorage,
+    document_admin: Callable[..., None],
+    django_assert_max_num_queries: Any,
+) -> None:
+    document_admin(zip_options=KNOWN)
+    row = make_known_document(storage, "a")
+    facts = {"size": row.size, "crc_32": row.crc_32, "uploaded_at": row.uploaded_at}
+    scatter(33_000, file=row.file, **facts)
+    link = link_to(root, row, across=True)
+    # Who it is and the session of the selection; then the number of rows, and the rows.
+    with django_assert_max_num_queries(6):
+        response = root.get(link, headers={"Range": "bytes=0-9"})
+    assert response.status_code == 206
+    assert int(response.headers["Content-Range"].rpartition("/")[2]) > 33_000 * 100
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"zip_file_fields": "file"}, "'zip_file_fields' is wrong: it must be a tuple"),
+        ({"zip_file_fields": ("fil",)}, "no field 'fil'"),
+        ({"zip_options": {"nme": "title"}}, "no option 'nme': did you mean 'name'?"),
+        ({"zip_options": {"name": "{titel}"}}, "no field 'titel'"),
+        ({"zip_options": {"missing": "repot"}}, "missing must be one of"),
+        ({"zip_options": ["missing"]}, "'zip_options' is wrong"),
+        ({"zip_limit": "5"}, "'zip_limit' is wrong: it must be a number"),
+        ({"zip_limit": 0}, "1 or more"),
+        ({"zip_link_max_age": None}, "a number of seconds"),
+        ({"zip_filename": 5}, "a name or None"),
+    ],
+)
+def test_a_wrong_option_is_found_by_the_checks(options: dict[str, Any], words: str) -> None:
+    wrong = type("Wrong", (DocumentAdmin,), options)(Document, site)
+    [message] = wrong.check()
+    assert message.id == "django_stream_zip.E004"
+    assert words in message.msg
+
+
+def test_the_mixin_behind_model_admin_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="put ZipDownloadAdminMixin before ModelAdmin"):
+        type("Behind", (admin.ModelAdmin, ZipDownloadAdminMixin), {})
 
 
 # Where the action is.

@@ -31,7 +31,14 @@ def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
             "PORT": server.port,
         }
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["--ds=tests.database.server_settings", "-k", TESTS[name]]
+        command += [
+            "--ds=tests.database.server_settings",
+            "--nomigrations",
+            "-m",
+            "not slow",
+            "-k",
+            TESTS[name],
+        ]
         run = subprocess.run(
             [*command, str(Path(__file__).with_name(name))],
             cwd=ROOT,

@@ -724,6 +724,7 @@ def a_hundred_thousand(storage: CountingStorage) -> list[int]:
     return keys
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_ids_are_a_link(
     client: Client,
     a_hundred_thousand: list[int],

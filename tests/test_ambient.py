@@ -13,7 +13,8 @@ from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefuncti
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import request_finished
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client, RequestFactory
@@ -205,6 +206,17 @@ urlpatterns = [path("view/<way>", view), path("async_view/<way>", async_view)]
 
 
 # How it is served.
+
+
+@pytest.fixture(autouse=True)
+def _connections_of_other_tests() -> Iterator[None]:
+    """Leave them open, as Django's test client does."""
+    ends = (request_started, request_finished)
+    for signal in ends:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in ends:
+        signal.connect(close_old_connections)
 
 
 def by_wsgi(url: str) -> bytes:

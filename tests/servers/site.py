@@ -242,7 +242,7 @@ def thread_names() -> list[str]:
     Python calls those of a server in Rust dummies. They come and go.
     """
     names = [thread.name for thread in threading.enumerate()]
-    return sorted(name for name in names if not name.startswith(("asyncio_", "Dummy-")))
+    return sorted(name for name in names if not name.startswith(("asyncio_", "uvloop_", "Dummy-")))
 
 
 async def debug(request: HttpRequest) -> JsonResponse:

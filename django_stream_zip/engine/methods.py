@@ -44,9 +44,10 @@ class Method(NamedTuple):
     def __repr__(self) -> str:
         """Show the call that makes it."""
         values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
+        shown = list(map(str, values))
         if self.zip64 is None and self.uncompressed_size is None:
-            values.insert(0, None)
-        return f"{self.name}({', '.join(map(str, values))})" if values else self.name
+            shown.insert(0, "None")
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
 class BufferedMethod(Method):

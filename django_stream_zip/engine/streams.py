@@ -58,8 +58,8 @@ def stream_zip(
     `password` all members are encrypted with AES-256 (WinZip AE-2).
 
     Exceptions from the caller's iterables pass through; what the members themselves can do wrong is
-    a ZipValueError or a TypeError. If it ends early, by
-    an error or because it is closed, the iterators of members and of the current chunks are closed.
+    a ZipValueError or a TypeError. If it ends early, by an error or because it is closed, the
+    iterators of members and of the current chunks are closed.
 
     With `workers` so many threads deflate and encrypt. Members and chunks are then read ahead of
     what is given, by the caller's thread, so a header may come later than the first chunks, and a

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 from operator import index
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import ZLIB, Deflate
@@ -43,11 +43,11 @@ class Method(NamedTuple):
 
     def __repr__(self) -> str:
         """Show the call that makes it."""
-        values: list[Any] = [self.uncompressed_size, self.crc_32, self.deflate]
-        values = [value for value in values if value is not None]
+        values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
+        shown = list(map(str, values))
         if self.zip64 is None and self.uncompressed_size is None:
-            values.insert(0, None)
-        return f"{self.name}({', '.join(map(str, values))})" if values else self.name
+            shown.insert(0, "None")
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
 class BufferedMethod(Method):

@@ -59,9 +59,9 @@ def stream_zip(
     they are given, twice if they are given twice: see `engine.names` for safe ones. With a
     `password` all members are encrypted with AES-256 (WinZip AE-2).
 
-    Exceptions from the caller's iterables pass through;
-    what the members themselves can do wrong is a ZipValueError or a TypeError. If it ends early, by
-    an error or because it is closed, the iterators of members and of the current chunks are closed.
+    Exceptions from the caller's iterables pass through; what the members themselves can do wrong is
+    a ZipValueError or a TypeError. If it ends early, by an error or because it is closed, the
+    iterators of members and of the current chunks are closed.
 
     With `workers` so many threads deflate and encrypt. Members and chunks are then read ahead of
     what is given, by the caller's thread, so a header may come later than the first chunks, and a

@@ -92,8 +92,7 @@ class Expecting(ABC):
             following = next(self._expected, None)
             if following is None:
                 break
-            # Its chunks, and not itself: as it was described, and not as it may have become.
-            fetch = self.fetched(following.chunks()) if is_remote(following) else None
+            fetch = self.fetched(_described(following)) if is_remote(following) else None
             line.append((following, fetch))
         if start or stop is not None or not line or line[0][0] is not content:
             return content.chunks(start, stop)
@@ -123,6 +122,34 @@ class Expecting(ABC):
     @abstractmethod
     def fetched(self, content: Any) -> Any:
         """Have a content fetched; give what gives its chunks."""
+
+
+class _Described:
+    """Iterates a content as it was described, and not as it may have become.
+
+    It is asked for its chunks by who fetches it: opening one may fail, and that is an error of its
+    own turn.
+    """
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def __iter__(self) -> Any:
+        return iter(self._content.chunks())
+
+
+class _AsyncDescribed:
+    """The same, asynchronous."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def __aiter__(self) -> Any:
+        return aiter(self._content.chunks())
+
+
+def _described(content: Any) -> Any:
+    return _AsyncDescribed(content) if hasattr(content, "__aiter__") else _Described(content)
 
 
 def is_remote(content: object) -> bool:

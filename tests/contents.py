@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
+
+import pytest
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method
 from django_stream_zip.content import Content
@@ -173,6 +176,11 @@ def failing_member(name: str, error: BaseException, at: int = 0, **kwargs: Any) 
     """Make a member whose content fails."""
     content = FailingContent(error, at, identity=name, **kwargs)
     return name, TIME, MODE, NO_COMPRESSION_AUTO(content.size), content
+
+
+def errors_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return who logged errors: asyncio's are meant, but not its warnings of a slow machine."""
+    return [record.name for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def open_files() -> list[str]:

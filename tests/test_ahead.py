@@ -25,7 +25,7 @@ from django_stream_zip.async_ahead import AsyncAhead, async_read_ahead
 from django_stream_zip.download import ZipDownloadError
 from django_stream_zip.plan import Plan
 from django_stream_zip.response import zip_response
-from tests.contents import MODE, TIME, ContentMember, CountingContent, NoChecksums
+from tests.contents import MODE, TIME, ContentMember, CountingContent, NoChecksums, errors_of
 from tests.sources import BrokenSourceError, collected
 
 MIB = 1 << 20
@@ -592,7 +592,7 @@ def test_however_it_ends_a_download_breaks_off_and_logs_that_once(
 
     with pytest.raises(ZipDownloadError, match=expected.__name__):
         asyncio.run(some())
-    assert [record.name for record in caplog.records] == ["django_stream_zip"]
+    assert errors_of(caplog) == ["django_stream_zip"]
     assert eventually(lambda: not threads())
 
 

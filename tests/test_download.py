@@ -20,7 +20,13 @@ from django_stream_zip.content import ContentChangedError
 from django_stream_zip.download import Download, ZipDownloadError
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished, zip_download_started
-from tests.contents import ContentMember, CountingContent, counting_member, failing_member
+from tests.contents import (
+    ContentMember,
+    CountingContent,
+    counting_member,
+    errors_of,
+    failing_member,
+)
 from tests.sources import BrokenSourceError
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -214,7 +220,7 @@ def test_what_a_content_waits_for_being_cancelled_is_an_error_of_the_download(
 
     with pytest.raises(ZipDownloadError, match="CancelledError"):
         asyncio.run(under_asgi() if is_async else asynchronous())
-    assert [record.name for record in caplog.records] == ["django_stream_zip"]
+    assert errors_of(caplog) == ["django_stream_zip"]
 
 
 # Since `%` in a name would be taken for a field of the message, were it formatted once more.

@@ -128,21 +128,22 @@ def test_more_rows_than_the_limit_have_their_files(options: Any) -> None:
     assert contents_of(queryset_members(Letter.objects.order_by("pk"), **options)) == BOTH
 
 
+@pytest.mark.parametrize("build", [queryset_members, lazy_queryset_members])
 @pytest.mark.parametrize(
-    "rows",
-    [
-        lambda: Letter.objects.values("file"),
-        lambda: Letter.objects.values_list("file"),
-        lambda: Letter.objects.union(Letter.objects.all()),
-    ],
-    ids=["values", "values_list", "union"],
+    "rows", [Letter.objects.values, Letter.objects.values_list], ids=["values", "values_list"]
 )
-def test_rows_that_are_no_instances_are_refused(rows: Any) -> None:
+def test_values_of_rows_are_refused(rows: Any, build: Any) -> None:
+    write(True)
+    with pytest.raises(TypeError, match=r"QuerySet of instances.* without values\(\)"):
+        build(rows("file"))
+    with pytest.raises(TypeError, match=r"QuerySet of instances.* without values\(\)"):
+        build(Document.objects.values("file"), name=str)
+
+
+def test_a_union_is_refused_where_instances_are_needed() -> None:
     write(True)
     with pytest.raises(ValueError, match=r"tests.Letter .* instances"):
-        queryset_members(rows())
-    with pytest.raises(ValueError, match=r"tests.Document .* instances"):
-        queryset_members(Document.objects.values("file"), name=str)
+        queryset_members(Letter.objects.union(Letter.objects.all()))
 
 
 # Across relations.

@@ -15,6 +15,7 @@ import pytest
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import stream_zip
@@ -265,13 +266,14 @@ def test_a_broken_cache_breaks_no_download_and_is_warned_of(
     assert "'broken'" in caplog.messages[0]
 
 
-def test_an_alias_that_is_none_breaks_no_download(
-    settings: Any, caplog: pytest.LogCaptureFixture
+# A cache that fails costs no download, but a wrong setting is none: it is refused before a byte.
+@pytest.mark.parametrize("factory", [RequestFactory, AsyncRequestFactory])
+def test_an_alias_that_is_none_is_refused_before_the_first_byte(
+    factory: Any, settings: Any
 ) -> None:
     use(settings, CRC_32_CACHE="missing")
-    members = photos()
-    assert download(members) == archive_of(members)
-    assert "missing" in caplog.messages[0]
+    with pytest.raises(ImproperlyConfigured, match=r"CRC_32_CACHE.* alias of a cache.*'missing'"):
+        zip_response(factory().get("/"), photos())
 
 
 # 100,000 members would be 500 time-outs before the first byte of a resumed download.

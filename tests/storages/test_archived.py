@@ -35,6 +35,11 @@ def azure() -> Iterator[tuple[Any, Store]]:
         yield storage, store
 
 
+def named(value: Any) -> str:
+    """Return an id that is the same in each process."""
+    return getattr(value, "__name__", None) or str(value)
+
+
 ARCHIVED = [
     (s3, {"x-amz-storage-class": "GLACIER"}),
     (s3, {"x-amz-storage-class": "DEEP_ARCHIVE"}),
@@ -57,7 +62,7 @@ READABLE = [
 ]
 
 
-@pytest.mark.parametrize(("place", "headers"), ARCHIVED, ids=str)
+@pytest.mark.parametrize(("place", "headers"), ARCHIVED, ids=named)
 def test_what_is_archived_cannot_be_read_when_it_is_described(
     place: Any, headers: dict[str, str]
 ) -> None:
@@ -72,7 +77,7 @@ def test_what_is_archived_cannot_be_read_when_it_is_described(
         assert b"old.jpg: archived\r\n" in b"".join(report[4])
 
 
-@pytest.mark.parametrize(("place", "headers"), READABLE, ids=str)
+@pytest.mark.parametrize(("place", "headers"), READABLE, ids=named)
 def test_what_is_not_archived_or_was_restored_is_read(place: Any, headers: dict[str, str]) -> None:
     with place() as (storage, store):
         store.put("old.jpg", b"old", headers=headers)
@@ -85,7 +90,7 @@ def test_what_is_not_archived_or_was_restored_is_read(place: Any, headers: dict[
         (s3, {"x-amz-storage-class": "GLACIER"}),
         (azure, {"x-ms-access-tier": "Archive"}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_was_not_described_is_refused_when_it_is_read(
     place: Any, headers: dict[str, str]

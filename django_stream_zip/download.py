@@ -28,7 +28,7 @@ from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.plan import Plan
 from django_stream_zip.signals import zip_download_finished, zip_download_started
-from django_stream_zip.threads import release_connections
+from django_stream_zip.threads import ordinary, release_connections
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -162,7 +162,7 @@ class Download:
             zip_download_started.send_robust(type(self), **progress.at_start())
             release_connections()  # those of the receivers too
             with closing(self._source), closing(blocks):
-                for block in blocks:
+                for block in ordinary(blocks):
                     progress.count(block)
                     yield block
             exhausted = True

@@ -35,6 +35,7 @@ class Threaded:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
+        self._pulled = ordinary(self._chunks)
         self._length = 0  # the first chunk goes on alone, at once
         self._batch: deque[bytes] = deque()
         self._error: Exception | None = None
@@ -61,7 +62,7 @@ class Threaded:
             raise self._error
         left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
         try:
-            for chunk in self._chunks:
+            for chunk in self._pulled:
                 if chunk:
                     self._batch.append(chunk)
                     left -= len(chunk)
@@ -76,6 +77,22 @@ class Threaded:
     async def aclose(self) -> None:
         """Close the iterator, after the batch that is being made."""
         await sync_to_async(close)(self._chunks)
+
+
+def ordinary(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield chunks, with an ordinary error where they end by a GeneratorExit.
+
+    Nobody closes them while they are asked for one: something that they read from was closed. That
+    must not look as if the download were.
+    """
+    while True:
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return
+        except GeneratorExit as error:
+            raise RuntimeError("reading the content was ended by GeneratorExit") from error
+        yield chunk
 
 
 def release_connections(keep: Collection[str] = ()) -> None:

@@ -160,7 +160,7 @@ def test_a_content_that_has_changed_since_fails(
     assert members[1][4].opened == 0
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_error_passes_and_closes_all(error: type[BaseException]) -> None:
     member = failing_member("a", error(), 100_000, data=CONTENT)
     with pytest.raises(error):
@@ -204,12 +204,14 @@ def test_no_name_or_error_forges_a_line_of_the_log(
     assert caplog.records[0].msg == caplog.records[1].msg
 
 
+@pytest.mark.parametrize("at", [0, 100_000])
 @pytest.mark.parametrize("way", ["planned", "not planned"])
 @pytest.mark.parametrize("is_async", [True, False])
-def test_what_a_content_waits_for_being_cancelled_is_an_error_of_the_download(
-    way: str, is_async: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("ending", [asyncio.CancelledError, GeneratorExit])
+def test_what_a_content_waits_for_being_cancelled_or_closed_is_an_error_of_the_download(
+    ending: type[BaseException], way: str, is_async: bool, at: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    members = [failing_member("a", asyncio.CancelledError(), 100_000, data=CONTENT)]
+    members = [failing_member("a", ending(), at, data=CONTENT)]
 
     async def under_asgi() -> None:
         async for _ in zip_response(AsyncRequestFactory().get("/"), ways[way](members)):
@@ -218,8 +220,19 @@ def test_what_a_content_waits_for_being_cancelled_is_an_error_of_the_download(
     async def asynchronous() -> None:
         await adownloaded(members, [])
 
-    with pytest.raises(ZipDownloadError, match="CancelledError"):
+    with pytest.raises(ZipDownloadError, match=ending.__name__):
         asyncio.run(under_asgi() if is_async else asynchronous())
+    assert errors_of(caplog) == ["django_stream_zip"]
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("at", [0, 100_000])
+def test_a_content_that_is_closed_by_somebody_else_is_an_error(
+    way: str, at: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    member = failing_member("a", GeneratorExit(), at, data=CONTENT)
+    failed([member], way)
+    assert not member[4].is_open
     assert errors_of(caplog) == ["django_stream_zip"]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
@@ -81,9 +80,13 @@ class GenericReader(Reader):
             yield from read_chunks(file, start, stop)
 
     def _check_exists(self) -> None:
-        with suppress(NotImplementedError):
-            if not self.storage.exists(self.name):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
+        try:
+            is_there = self.storage.exists(self.name)
+        except NotImplementedError:
+            is_there = True
+            self._asked("size")
+        if not is_there:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
 
     def _asked(self, *questions: str) -> dict[str, Any]:
         """Return the storage's answers, without those to questions that it doesn't understand."""

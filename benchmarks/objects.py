@@ -118,6 +118,18 @@ def response(storage: Any, files: Files) -> Iterable[bytes]:
     return answer
 
 
+def list_response(storage: Any, files: Files) -> Iterable[bytes]:
+    """Answer with what is written without thinking of it: a list of members, one by one."""
+    from django.test import RequestFactory
+
+    from django_stream_zip.members import field_member
+    from django_stream_zip.response import zip_response
+
+    members = [field_member(_field_file(storage, name)) for name, _ in files]
+    answer: Any = zip_response(RequestFactory().get("/"), members)
+    return answer
+
+
 async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
     from asgiref.sync import sync_to_async
     from django.test import AsyncRequestFactory
@@ -163,6 +175,7 @@ WAYS: dict[str, Callable[[Any, Files], Iterable[bytes]]] = {
     "one at a time": one_at_a_time,
     "ahead": ahead,
     "response": response,
+    "list": list_response,
     "async response": async_response,
     "stream-zip": stream_zip_of_field_files,
 }
@@ -174,6 +187,13 @@ OBJECTS = (
         200,
         20_000,
         tuple(WAYS),
+    ),
+    Objects(
+        "listed-objects",
+        f"100 objects of 20 kB, {ROUND_TRIP * 1000:.0f} ms away, described first",
+        100,
+        20_000,
+        ("response", "list"),
     ),
     Objects(
         "large-object",

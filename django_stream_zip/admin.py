@@ -174,12 +174,12 @@ class ZipDownloadAdminMixin(_Admin):
             raise Http404(str(error)) from error
         try:
             members = self.get_zip_members(request, queryset)
+            return zip_response(request, members, filename=self.get_zip_filename(request))
         except DownloadTooLargeError as error:
             return self._refused(request, error)
         except FileNotFoundError as error:
             logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
             raise Http404(_("A file of this download is missing.")) from error
-        return zip_response(request, members, filename=self.get_zip_filename(request))
 
     def _problem(self, rows: int) -> str | None:
         if not rows:

@@ -23,7 +23,7 @@ from django_stream_zip.ambient import Ambient, Steps, carried
 from django_stream_zip.checksums import CachedChecksums
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.bodies import UNLIMITED
-from django_stream_zip.engine.errors import ZipIntegrityError
+from django_stream_zip.engine.errors import ZipIntegrityError, one_line
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.plan import Plan
@@ -118,11 +118,6 @@ class Progress:
         )
         logger.error(_FAILED, *values, exc_info=error)
         return ZipDownloadError(_FAILED % values)
-
-
-def one_line(text: str) -> str:
-    """Return a text without line breaks and other controls: a name in it could forge a log line."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class Download:

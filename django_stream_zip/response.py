@@ -24,6 +24,7 @@ from django_stream_zip.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
+from django_stream_zip.members.describe import all_described
 from django_stream_zip.members.member import text
 from django_stream_zip.members.on_loop import LoopContent
 from django_stream_zip.naming import named
@@ -51,13 +52,17 @@ def zip_response(
     Names are made safe, and unique without regard to case: see `engine.names`. Aware times are
     written as the site's clocks show them (TIME_ZONE), for all members alike.
 
+    Members of remote storages are described here, several at a time (DESCRIBE_AT_ONCE): of a
+    sequence before the response is returned, else shortly before their turn.
+
     Raises ZipValueError and TypeError where the members can't be written, if that is known before;
+    FileNotFoundError and what else a storage raises, where a sequence has members of remote ones;
     ImproperlyConfigured where asynchronous members meet WSGI.
     """
     misuse.check_request(request, members)
     misuse.check_members(members)
     misuse.check_filename(filename)
-    members = named(members)
+    members = named(all_described(members))
     if _is_wsgi(request) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None

@@ -68,7 +68,7 @@ class ZipViewMixin:
         )
 
     def without_members(self, error: Exception) -> HttpResponseBase:
-        """Answer where members couldn't be made: 413 over a limit, 404 if a file is missing."""
+        """Answer where members can't be had: 413 over a limit, 404 if a file is missing."""
         if isinstance(error, DownloadTooLargeError):
             reason = capfirst(f"{error}.")
             return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
@@ -83,17 +83,16 @@ _NO_MEMBERS = (FileNotFoundError, DownloadTooLargeError)
 class ZipDownloadView(ZipViewMixin, View):
     """Answers GET and HEAD with the archive of what `get_members` returns.
 
-    It streams under WSGI and under ASGI. If a file is missing when members are made, or a list has
-    none, it is a 404.
+    It streams under WSGI and under ASGI. If a file is missing when members are made or described,
+    or a list has none, it is a 404.
     """
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
-            members = self.get_members()
+            return self.render_to_zip(request, self.get_members())
         except _NO_MEMBERS as error:
             return self.without_members(error)
-        return self.render_to_zip(request, members)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the headers that GET would have."""
@@ -260,14 +259,15 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         try:
             made: Any = self.get_members()
             members = await made if isawaitable(made) else made
+            # In a thread: to plan 100,000 members takes 0.7 s, and storages are asked.
+            return await sync_to_async(self._rendered)(request, members)
         except _NO_MEMBERS as error:
             return self.without_members(error)
-        # In a thread: to plan 100,000 members takes 0.7 s.
-        return await sync_to_async(self._rendered)(request, members)
 
     def _rendered(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
         check_members(members)
         if isinstance(members, Sequence):
+            # What is to be described stays so: `zip_response` describes several at a time.
             members = [on_loop(member) for member in members]
         return self.render_to_zip(request, members)
 

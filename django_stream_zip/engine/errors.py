@@ -72,6 +72,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
+def one_line(text: str) -> str:
+    """Return a text without line breaks and other controls: a name in it could forge a log line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def not_a_name(name: object) -> TypeError:
     """Return the error for a name that is no text."""
     return TypeError(f"a member's name must be a str, not {shortened(name)}")

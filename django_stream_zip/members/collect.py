@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from django_stream_zip import conf
 from django_stream_zip.ambient import carried
 from django_stream_zip.content import Content
+from django_stream_zip.engine.errors import one_line
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
+from django_stream_zip.members.describe import Question, asked_ahead, failing
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
 from django_stream_zip.members.readers.table import reader_for
-from django_stream_zip.members.storage import described, reader_member
+from django_stream_zip.members.storage import asked, described, reader_member
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -69,20 +69,13 @@ class StoredFile(NamedTuple):
     modified_at: datetime | None = None
 
 
-class _Question(NamedTuple):
-    """A file, and what gives its reader and facts or raises. Pending is what is asked meanwhile."""
-
-    file: StoredFile
-    answer: Callable[[], tuple[Reader, Facts]]
-    is_pending: bool = False
-
-
 class Collector:
     """Makes members of stored files.
 
     `decode` is as for `storage_member`. `missing` says what to do with a file that can't be
     described: "raise" what the storage raises, "skip" it, or skip it and "report" it in a text
-    member at the end. (Where no file can be described and not all are just missing, an error is
+    member at the end; unless it is "raise", the storage is asked whether a file is there also where
+    a row knows the rest. (Where no file can be described and not all are just missing, an error is
     raised in any case.) `limit` (members) and `max_bytes` (of all contents) are those of the
     settings, unless given; None is no limit. Contents of unknown size are counted
     while they are read.
@@ -101,6 +94,7 @@ class Collector:
         if missing not in _POLICIES:
             raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
         self._policy = _POLICIES[missing]
+        self._facts = described if missing == "raise" else asked
         self._compress = compress
         self._decode = decode
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
@@ -117,12 +111,14 @@ class Collector:
 
         Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
         """
-        with closing(self._looked_ahead(files)) as questions:
-            for file, answer, _ in questions:
+        with closing(asked_ahead(map(self._question, files))) as questions:
+            for question in questions:
+                file = question.subject
                 # What ends in "/" is a folder, and a reader would drop its content.
                 name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
                 try:
-                    member = reader_member(*answer(), name, compress=self._compress)
+                    reader, facts = question.answer()
+                    member = reader_member(reader, facts, name, compress=self._compress)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -135,34 +131,20 @@ class Collector:
         if self._missing:
             yield self._report()
 
-    def _looked_ahead(self, files: Iterable[StoredFile]) -> Generator[_Question, None, None]:
-        """Give the files in their order, each with what gives its facts.
-
-        What is behind a remote file is looked at while it is asked for, up to the setting's number.
-        """
-        number = conf.get("READ_AHEAD_MEMBERS")
-        pool = ThreadPoolExecutor(number, thread_name_prefix="zip_describe") if number else None
-        line: deque[_Question] = deque()
-        try:
-            for file in files:
-                line.append(self._question(file, pool))
-                while line and (len(line) >= number or not line[-1].is_pending):
-                    yield line.popleft()
-            yield from line
-        finally:
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _question(self, file: StoredFile, pool: ThreadPoolExecutor | None) -> _Question:
+    def _question(self, file: StoredFile) -> Question:
+        """Return what to ask about a file for its reader and its metadata."""
         try:
             reader = reader_for(file.storage, file.stored_name, decode=self._decode)
         except Exception as error:
-            return _Question(file, partial(_raise_it, error))
-        ask = partial(_described, reader, file)
+            return failing(file, error)
         # Where all is known, nothing is asked.
-        if pool is None or not reader.is_remote or None not in (file.size, file.modified_at):
-            return _Question(file, ask)
-        return _Question(file, pool.submit(carried(), ask).result, is_pending=True)
+        is_known = self._facts is described and None not in (file.size, file.modified_at)
+        is_remote = reader.is_remote and not is_known
+        ask = partial(self._asked, reader, file)
+        return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
+
+    def _asked(self, reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
+        return reader, self._facts(reader, file.size, file.modified_at, file.crc_32)
 
     def _count(self, size: int) -> None:
         self._members += 1
@@ -220,20 +202,14 @@ class _CountedContent:
         return self.chunks()
 
 
-def _described(reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
-    return reader, described(reader, file.size, file.modified_at, file.crc_32)
-
-
-def _raise_it(error: Exception) -> NoReturn:
-    raise error
-
-
 def _raise(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
     raise error
 
 
 def _skip(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
-    logger.warning("left %r out of a download: %s: %s", name, type(error).__name__, error)
+    logger.warning(
+        "left %r out of a download: %s: %s", name, type(error).__name__, one_line(str(error))
+    )
 
 
 def _note(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:

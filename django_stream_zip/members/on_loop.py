@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from django_stream_zip.engine.streams import aclose
+from django_stream_zip.members.describe import PendingMember
 from django_stream_zip.members.readers.loop import LoopReader, PackedError, loop_reader
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.misuse import unpacked
@@ -17,8 +18,11 @@ def on_loop(member: Any) -> Any:
     """Give the member with an asynchronous content, if it is in S3, Google Cloud or Azure.
 
     Any other member is given as it is; so are all without the extra `async`. Not to be called on an
-    event loop: the first call for a storage looks for its credentials.
+    event loop: the first call for a storage looks for its credentials. A member whose storage
+    hasn't been asked yet stays so.
     """
+    if isinstance(member, PendingMember) and not member.is_described:
+        return member.then(on_loop)
     name, modified_at, mode, method, content = unpacked(member)
     if not isinstance(content, StorageContent):
         return member

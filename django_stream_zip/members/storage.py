@@ -5,13 +5,16 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+from django_stream_zip.engine.names import safe_name
+from django_stream_zip.members.describe import PendingMember
 from django_stream_zip.members.field_files import storage_of
-from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member
+from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member, text
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
-from django_stream_zip.misuse import check_field_file, check_stored
+from django_stream_zip.misuse import check_field_file, check_stored, check_time
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -38,17 +41,38 @@ def storage_member(
     """Make a member of a file in a storage, named like it (without its folders) or `name`.
 
     The storage is asked, once if it can tell all at once, unless both `size` (bytes) and
-    `modified_at` are given; nothing is opened. `decode` says whether a file that an object store
+    `modified_at` are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked
+    when the member's values are first looked at; `zip_response` does so for several members at a
+    time. `decode` says whether a file that an object store
     keeps gzipped, with a content encoding that says so, is unpacked; by default as the storage's
     `open()` does. Of what is unpacked the size isn't known, so such a member is deflated.
 
     Raises FileNotFoundError where the file is missing, PermissionError where it may not be read,
-    and what else the storage raises.
+    and what else the storage raises. If it is remote, that is raised when it is asked: by
+    `zip_response` for members in a list.
     """
     check_stored(storage, stored_name)
     reader = reader_for(storage, stored_name, decode=decode)
-    facts = described(reader, size, modified_at, crc_32)
-    return reader_member(reader, facts, name, compress=compress, mode=mode)
+    if reader.is_remote and (size is None or modified_at is None):
+        # What is wrong or changes with the language is to be seen now.
+        name = safe_name(text(name or posixpath.basename(reader.name)))
+        check_time(name, _NO_TIME if modified_at is None else modified_at)
+        make = _described_member
+        return PendingMember(
+            partial(make, reader, size, modified_at, crc_32, name, compress=compress, mode=mode)
+        )
+    return _described_member(reader, size, modified_at, crc_32, name, compress=compress, mode=mode)
+
+
+def _described_member(
+    reader: Reader,
+    size: int | None,
+    modified_at: datetime | None,
+    crc_32: int | None,
+    name: str | None,
+    **options: Any,
+) -> ContentMember:
+    return reader_member(reader, described(reader, size, modified_at, crc_32), name, **options)
 
 
 def described(
@@ -60,6 +84,13 @@ def described(
     """
     if size is not None and modified_at is not None:
         return Facts(size, modified_at, derived_validator(size, modified_at), crc_32)
+    return asked(reader, size, modified_at, crc_32)
+
+
+def asked(
+    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
+) -> Facts:
+    """Do the same, but ask the storage in any case, if only whether the file is there."""
     facts = reader.describe(size, modified_at)
     return Facts(
         facts.size if size is None else size,

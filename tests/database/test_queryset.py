@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import re
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -632,6 +634,64 @@ def test_a_storage_that_gives_nothing_at_all_is_an_error(
     storage.errors["docs/b.pdf"] = ConnectionError("no route")
     with pytest.raises(ConnectionError):
         queryset_members(Document.objects.all(), missing=missing)
+
+
+@pytest.mark.usefixtures("caplog")
+@pytest.mark.parametrize(
+    ("missing", "names"), [("skip", ["b.pdf"]), ("report", ["b.pdf", "MISSING.txt"])]
+)
+def test_a_missing_file_of_which_the_row_knows_all_is_found_out(
+    storage: CountingStorage, missing: Any, names: list[str]
+) -> None:
+    make_known_document(storage, "a")
+    make_known_document(storage, "b")
+    Document.objects.filter(title="b").update(size=5, crc_32=6)
+    del storage.files["docs/a.pdf"]
+    members = queryset_members(Document.objects.all(), **KNOWN, missing=missing)
+    assert names_of(members) == names
+    assert (members[0][4].size, members[0][4].crc_32) == (5, 6)  # what the row says, as ever
+    assert storage.calls == [("size", "docs/a.pdf"), ("size", "docs/b.pdf")]
+    storage.calls.clear()
+    # By default nothing is asked.
+    assert len(queryset_members(Document.objects.all(), **KNOWN)) == 2
+    assert storage.calls == []
+
+
+@pytest.mark.usefixtures("caplog")
+@pytest.mark.parametrize("missing", ["skip", "report"])
+def test_a_missing_file_of_this_machine_is_found_out_by_a_look(
+    settings: Any, tmp_path: Path, missing: Any
+) -> None:
+    backend = "django.core.files.storage.FileSystemStorage"
+    location = {"BACKEND": backend, "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = {**settings.STORAGES, "default": location}
+    for title in ("gone", "closed", "there"):
+        path = tmp_path / f"{title}.jpg"
+        path.write_bytes(b"twelve bytes")
+        known = {"size": 12, "crc_32": zlib.crc32(b"twelve bytes"), "uploaded_at": TIME}
+        Document.objects.create(title=title, file=path.name, **known)
+    (tmp_path / "gone.jpg").unlink()
+    (tmp_path / "closed.jpg").unlink()
+    (tmp_path / "closed.jpg").mkdir()  # what root may not read either
+    members = queryset_members(Document.objects.all(), **KNOWN, missing=missing)
+    assert names_of(members)[:1] == ["there.jpg"]
+    assert contents_of(members)["there.jpg"] == b"twelve bytes"
+    assert len(members) == (1 if missing == "skip" else 2)
+
+
+@pytest.mark.usefixtures("storage")
+def test_what_a_storage_says_of_a_file_is_one_line_in_the_log(
+    storage: CountingStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_document(storage, "b", file="b.pdf")
+    make_document(storage, "a", file="docs/a\nERROR all is lost\r\x1b[2J.pdf")
+    storage.errors["docs/a\nERROR all is lost\r\x1b[2J.pdf"] = OSError(
+        "no docs/a\nERROR all is lost\r\x1b[2J.pdf"
+    )
+    queryset_members(Document.objects.all(), missing="skip")
+    [record] = caplog.records
+    assert record.getMessage().isprintable()
+    assert "OSError: no docs/a\\nERROR all is lost" in record.getMessage()
 
 
 @pytest.mark.usefixtures("one_is_missing", "caplog")

@@ -6,10 +6,14 @@ import asyncio
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
 import pytest
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
+from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import stream_zip
@@ -17,10 +21,12 @@ from django_stream_zip.ahead import read_ahead
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.download import ZipDownloadError
 from django_stream_zip.engine.errors import ZipIntegrityError
-from django_stream_zip.members import storage_member
+from django_stream_zip.members import field_member, on_loop, storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.response import zip_response
+from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView
 from tests.contents import Pattern
+from tests.models import Document
 from tests.storages import clients
 from tests.storages.contract import DATA, MIB, TIME
 from tests.storages.stub import BUCKET, S3Handler, Store, eventually, serving
@@ -110,13 +116,125 @@ def test_eight_are_fetched_at_a_time_each_by_one_request(
     assert 2 < store.most_at_once <= 8
 
 
-def test_eight_are_described_at_a_time_each_by_one_request(storage: Any, store: Store) -> None:
+def listed(storage: Any) -> list[Any]:
+    """Give members as they are written, one by one."""
+    return [storage_member(storage, name) for name in NAMES]
+
+
+def listed_field_files(storage: Any) -> list[Any]:
+    field = FileField(storage=storage)
+    field.name = field.attname = "file"
+    return [field_member(FieldFile(Document(), field, name)) for name in NAMES]
+
+
+def collected_in_full(storage: Any) -> list[Any]:
+    return collected(storage)
+
+
+MADE = pytest.mark.parametrize("made", [collected_in_full, listed, listed_field_files])
+
+
+@MADE
+@pytest.mark.parametrize("of", [list, iter])
+def test_all_are_described_at_a_time_each_by_one_request(
+    made: Callable[[Any], list[Any]], of: Callable[[Any], Any], storage: Any, store: Store
+) -> None:
+    store.faults.latency = 0.3
+    members = made(storage)
+    if made is not collected_in_full:
+        assert store.asked == []
+    response: Any = zip_response(RequestFactory().get("/"), of(members))
+    assert ("ETag" in response.headers) == (of is list)
+    if of is list:
+        assert store.asked == ["head"] * NUMBER
+        assert store.most_at_once > NUMBER / 2
+    store.faults.latency = 0
+    assert contents(response.getvalue()) == EXPECTED
+    assert store.asked.count("head") == NUMBER
+    assert [member[4].size for member in members] == [len(data) for data in EXPECTED.values()]
+
+
+def test_the_client_keeps_as_many_connections_as_are_used(storage: Any, store: Store) -> None:
+    store.faults.latency = 0.2
+    zip_response(RequestFactory().get("/"), listed(storage))
+    kept = store.connections
+    assert kept >= NUMBER
+    for _ in range(3):
+        zip_response(RequestFactory().get("/"), listed(storage))
+    assert store.connections == kept
+
+
+def test_the_engine_alone_describes_each_in_its_turn(storage: Any, store: Store) -> None:
+    assert contents(b"".join(stream_zip(listed(storage)))) == EXPECTED
+    assert store.asked == ["head", "get"] * NUMBER
+    assert store.most_at_once == 1
+
+
+def test_an_asynchronous_view_describes_all_at_once(storage: Any, store: Store) -> None:
+    class View(AsyncZipDownloadView):
+        async def get_members(self) -> Any:
+            return listed(storage)
+
+    async def download() -> bytes:
+        response: Any = await View.as_view()(AsyncRequestFactory().get("/"))
+        assert "ETag" in response.headers
+        return b"".join([block async for block in response])
+
+    store.faults.latency = 0.3
+    assert contents(asyncio.run(download())) == EXPECTED
+    assert store.asked.count("head") == NUMBER
+    assert store.most_at_once > NUMBER / 2
+
+
+def test_members_for_the_event_loop_are_described_at_once_too(storage: Any, store: Store) -> None:
+    members = [on_loop(member) for member in listed(storage)]
+    assert store.asked == []
+    store.faults.latency = 0.3
+    zip_response(AsyncRequestFactory().get("/"), members)
+    assert store.asked == ["head"] * NUMBER
+    assert store.most_at_once > NUMBER / 2
+
+
+class Listed(ZipDownloadView):
+    def get_members(self) -> Any:
+        return listed(self.kwargs["storage"])
+
+
+class AsyncListed(AsyncZipDownloadView):
+    async def get_members(self) -> Any:
+        return listed(self.kwargs["storage"])
+
+
+def by_view(storage: Any) -> Any:
+    return Listed.as_view()(RequestFactory().get("/"), storage=storage)
+
+
+def by_async_view(storage: Any) -> Any:
+    view: Any = AsyncListed.as_view()
+    return asyncio.run(view(AsyncRequestFactory().get("/"), storage=storage))
+
+
+@pytest.mark.parametrize("answered", [by_view, by_async_view])
+def test_a_missing_object_in_a_list_is_not_found(
+    answered: Callable[[Any], Any], storage: Any, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    del store.objects[NAMES[12]]
+    with pytest.raises(FileNotFoundError):
+        zip_response(RequestFactory().get("/"), listed(storage))
+    with pytest.raises(Http404):
+        answered(storage)
+    assert NAMES[12] in caplog.text
+    assert eventually(lambda: not describing())
+
+
+def test_eight_bodies_are_fetched_at_a_time_of_what_is_described(
+    storage: Any, store: Store
+) -> None:
     store.faults.latency = 0.2
     members = collected(storage)
     assert [member[0] for member in members] == NAMES
     assert [member[4].size for member in members] == [len(data) for data in EXPECTED.values()]
     assert store.asked == ["head"] * NUMBER
-    assert store.most_at_once == 8
     assert contents(by_wsgi(members)) == EXPECTED
     assert store.asked == ["head"] * NUMBER + ["get"] * NUMBER
 
@@ -127,9 +245,31 @@ def test_nothing_is_asked_of_what_is_known(storage: Any, store: Store) -> None:
     assert store.asked == []
 
 
+@pytest.mark.parametrize("missing", ["skip", "report"])
+def test_what_is_known_is_asked_for_all_at_once_where_it_may_be_missing(
+    missing: Any, storage: Any, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.faults.latency = 0.3
+    del store.objects[NAMES[12]]
+    files = [
+        StoredFile(storage, name, size=5, crc_32=6, modified_at=datetime(2020, 1, 2, 3, 4, 5))
+        for name in NAMES
+    ]
+    members = list(Collector(missing=missing).members(files))
+    there = [name for name in NAMES if name != NAMES[12]]
+    report = ["MISSING.txt"] if missing == "report" else []
+    assert [member[0] for member in members] == there + report
+    # What is known counts, as ever.
+    known = {(member[1], member[4].size, member[4].crc_32) for member in members[: NUMBER - 1]}
+    assert known == {(datetime(2020, 1, 2, 3, 4, 5), 5, 6)}
+    assert store.asked == ["head"] * NUMBER
+    assert store.most_at_once > NUMBER / 2
+    assert NAMES[12] in caplog.text
+
+
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_the_settings_say_how_many(number: int, storage: Any, store: Store, settings: Any) -> None:
-    settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": number}
+    settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": number, "DESCRIBE_AT_ONCE": number}
     store.faults.latency = 0.05
     assert contents(by_wsgi(collected(storage))) == EXPECTED
     assert store.most_at_once == max(number, 1)
@@ -150,7 +290,8 @@ def describing() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("zip_")]
 
 
-def test_files_are_not_looked_at_far_ahead(storage: Any, store: Store) -> None:
+def test_files_are_not_looked_at_far_ahead(storage: Any, settings: Any) -> None:
+    settings.DJANGO_STREAM_ZIP = {"DESCRIBE_AT_ONCE": 8}
     asked = 0
 
     def files() -> Iterator[StoredFile]:
@@ -161,7 +302,7 @@ def test_files_are_not_looked_at_far_ahead(storage: Any, store: Store) -> None:
 
     members = Collector().members(files())
     next(members)
-    assert asked == 8
+    assert asked <= 8
     members.close()
     assert eventually(lambda: not describing())
 

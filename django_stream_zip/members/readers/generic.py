@@ -6,6 +6,8 @@ that can only be read forward, from a position, and isn't loaded whole first.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Generator, Iterator
 from contextvars import copy_context
 from datetime import datetime
@@ -29,7 +31,12 @@ class GenericReader(Reader):
         self._context = copy_context()
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        """Ask for size and modification time. Not every storage has them."""
+        """Ask for size and modification time. Not every storage has them.
+
+        Where both are given, ask whether the file is there.
+        """
+        if size is not None and modified_at is not None:
+            self._check_exists()
         self._seen = self._asked(
             *(("size",) if size is None else ()),
             *(("get_modified_time",) if modified_at is None else ()),
@@ -71,6 +78,15 @@ class GenericReader(Reader):
     def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
         with self.storage.open(self.name, "rb") as file:
             yield from read_chunks(file, start, stop)
+
+    def _check_exists(self) -> None:
+        try:
+            is_there = self.storage.exists(self.name)
+        except NotImplementedError:
+            is_there = True
+            self._asked("size")
+        if not is_there:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
 
     def _asked(self, *questions: str) -> dict[str, Any]:
         """Return the storage's answers, without those to questions that it doesn't understand."""

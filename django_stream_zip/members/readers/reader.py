@@ -76,7 +76,7 @@ class Reader(ABC):
 
     @abstractmethod
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        """Ask the storage, but not for what is given.
+        """Ask the storage, but not for what is given; if that is all, whether the file is there.
 
         Raises FileNotFoundError, PermissionError, or what else the storage raises.
         """

@@ -15,18 +15,21 @@ import re
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from s3transfer.manager import TransferManager
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 from urllib3.exceptions import HTTPError
 
+from django_stream_zip import conf
 from django_stream_zip.members.readers import loop
 from django_stream_zip.members.readers.combine import folded
 from django_stream_zip.members.readers.reader import archived_error
@@ -191,7 +194,21 @@ def shared_client(storage: Any) -> Any:
     """
     if not _is_shared(storage):
         return storage.connection.meta.client
-    return _clients.get(storage, lambda storage: storage.connection.meta.client)
+    return _clients.get(storage, _wide_client)
+
+
+def _wide_client(storage: Any) -> Any:
+    """Make a client that keeps as many connections as are used at a time.
+
+    boto3 keeps ten; each more is opened for one request only, which is two or three round trips.
+    """
+    number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("READ_AHEAD_MEMBERS"))
+    config = storage.client_config
+    if config.max_pool_connections < number:
+        # A copy has no connection yet, and makes its own as the storage does.
+        storage = copy(storage)
+        storage.client_config = config.merge(Config(max_pool_connections=number))
+    return storage.connection.meta.client
 
 
 def _is_shared(storage: Any) -> bool:

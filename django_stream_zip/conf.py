@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -56,6 +57,14 @@ KEYS: Final = {
         30 * 24 * 60 * 60,
         "a number of seconds, 1 or more, or None",
         _is_none_or(_is_integer(1, 2**31)),
+    ),
+    # How much larger an archive may become by storing what could be deflated, 0.1 for a tenth: one
+    # whose members are all stored has a length and can be resumed, which is worth more than that.
+    # None: any share, so that nothing is deflated unless a builder is told to.
+    "MAX_GROWTH_BY_STORING": Key(
+        0.1,
+        "a number, 0 or more, or None",
+        _is_none_or(lambda value: type(value) in (int, float) and 0 <= value < inf),
     ),
     # How many members, and bytes of content, a queryset's archive may have at most. None: any.
     "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
+from django_stream_zip.compression import is_choice
 from django_stream_zip.members import DownloadTooLargeError, queryset_members
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
@@ -68,6 +69,8 @@ class ZipDownloadAdminMixin(_Admin):
     zip_filename: str | None = None
     #: How many members it may have; None leaves that to the settings.
     zip_limit: int | None = None
+    #: Whether files are deflated that `zip_options` leave open: see `zip_response`.
+    zip_compress: bool | None = None
     #: More options of `queryset_members`: how members are named, what to do with missing files.
     zip_options: Mapping[str, Any] = {"missing": "report"}
     #: For how many seconds a download can be resumed.
@@ -180,6 +183,11 @@ class ZipDownloadAdminMixin(_Admin):
         except FileNotFoundError as error:
             logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
             raise Http404(_("A file of this download is missing.")) from error
+<<<<<<< HEAD
+=======
+        filename = self.get_zip_filename(request)
+        return zip_response(request, members, filename=filename, compress=self.zip_compress)
+>>>>>>> w_policy
 
     def _problem(self, rows: int) -> str | None:
         if not rows:
@@ -216,8 +224,9 @@ def download_as_zip(
 ) -> HttpResponseBase | None:
     """Answer with the archive of the selected rows' files: an action for any ModelAdmin.
 
-    It reads `zip_file_fields`, `zip_filename`, `zip_limit` and `zip_options` of the ModelAdmin, if
-    they are there. An action is a POST, and its download can't be resumed: see the mixin for that.
+    It reads `zip_file_fields`, `zip_filename`, `zip_limit`, `zip_compress` and `zip_options` of the
+    ModelAdmin, if they are there. An action is a POST, and its download can't be resumed: see the
+    mixin for that.
     """
     try:
         members = _members(modeladmin, queryset)
@@ -233,7 +242,8 @@ def download_as_zip(
         message = _("There are no files in what you selected.")
         modeladmin.message_user(request, message, messages.WARNING)
         return None
-    return zip_response(request, members, filename=_filename(modeladmin))
+    compress = getattr(modeladmin, "zip_compress", None)
+    return zip_response(request, members, filename=_filename(modeladmin), compress=compress)
 
 
 def _members(modeladmin: Any, queryset: QuerySet[Any]) -> list[ContentMember]:
@@ -262,5 +272,6 @@ _VALUES: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
         "a name or None",
     ),
     ("zip_limit", lambda value: value is None or _is_number(value), "a number, 1 or more, or None"),
+    ("zip_compress", is_choice, "True, False or None"),
     ("zip_link_max_age", _is_number, "a number of seconds, 1 or more"),
 )

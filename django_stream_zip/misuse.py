@@ -316,7 +316,7 @@ def unpacked(member: Any) -> tuple[Any, ...]:
             name.__class__ is str
             and modified_at.__class__ is datetime
             and mode.__class__ is int
-            and method.__class__ is Method
+            and isinstance(method, Method)
             and content.__class__ not in WHOLE
             and (hasattr(content, "__iter__") or hasattr(content, "__aiter__"))
         ):

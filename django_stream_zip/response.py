@@ -21,6 +21,7 @@ from django.utils.cache import get_conditional_response
 from django_stream_zip import MemberFile, conf, disposition, misuse, ranges
 from django_stream_zip.ambient import AsyncSteps
 from django_stream_zip.async_download import AnyMembers, AsyncDownload
+from django_stream_zip.compression import decided
 from django_stream_zip.download import Download, Progress
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
@@ -38,6 +39,7 @@ def zip_response(
     *,
     filename: str = "archive.zip",
     password: str | None = None,
+    compress: bool | None = None,
 ) -> HttpResponseBase:
     """Answer a request with the ZIP archive of `members`, to be saved as `filename`.
 
@@ -48,6 +50,10 @@ def zip_response(
 
     `members` may be an asynchronous iterable, or a sequence with asynchronous contents: then the
     archive is made on the event loop, and the request has to come through ASGI.
+
+    `compress` is about the members that their builder would deflate, if nobody told it whether to:
+    None stores them where they are so little of the archive that a length is worth more
+    (MAX_GROWTH_BY_STORING), False stores them in any case, True in none.
 
     Names are made safe, and unique without regard to case: see `engine.names`. Aware times are
     written as the site's clocks show them (TIME_ZONE), for all members alike.
@@ -62,7 +68,11 @@ def zip_response(
     misuse.check_request(request, members)
     misuse.check_members(members)
     misuse.check_filename(filename)
+<<<<<<< HEAD
     members = named(all_described(members))
+=======
+    members = decided(named(members), compress)
+>>>>>>> w_policy
     if _is_wsgi(request) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None

@@ -23,6 +23,7 @@ from django.views.generic.list import MultipleObjectMixin
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.async_download import AnyMembers
 from django_stream_zip.checks import rows_to_check
+from django_stream_zip.compression import is_choice
 from django_stream_zip.members import DownloadTooLargeError, on_loop, queryset_members
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.misuse import check_members
@@ -46,6 +47,8 @@ class ZipViewMixin:
     password: str | None = None
     #: Without members: a 404, or an empty archive. Of a generator nobody knows that beforehand.
     allow_empty = False
+    #: Whether members are deflated where their builders weren't told: see `zip_response`.
+    compress: bool | None = None
 
     def get_filename(self) -> str:
         """Return the name to save the archive under."""
@@ -64,7 +67,11 @@ class ZipViewMixin:
         if isinstance(members, Sequence) and not members and not self.get_allow_empty():
             raise Http404(_("There are no files to download."))
         return zip_response(
-            request, members, filename=self.get_filename(), password=self.get_password()
+            request,
+            members,
+            filename=self.get_filename(),
+            password=self.get_password(),
+            compress=self.compress,
         )
 
     def without_members(self, error: Exception) -> HttpResponseBase:
@@ -202,6 +209,9 @@ def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) ->
         ),
         "paginate_by has no effect, an archive has all rows: slice them in get_queryset()": (
             option("paginate_by") is not None
+        ),
+        f"compress must be True, False or None, not {option('compress')!r}": (
+            not is_choice(option("compress"))
         ),
         f"file_fields must be a tuple: ({file_fields!r},)": isinstance(file_fields, str),
     }

@@ -40,6 +40,15 @@ COMPRESSED: Final = frozenset(
 )
 
 
+class DefaultDeflate(Method):
+    """How a builder deflates a member of which nobody said that it is to be deflated.
+
+    Whether it is depends on the whole archive: see `compression`.
+    """
+
+    __slots__ = ()
+
+
 def member(
     name: str,
     modified_at: datetime,
@@ -50,6 +59,8 @@ def member(
 ) -> ContentMember:
     """Make a member, not compressed if its name says that it is already, or as `compress` says.
 
+    None leaves it to the archive whether one is compressed that can be.
+
     Whatever the name is made of (a visitor's title, say), it becomes a safe one. If it has no
     ending, that of `stored_name` tells the kind.
     """
@@ -57,8 +68,11 @@ def member(
     name = safe_name(text(name))
     if compress is None:
         ending = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
-        compress = ending[1:].lower() not in COMPRESSED
-    return name, wall_clock(modified_at), mode, _method(compress, content), content
+        is_compressed = ending[1:].lower() in COMPRESSED
+        method = _method(not is_compressed, content, DefaultDeflate)
+    else:
+        method = _method(compress, content)
+    return name, wall_clock(modified_at), mode, method, content
 
 
 def wall_clock(modified_at: datetime) -> datetime:
@@ -100,9 +114,9 @@ def text(value: Any) -> Any:
     return str(value) if isinstance(value, Promise) else value
 
 
-def _method(compress: bool, content: Content) -> Method:
+def _method(compress: bool, content: Content, deflate: type[Method] = Method) -> Method:
     if compress or content.size is None:
-        return deflated(content.size, _deflate())
+        return deflate._make(deflated(content.size, _deflate()))
     return NO_COMPRESSION_AUTO(content.size, content.crc_32)
 
 

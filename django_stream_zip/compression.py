@@ -1,0 +1,97 @@
+"""Whether members are deflated that builders would deflate by default: decided once for an archive.
+
+Stored, they give it a length, a progress bar and resuming. That is worth more than a few bytes, so
+they are deflated only where they are much of the archive. What somebody asked for is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+from django_stream_zip import NO_COMPRESSION_AUTO, conf
+from django_stream_zip.engine.methods import Coding
+from django_stream_zip.engine.streams import aclose, close
+from django_stream_zip.members.member import DefaultDeflate
+from django_stream_zip.misuse import unpacked
+
+
+def decided(members: Any, compress: bool | None = None) -> Any:
+    """Return the members, those that are deflated by default stored if that is decided.
+
+    None stores them where the archive gets a length by it and little larger (a sequence only, of
+    which all is known); False stores all of known size; True stores none. Members aren't changed:
+    where one has to be another one, it is the same kind of iterable. Raises TypeError for another
+    `compress`.
+    """
+    if not is_choice(compress):
+        raise TypeError(f"expected compress to be True, False or None, got {compress!r}")
+    if isinstance(members, Sequence):
+        is_stored = _is_better_stored(members) if compress is None else not compress
+        return [_stored(member) for member in members] if is_stored else members
+    if compress is not False:
+        return members
+    return _stored_async(members) if hasattr(members, "__aiter__") else _stored_each(members)
+
+
+def is_choice(compress: Any) -> bool:
+    """Say whether this is a value for `compress`."""
+    return compress is None or isinstance(compress, bool)
+
+
+def _is_better_stored(members: Sequence[Any]) -> bool:
+    """Say whether some members are deflated by default, and storing them pays."""
+    by_default = others = 0
+    is_any = False
+    for member in members:
+        _, _, _, method, content = member
+        size = method.uncompressed_size
+        if size is None:
+            return False  # there is no length anyhow
+        if method.__class__ is DefaultDeflate:
+            if not _is_sure(method, content):
+                return False
+            is_any = True
+            by_default += size
+        elif method.coding is Coding.STORE:
+            others += size
+        else:
+            return False
+    # Of what they would be deflated to nothing is known: at best, it is nothing.
+    growth = conf.get("MAX_GROWTH_BY_STORING")
+    return is_any and (growth is None or by_default <= growth * others)
+
+
+def _is_sure(method: DefaultDeflate, content: Any) -> bool:
+    """Say whether a content is as long as its member's method says, which deflate doesn't mind.
+
+    It isn't where somebody kept a builder's method and made another content (a smaller picture).
+    """
+    size = method.uncompressed_size
+    return size is not None and getattr(content, "size", None) == size
+
+
+def _stored(member: Any) -> Any:
+    """Return the member, stored if it was to be deflated by default and has a size."""
+    name, modified_at, mode, method, content = unpacked(member)
+    if method.__class__ is not DefaultDeflate or not _is_sure(method, content):
+        return member
+    method = NO_COMPRESSION_AUTO(content.size, getattr(content, "crc_32", None))
+    return name, modified_at, mode, method, content
+
+
+def _stored_each(members: Iterable[Any]) -> Iterator[Any]:
+    iterator = iter(members)
+    try:
+        yield from map(_stored, iterator)
+    finally:
+        close(iterator)
+
+
+async def _stored_async(members: Any) -> AsyncIterator[Any]:
+    iterator = aiter(members)
+    try:
+        async for member in iterator:
+            yield _stored(member)
+    finally:
+        await aclose(iterator)

@@ -22,7 +22,11 @@ from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
-from django_stream_zip.members import DownloadTooLargeError, queryset_members
+from django_stream_zip.members import (
+    DownloadTooLargeError,
+    TooManyMembersError,
+    queryset_members,
+)
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
 from django_stream_zip.response import zip_response
@@ -104,7 +108,7 @@ class ZipDownloadAdminMixin(_Admin):
             return None
         if self.zip_log_entries:
             LogEntry.objects.log_actions(
-                cast(Any, request.user).pk, with_files.distinct(), CHANGE, "Downloaded as ZIP."
+                cast(Any, request.user).pk, with_files.distinct(), CHANGE, _("Downloaded as ZIP.")
             )
         token = selection.link_token(self._scope(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
@@ -185,12 +189,11 @@ class ZipDownloadAdminMixin(_Admin):
         if not rows:
             return _("There are no files in what you selected.")
         if self.zip_limit is not None and rows > self.zip_limit:
-            numbers = {"limit": self.zip_limit, "rows": rows}
-            return _("Select at most %(limit)d: these are %(rows)d.") % numbers
+            return TooManyMembersError(self.zip_limit, rows).client_text
         return None
 
-    def _refused(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
-        self.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+    def _refused(self, request: HttpRequest, error: DownloadTooLargeError) -> HttpResponseBase:
+        self.message_user(request, error.client_text, messages.WARNING)
         opts = self.opts
         changelist = f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(changelist))
@@ -222,7 +225,7 @@ def download_as_zip(
     try:
         members = _members(modeladmin, queryset)
     except DownloadTooLargeError as error:
-        modeladmin.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+        modeladmin.message_user(request, error.client_text, messages.WARNING)
         return None
     except FileNotFoundError as error:
         logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))

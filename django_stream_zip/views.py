@@ -260,7 +260,8 @@ class AsyncZipDownloadView(ZipViewMixin, View):
             made: Any = self.get_members()
             members = await made if isawaitable(made) else made
         except _NO_MEMBERS as error:
-            return self.without_members(error)
+            # In a thread: its template may ask the database who the user is.
+            return await sync_to_async(self.without_members)(error)
         # In a thread: to plan 100,000 members takes 0.7 s.
         return await sync_to_async(self._rendered)(request, members)
 

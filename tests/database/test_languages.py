@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import django
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client
 from django.urls import path
-from django.utils.translation import get_language, override
+from django.utils.translation import deactivate, get_language, override
 
 from django_stream_zip.async_download import AnyMembers
 from django_stream_zip.members import (
@@ -70,7 +71,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.use
 
 
 @pytest.fixture(autouse=True)
-def _request_has_a_language(settings: Any) -> None:
+def _request_has_a_language(settings: Any) -> Iterator[None]:
+    """Take the language of a request, and leave it to no other test."""
     middleware = list(settings.MIDDLEWARE)
     sessions = middleware.index("django.contrib.sessions.middleware.SessionMiddleware")
     settings.MIDDLEWARE = [
@@ -78,6 +80,8 @@ def _request_has_a_language(settings: Any) -> None:
         LOCALE_MIDDLEWARE,
         *middleware[sessions + 1 :],
     ]
+    yield
+    deactivate()
 
 
 @pytest.fixture
@@ -180,7 +184,7 @@ def test_the_report_is_in_the_language_of_the_request(
 ) -> None:
     ids = "&".join(f"ids={row.pk}" for row in documents)
     response = Client().get(f"/{url}?{ids}", headers=in_language(language))
-    # The middleware's language is another one's when an archive is sent.
+    # When an archive is sent, the thread's language may be that of another request.
     with override("fr"):
         files = read_zipfile(response.getvalue())
     assert files["MISSING.txt"].decode() == REPORTS[language]

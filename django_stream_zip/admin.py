@@ -23,7 +23,11 @@ from django.utils.translation import gettext_lazy
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
 from django_stream_zip.compression import is_choice
-from django_stream_zip.members import DownloadTooLargeError, queryset_members
+from django_stream_zip.members import (
+    DownloadTooLargeError,
+    TooManyMembersError,
+    queryset_members,
+)
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
 from django_stream_zip.response import zip_response
@@ -107,7 +111,7 @@ class ZipDownloadAdminMixin(_Admin):
             return None
         if self.zip_log_entries:
             LogEntry.objects.log_actions(
-                cast(Any, request.user).pk, with_files.distinct(), CHANGE, "Downloaded as ZIP."
+                cast(Any, request.user).pk, with_files.distinct(), CHANGE, _("Downloaded as ZIP.")
             )
         token = selection.link_token(self._scope(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
@@ -177,28 +181,23 @@ class ZipDownloadAdminMixin(_Admin):
             raise Http404(str(error)) from error
         try:
             members = self.get_zip_members(request, queryset)
-            return zip_response(request, members, filename=self.get_zip_filename(request))
+            filename = self.get_zip_filename(request)
+            return zip_response(request, members, filename=filename, compress=self.zip_compress)
         except DownloadTooLargeError as error:
             return self._refused(request, error)
         except FileNotFoundError as error:
             logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
             raise Http404(_("A file of this download is missing.")) from error
-<<<<<<< HEAD
-=======
-        filename = self.get_zip_filename(request)
-        return zip_response(request, members, filename=filename, compress=self.zip_compress)
->>>>>>> w_policy
 
     def _problem(self, rows: int) -> str | None:
         if not rows:
             return _("There are no files in what you selected.")
         if self.zip_limit is not None and rows > self.zip_limit:
-            numbers = {"limit": self.zip_limit, "rows": rows}
-            return _("Select at most %(limit)d: these are %(rows)d.") % numbers
+            return TooManyMembersError(self.zip_limit, rows).client_text
         return None
 
-    def _refused(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
-        self.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+    def _refused(self, request: HttpRequest, error: DownloadTooLargeError) -> HttpResponseBase:
+        self.message_user(request, error.client_text, messages.WARNING)
         opts = self.opts
         changelist = f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(changelist))
@@ -231,7 +230,7 @@ def download_as_zip(
     try:
         members = _members(modeladmin, queryset)
     except DownloadTooLargeError as error:
-        modeladmin.message_user(request, capfirst(str(error)) + ".", messages.WARNING)
+        modeladmin.message_user(request, error.client_text, messages.WARNING)
         return None
     except FileNotFoundError as error:
         logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))

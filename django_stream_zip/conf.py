@@ -58,12 +58,10 @@ KEYS: Final = {
         "a number of seconds, 1 or more, or None",
         _is_none_or(_is_integer(1, 2**31)),
     ),
-<<<<<<< HEAD
     # How many files in remote storages are described at a time for each download, by as many
     # threads. A description is a round trip and hardly a byte, so more of them than of bodies: 200
     # files 30 ms away take a quarter of a second. 0: one after the other.
     "DESCRIBE_AT_ONCE": Key(32, "a number of files, 0 to 128", _is_integer(0, 128)),
-=======
     # How much larger an archive may become by storing what could be deflated, 0.1 for a tenth: one
     # whose members are all stored has a length and can be resumed, which is worth more than that.
     # None: any share, so that nothing is deflated unless a builder is told to.
@@ -72,7 +70,6 @@ KEYS: Final = {
         "a number, 0 or more, or None",
         _is_none_or(lambda value: type(value) in (int, float) and 0 <= value < inf),
     ),
->>>>>>> w_policy
     # How many members, and bytes of content, a queryset's archive may have at most. None: any.
     "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
     "MAX_BYTES": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),

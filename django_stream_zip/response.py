@@ -68,11 +68,7 @@ def zip_response(
     misuse.check_request(request, members)
     misuse.check_members(members)
     misuse.check_filename(filename)
-<<<<<<< HEAD
-    members = named(all_described(members))
-=======
-    members = decided(named(members), compress)
->>>>>>> w_policy
+    members = decided(named(all_described(members)), compress)
     if _is_wsgi(request) and isinstance(members, Sequence):
         members = [_synchronous(member) for member in members]
     plan = None

@@ -82,7 +82,7 @@ def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
         field = _target(pk)
         return {_key(field, value) for value in given}
     except (ValidationError, ValueError, RecursionError) as error:
-        raise UnknownRowsError(_("What was selected is not there.")) from error
+        raise UnknownRowsError(_("The selected items were not found.")) from error
 
 
 def _key(field: Field[Any, Any], value: str) -> Any:
@@ -124,7 +124,7 @@ def rows(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
         raise UnknownRowsError(_("Nothing was selected."))
     selected = _among(_filterable(queryset, keys), keys)
     if selected.order_by().values("pk").distinct().count() != len(keys):
-        raise UnknownRowsError(_("What was selected is not there."))
+        raise UnknownRowsError(_("The selected items were not found."))
     return selected
 
 
@@ -139,7 +139,7 @@ def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]
     if not (query.is_sliced or query.combinator or query.distinct_fields or windowed):
         return queryset
     if not set(keys) <= set(queryset.values_list("pk", flat=True)):
-        raise UnknownRowsError(_("What was selected is not there."))
+        raise UnknownRowsError(_("The selected items were not found."))
     if query.combinator:
         return QuerySet(queryset.model, using=queryset.db).order_by(*query.order_by)
     unsliced = queryset.all()
@@ -157,7 +157,7 @@ def _among(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
     # MySQL takes any number of variables, Oracle 65,535.
     limit = connection.features.max_query_params
     if limit is not None and len(keys) > limit:
-        raise TooManyMembersError(f"more than {limit:,} rows are too many to select")
+        raise TooManyMembersError(limit, len(keys))
     return queryset.filter(pk__in=keys)
 
 
@@ -237,19 +237,19 @@ def opened(model: type[Model], scope: str, token: str, max_age: int) -> set[Any]
     if "kept" in packed:
         kept = _kept(scope, packed["kept"])
         if kept is None:
-            raise LostSelectionError(_("This selection is not kept any more: select again."))
+            raise LostSelectionError(_("This selection is no longer stored. Select again."))
         packed = _verified(scope, kept, max_age)
     try:
         return _unpacked(model, packed)
     except (ValidationError, ValueError, TypeError) as error:
-        raise LostSelectionError(_("This download link is not valid any more.")) from error
+        raise LostSelectionError(_("This download link is no longer valid.")) from error
 
 
 def _verified(scope: str, token: str, max_age: int) -> Any:
     try:
         return signing.loads(token, salt=_SALT + scope, max_age=max_age)
     except (signing.BadSignature, ValueError) as error:
-        raise LostSelectionError(_("This download link is not valid any more.")) from error
+        raise LostSelectionError(_("This download link is no longer valid.")) from error
 
 
 def _packed(keys: Iterable[Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
@@ -77,8 +76,8 @@ class ZipViewMixin:
     def without_members(self, error: Exception) -> HttpResponseBase:
         """Answer where members can't be had: 413 over a limit, 404 if a file is missing."""
         if isinstance(error, DownloadTooLargeError):
-            reason = capfirst(f"{error}.")
-            return HttpResponse(reason, status=413, content_type="text/plain; charset=utf-8")
+            kind = "text/plain; charset=utf-8"
+            return HttpResponse(error.client_text, status=413, content_type=kind)
         # The error's own text, which has the path, is for the log and not for the client.
         logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
         raise Http404(_("A file of this download is missing.")) from error
@@ -272,7 +271,8 @@ class AsyncZipDownloadView(ZipViewMixin, View):
             # In a thread: to plan 100,000 members takes 0.7 s, and storages are asked.
             return await sync_to_async(self._rendered)(request, members)
         except _NO_MEMBERS as error:
-            return self.without_members(error)
+            # In a thread: its template may ask the database who the user is.
+            return await sync_to_async(self.without_members)(error)
 
     def _rendered(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
         check_members(members)

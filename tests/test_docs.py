@@ -18,6 +18,7 @@ from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 from django.core.management import load_command_class
 from django.db import connection, models
+from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.test.utils import isolate_apps
 
@@ -90,6 +91,35 @@ def test_the_queryset_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> 
     assert view(request).status_code == 302
     request.user = User(username="somebody")
     assert members_of(view(request), tmp_path / "a.zip") == ["Dawn.jpg"]
+
+
+@override_settings(
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"photos/too_large.html": "<p>{{ reason }}</p>"},
+                    )
+                ]
+            },
+        }
+    ]
+)
+def test_the_page_of_the_docs_for_what_is_too_large_works(photo: Photo) -> None:
+    view = run(block_with("docs/members.rst", "def without_members"), Photo=Photo)
+    cls, request = view["LimitedDownload"], RequestFactory().get("/")
+    assert cls.as_view()(request).status_code == 200
+    Photo(album_id=7, title="Noon", image=photo.image.name).save()
+    response = cls.as_view(member_options={"limit": 1})(request)
+    assert response.status_code == 413
+    page = "<p>This download is limited to 1 file. Select fewer files.</p>"
+    assert response.content.decode() == page
+    Photo.objects.update(image="gone.jpg")
+    with pytest.raises(Http404):
+        cls.as_view()(request)
 
 
 def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:

@@ -266,6 +266,19 @@ def test_the_text_of_a_404_says_what_happened_and_why_in_its_cause() -> None:
     assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
+def test_an_async_view_says_why_in_a_thread_where_the_database_may_be_asked() -> None:
+    class PageView(AsyncMissingView):
+        def without_members(self, error: Exception) -> HttpResponseBase:
+            return HttpResponse(asked_of_the_database(), status=404)
+
+    @async_unsafe("not on an event loop")
+    def asked_of_the_database() -> str:
+        return "No photo for somebody"
+
+    response = async_to_sync(PageView.as_view())(AsyncRequestFactory().get("/"))
+    assert (response.status_code, response.content) == (404, b"No photo for somebody")
+
+
 def test_any_other_error_is_not_a_404() -> None:
     with pytest.raises(PermissionError):
         get("/forbidden")

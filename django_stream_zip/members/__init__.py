@@ -6,7 +6,7 @@ is a `content.Content`.
 
 from __future__ import annotations
 
-from django_stream_zip.members.collect import (
+from django_stream_zip.members.errors import (
     DownloadTooLargeError,
     TooManyBytesError,
     TooManyMembersError,

@@ -15,6 +15,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
 from django_stream_zip import conf
 from django_stream_zip.ambient import carried
 from django_stream_zip.content import Content
@@ -22,6 +25,7 @@ from django_stream_zip.engine.errors import one_line
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
 from django_stream_zip.members.describe import Question, asked_ahead, failing
+from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.local import bytes_member
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
@@ -35,7 +39,7 @@ logger = logging.getLogger("django_stream_zip")
 
 Missing = Literal["raise", "skip", "report"]
 
-#: Name of the member that lists the files which are missing.
+#: Name of the member that lists the files which are missing: the same in every language.
 REPORT_NAME: Final = "MISSING.txt"
 
 
@@ -44,18 +48,6 @@ class Limit:
 
 
 SETTING: Final = Limit()
-
-
-class DownloadTooLargeError(Exception):
-    """A download is over a limit. Not raised itself."""
-
-
-class TooManyMembersError(DownloadTooLargeError):
-    """There are more members than the limit allows."""
-
-
-class TooManyBytesError(DownloadTooLargeError):
-    """The members have more bytes in total than the limit allows."""
 
 
 class StoredFile(NamedTuple):
@@ -149,14 +141,14 @@ class Collector:
     def _count(self, size: int) -> None:
         self._members += 1
         if self.limit is not None and self._members > self.limit:
-            raise TooManyMembersError(f"more than {self.limit:,} files are too many to download")
+            raise TooManyMembersError(self.limit)
         self._count_bytes(size)
 
     def _count_bytes(self, length: int) -> None:
         with self._lock:  # contents are read in several threads
             self._bytes += length
         if self._max_bytes is not None and self._bytes > self._max_bytes:
-            raise TooManyBytesError(f"more than {self._max_bytes:,} bytes are too many to download")
+            raise TooManyBytesError(self._max_bytes)
 
     def _bounded(self, content: Content) -> Content:
         """Return a content that is counted while it is read, if its size isn't known before."""
@@ -164,7 +156,7 @@ class Collector:
         return _CountedContent(content, self._count_bytes) if is_counted else content
 
     def _report(self) -> ContentMember:
-        lines = ["These files could not be included:", ""]
+        lines = [_("These files could not be included:"), ""]
         lines += [f"{safe_name(name)}: {_reason(error)}" for name, error in self._missing]
         data = "\r\n".join([*lines, ""]).encode(errors="replace")
         return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
@@ -221,7 +213,9 @@ _POLICIES: Final[dict[Missing, Any]] = {"raise": _raise, "skip": _skip, "report"
 
 
 def _reason(error: Exception) -> str:
-    """Tell a visitor why, without what the error knows of the server."""
+    """Return why, in the client's language and without what the error knows of the server."""
     if isinstance(error, ArchivedError):
-        return "archived"
-    return "not found" if isinstance(error, FileNotFoundError) else "could not be read"
+        return pgettext("why a file is left out", "archived")
+    if isinstance(error, FileNotFoundError):
+        return pgettext("why a file is left out", "not found")
+    return pgettext("why a file is left out", "could not be read")

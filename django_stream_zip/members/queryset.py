@@ -29,8 +29,8 @@ from django_stream_zip.members.collect import (
     Limit,
     Missing,
     StoredFile,
-    TooManyMembersError,
 )
+from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.on_loop import on_loop
 from django_stream_zip.members.row_names import Name, naming
@@ -166,7 +166,7 @@ def lazy_queryset_members(
     if query.is_sliced or query.combinator:
         raise ValueError("a slice or a union can't be paged by primary key: filter instead")
     if maximum is not None and queryset.order_by()[: maximum + 1].count() > maximum:
-        raise TooManyMembersError(f"more than {maximum:,} files are too many to download")
+        raise TooManyMembersError(maximum)
     return _in_context(copy_context(), collector.members(_paged_files(rows, queryset)))
 
 

@@ -187,15 +187,17 @@ def test_over_the_limit_there_is_a_message(
 ) -> None:
     document_admin(zip_limit=2)
     response = run_action(root, *documents, follow=True)
-    assert messages_of(response) == ["Select at most 2: these are 4."]
+    assert messages_of(response) == [
+        "You selected 4 items, but only 2 items can be downloaded at a time."
+    ]
     assert len(files_of(run_action(root, *documents[:2], follow=True))) == 2
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"MAX_MEMBERS": 3}, "More than 3 files are too many to download."),
-        ({"MAX_BYTES": 30}, "More than 30 bytes are too many to download."),
+        ({"MAX_MEMBERS": 3}, "This download is limited to 3 files. Select fewer files."),
+        ({"MAX_BYTES": 30}, "This download is limited to 30\xa0bytes. Select fewer files."),
     ],
     ids=["members", "bytes"],
 )
@@ -221,7 +223,7 @@ def test_more_related_files_than_the_limit_are_a_message(
         storage.files[f"{number}.jpg"] = b"x"
         Attachment.objects.create(document=documents[0], file=f"{number}.jpg")
     response = run_action(root, documents[0], follow=True)
-    assert messages_of(response) == ["More than 2 files are too many to download."]
+    assert messages_of(response) == ["This download is limited to 2 files. Select fewer files."]
 
 
 def test_without_files_there_is_a_message(root: Client, storage: CountingStorage) -> None:
@@ -645,7 +647,7 @@ def test_the_plain_function_reads_the_options_of_the_admin(
     assert files_of(response) == {"file.jpg": b"one"}
     assert 'filename="x.zip"' in response.headers["Content-Disposition"]
     response = run_action(root, *scans, url=SCANS, follow=True)
-    assert messages_of(response) == ["More than 1 files are too many to download."]
+    assert messages_of(response) == ["This download is limited to 1 file. Select fewer files."]
 
 
 def test_the_plain_function_reports_what_is_missing(

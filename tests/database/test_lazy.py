@@ -215,7 +215,7 @@ def test_the_limit_is_checked_at_once(
 ) -> None:
     settings.DJANGO_STREAM_ZIP = {"MAX_MEMBERS": 2}
     fill(3)
-    with pytest.raises(TooManyMembersError, match="more than 2 files"):
+    with pytest.raises(TooManyMembersError, match="more files than its limit of 2"):
         lazy_queryset_members(Document.objects.all(), **limit)
     assert len(list(lazy_queryset_members(Document.objects.all(), limit=3, **KNOWN))) == 3
 

@@ -748,9 +748,9 @@ def test_what_is_at_the_limit_is_given(three: QuerySet[Document], options: dict[
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"limit": 2}, TooManyMembersError, "more than 2 files"),
-        ({"max_bytes": 35}, TooManyBytesError, "more than 35 bytes"),
-        ({"limit": 1, "max_bytes": 1}, TooManyBytesError, "more than 1 bytes"),
+        ({"limit": 2}, TooManyMembersError, "more files than its limit of 2$"),
+        ({"max_bytes": 35}, TooManyBytesError, "more bytes than its limit of 35$"),
+        ({"limit": 1, "max_bytes": 1}, TooManyBytesError, "more bytes than its limit of 1$"),
     ],
     ids=["members", "bytes", "both"],
 )

@@ -91,9 +91,7 @@ class AsyncDownload:
         """Give what is asked for of a planned archive."""
         checksums = self.checksums
         blocks = Pieces()
-        steps = plan.steps(
-            *self.progress.window, checksums, self.progress.begin, self._source.expect
-        )
+        steps = plan.steps(*self.progress.window, checksums, self.progress.begin, self._source)
         try:
             async with aclosing(_pieces(steps, checksums, self._source)) as pieces:
                 async for piece in pieces:

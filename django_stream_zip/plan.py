@@ -160,7 +160,7 @@ class Plan:
         """
         blocks = Pieces(block_length)
         source = source or Direct[Any]()
-        with closing(self.steps(start, stop, checksums, begun, source.expect)) as steps:
+        with closing(self.steps(start, stop, checksums, begun, source)) as steps:
             for step in steps:
                 if isinstance(step, bytes):
                     yield from blocks.push(step)
@@ -185,19 +185,20 @@ class Plan:
         stop: int,
         checksums: Checksums,
         begun: Callable[[str], object],
-        expect: Callable[[Iterator[Description]], object],
+        source: Source,
     ) -> Generator[Step, None, None]:
         """Give the window's bytes, and between them the readings that give the others.
 
-        `expect` is called first, with the contents that are going to be read from their first byte
-        to their last, in that order.
+        The `source` is not read from here. First of all it is to expect the contents that are going
+        to be read from their first byte to their last, in that order; later, to skip those of them
+        that another window has read.
         """
         window = _Window(start, stop, self._offsets[-1])
         # The directory has all members in it. Otherwise those before the window are nobody's need.
         first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
         crc_32s = _Checksums([content for content, _ in self._unknown(window)], checksums)
         stated = self._stated(window)
-        expect(self._wholly_read(window, first, crc_32s))
+        source.expect(self._wholly_read(window, first, crc_32s))
         archive = Archive(
             _options(None),
             offset=self._offsets[first],
@@ -208,7 +209,9 @@ class Plan:
                 return
             member = self.members[number]
             if self._offsets[number + 1] <= start:
-                yield from _skip(archive, member, crc_32s if number in stated else None, begun)
+                yield from _skip(
+                    archive, member, crc_32s if number in stated else None, begun, source
+                )
             else:
                 begun(member[0])
                 yield from _write(archive, member, window, crc_32s)
@@ -275,7 +278,7 @@ class Plan:
             _, _, _, method, chunks = self.members[number]
             content = cast(Description, chunks)
             if self._offsets[number + 1] <= window.start:
-                # Others are left out: another window may read them for this one, too.
+                # Local ones are left out: what is behind one that is expected waits for it.
                 is_needed = number in stated and is_remote(content) and method.crc_32 is None
                 is_read = is_needed and crc_32s.of(content) is None
             else:
@@ -380,7 +383,9 @@ class _Checksums:
         if crc_32 is not None:
             self._checksums.learn(content, crc_32)
 
-    def found(self, member: MemberFile | AsyncMemberFile) -> Generator[Step, None, int]:
+    def found(
+        self, member: MemberFile | AsyncMemberFile, source: Source
+    ) -> Generator[Step, None, int]:
         """Have a content read for its CRC-32, or wait for another window that reads it."""
         content = cast(Description, member[4])
         key = self._checksums.key(content)
@@ -391,6 +396,8 @@ class _Checksums:
             while not shared.is_over:
                 yield Pause()
             if shared.crc_32 is not None:
+                if is_remote(content):
+                    source.skip(content)
                 return shared.crc_32
         try:
             running = _RunningChecksum()
@@ -418,6 +425,7 @@ def _skip(
     member: MemberFile | AsyncMemberFile,
     crc_32s: _Checksums | None,
     begun: Callable[[str], object],
+    source: Source,
 ) -> Iterator[Step]:
     """Pass over a member before the window, for the sake of the central directory.
 
@@ -428,7 +436,7 @@ def _skip(
         crc_32 = crc_32s.of(cast(Description, member[4]))
         if crc_32 is None:
             begun(member[0])
-            crc_32 = yield from crc_32s.found(member)
+            crc_32 = yield from crc_32s.found(member, source)
     _pass_over(archive, member, crc_32 or 0)
 
 

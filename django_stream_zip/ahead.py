@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from contextvars import copy_context
-from threading import Condition, Thread
-from typing import Any, Final, Generic, Protocol, TypeVar
+from threading import Condition, RLock, Thread
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from django_stream_zip.engine.errors import ZipValueError
 from django_stream_zip.engine.members import MemberFile, unpacked
@@ -29,6 +29,7 @@ CHUNK_LENGTH: Final = 256 << 10
 _OVERHEAD: Final = 64
 
 M = TypeVar("M")
+T = TypeVar("T")
 
 #: Gives what a thread calls a function by, so that it finds the context of the one who starts it.
 Carried = Callable[[], Callable[..., Any]]
@@ -45,6 +46,9 @@ class Source(Protocol):
     def expect(self, contents: Iterator[Any]) -> None:
         """Take note of the contents that will be read as a whole, in their order."""
 
+    def skip(self, content: Any) -> None:
+        """Take note that a content which was expected won't be read. In their order, too."""
+
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
         """Give a content's chunks."""
 
@@ -53,6 +57,9 @@ class Direct(Generic[M]):
     """Reads nothing ahead: gives them as contents do, when they are asked for."""
 
     def expect(self, contents: Iterator[Any]) -> None:
+        """Do nothing."""
+
+    def skip(self, content: Any) -> None:
         """Do nothing."""
 
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
@@ -79,25 +86,45 @@ class Expecting(ABC):
             raise ZipValueError(f"number must be how many are fetched at a time, not {number!r}")
         self.number = number
         self._expected: Iterator[Any] = iter(())
+        self._skipped: deque[Any] = deque()
         self._line: deque[tuple[Any, Any]] = deque()
 
     def expect(self, contents: Iterator[Any]) -> None:
         """Take note of the contents that will be read as a whole, in their order."""
         self._expected = contents
 
+    def skip(self, content: Any) -> None:
+        """Take note that a content which was expected won't be read. In their order, too."""
+        # Only noted: another thread than the event loop's may call this.
+        self._skipped.append(content)
+
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
         """Give a content's chunks: those that are fetched, if it is the next that was expected."""
         line = self._line
+        while line and self._is_skipped(line[0][0]):
+            _, fetch = line.popleft()
+            if fetch is not None:
+                fetch.close()
         while len(line) < self.number and (not line or line[-1][1] is not None):
             following = next(self._expected, None)
             if following is None:
                 break
-            fetch = self.fetched(_described(following)) if is_remote(following) else None
-            line.append((following, fetch))
+            if not self._is_skipped(following):
+                # Its chunks, and not itself: as it was described, and not as it may have become.
+                is_fetched = is_remote(following)
+                fetch = self.fetched(following, following.chunks) if is_fetched else None
+                line.append((following, fetch))
         if start or stop is not None or not line or line[0][0] is not content:
             return content.chunks(start, stop)
         _, fetch = line.popleft()
         return content.chunks() if fetch is None else fetch
+
+    def _is_skipped(self, expected: Any) -> bool:
+        """Say whether an expected content is the next that is skipped, once for each."""
+        if not self._skipped or self._skipped[0] is not expected:
+            return False
+        self._skipped.popleft()
+        return True
 
     def wants(self, line: deque[Any], enough: int) -> bool:
         """Say whether one more member should be made, behind those in line.
@@ -116,40 +143,15 @@ class Expecting(ABC):
         """Give the member, its content being fetched if it is remote."""
         name, modified_at, mode, method, content = unpacked(member)
         if is_remote(content):
-            content = self.fetched(content)
+            content = self.fetched(content, lambda content=content: content)
         return name, modified_at, mode, method, content
 
     @abstractmethod
-    def fetched(self, content: Any) -> Any:
-        """Have a content fetched; give what gives its chunks."""
+    def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:
+        """Have a content fetched; give what gives its chunks.
 
-
-class _Described:
-    """Iterates a content as it was described, and not as it may have become.
-
-    It is asked for its chunks by who fetches it: opening one may fail, and that is an error of its
-    own turn.
-    """
-
-    def __init__(self, content: Any) -> None:
-        self._content = content
-
-    def __iter__(self) -> Any:
-        return iter(self._content.chunks())
-
-
-class _AsyncDescribed:
-    """The same, asynchronous."""
-
-    def __init__(self, content: Any) -> None:
-        self._content = content
-
-    def __aiter__(self) -> Any:
-        return aiter(self._content.chunks())
-
-
-def _described(content: Any) -> Any:
-    return _AsyncDescribed(content) if hasattr(content, "__aiter__") else _Described(content)
+        Who fetches it has it `opened`: whatever that raises is an error of fetching it.
+        """
 
 
 def is_remote(content: object) -> bool:
@@ -217,9 +219,9 @@ class Ahead(Expecting):
             except Exception as error:
                 line.append(error)
 
-    def fetched(self, content: Iterable[bytes]) -> Fetch:
+    def fetched(self, content: Any, opened: Callable[[], Iterable[bytes]]) -> Fetch:
         """Have a content fetched by a thread of its own."""
-        return fetched_by_thread(content, self._room, self._carried)
+        return fetched_by_thread(opened, self._room, self._carried)
 
     def close(self) -> None:
         """Have the threads close what they read from, each after the chunk that it waits for.
@@ -232,39 +234,65 @@ class Ahead(Expecting):
 class Room:
     """How many bytes may wait for their turn, of all contents together.
 
-    `changed` is to be held by who looks into it, or into what is held in it.
+    `lock` is to be held by who looks into it, or into what is held in it. Only those who can go on
+    are woken.
     """
 
     def __init__(self, length: int) -> None:
         self.free = length
+        # For the content whose turn it is: otherwise those behind it take all, and it gets on chunk
+        # by chunk. Of a room for few chunks nothing is set aside, or nobody would be fetched ahead.
+        self.share = length // 4 if length >= 4 * CHUNK_LENGTH else 0
         self.is_closed = False
-        self.changed = Condition()
+        self.lock = RLock()
+        self.waiting: list[Waiter] = []
 
     def change(self) -> None:
-        """Have those who wait for something to change look again."""
-        self.changed.notify_all()
+        """Wake those who can go on. To be called with the lock held, whenever something changed."""
+        ready = [waiter for waiter in self.waiting if waiter.is_ready()]
+        for waiter in ready:
+            self.waiting.remove(waiter)
+            waiter.wake()
+
+    def when(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
+        """Wait in a thread until somebody can go on; act with the lock held."""
+        with self.lock:
+            if not is_ready():
+                woken = Condition(self.lock)
+                waiter = Waiter(is_ready, woken.notify)
+                while not is_ready():
+                    self.waiting.append(waiter)
+                    woken.wait()
+            return act()
 
     def close(self) -> None:
         """Want no more of anything."""
-        with self.changed:
+        with self.lock:
             self.is_closed = True
             self.change()
+
+
+class Waiter(NamedTuple):
+    """Somebody who waits in a room, and how to wake them."""
+
+    is_ready: Callable[[], bool]
+    wake: Callable[[], object]
 
 
 class Held:
     """The chunks of one content between the one who fetches them and the one who takes them.
 
-    The content whose turn it is always has room for one chunk: whatever waits behind it, it gets
-    on. To be called with `room.changed` held.
+    The content whose turn it is always has room for one chunk, and a share that is kept for it:
+    whatever waits behind it, it gets on. To be called with `room.lock` held.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.is_due = False
         self._error: Exception | None = None
         self._chunks: deque[bytes] = deque()
         self._longest = CHUNK_LENGTH
         self._reserved = 0
-        self._is_due = False
         self._is_over = False
         self._is_closed = False
 
@@ -278,22 +306,27 @@ class Held:
         """Whether nobody wants any more of it."""
         return self._is_closed or self.room.is_closed
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more chunk may be fetched."""
-        return self.room.free >= self._longest or (self._is_due and not self._chunks)
+    def can_be_fetched(self) -> bool:
+        """Say whether there is room for one more chunk, or no more reason to wait for it."""
+        if self.is_due:
+            has_room = self.room.free >= self._longest or not self._chunks
+        else:
+            has_room = self.room.free - self.room.share >= self._longest
+        return has_room or self.is_unwanted
 
-    @property
     def can_be_taken(self) -> bool:
-        """Whether there is no more to wait for."""
+        """Say whether there is no more to wait for."""
         return self.is_begun or self.is_unwanted
 
-    def reserve(self) -> None:
-        """Take the room for the next chunk: for one as long as the longest so far."""
+    def reserve(self) -> bool:
+        """Take the room for the next chunk, as long as the longest so far; say if it is wanted."""
         self._reserve(self._longest)
+        return not self.is_unwanted
 
     def keep(self, chunk: bytes) -> None:
-        """Take a chunk into the room that was reserved for it."""
+        """Take a chunk into the room that was reserved for it, if it is still wanted."""
+        if self.is_unwanted:
+            return
         self._chunks.append(chunk)
         self.room.free -= cost(chunk)
         self._longest = max(self._longest, cost(chunk))
@@ -307,7 +340,7 @@ class Held:
 
     def ask(self) -> None:
         """Take note that it is its turn."""
-        self._is_due = True
+        self.is_due = True
         self.room.change()
 
     def taken(self) -> tuple[bytes, ...]:
@@ -342,12 +375,12 @@ class Held:
             self.room.change()
 
 
-def fetched_by_thread(content: Iterable[bytes], room: Room, carried: Carried) -> Fetch:
+def fetched_by_thread(opened: Callable[[], Iterable[bytes]], room: Room, carried: Carried) -> Fetch:
     """Have a content fetched by a thread.
 
     It is no reason for a process to stay that a client has fallen silent.
     """
-    fetch = Fetch(content, room)
+    fetch = Fetch(opened, room)
     Thread(target=carried(), args=(fetch.run,), name="zip_ahead", daemon=True).start()
     return fetch
 
@@ -355,10 +388,10 @@ def fetched_by_thread(content: Iterable[bytes], room: Room, carried: Carried) ->
 class Fetch:
     """Iterates the chunks of a content that a thread fetches; it stops where there is no room."""
 
-    def __init__(self, content: Iterable[bytes], room: Room) -> None:
-        self._content = content
+    def __init__(self, opened: Callable[[], Iterable[bytes]], room: Room) -> None:
+        self._opened = opened
         self._held = Held(room)
-        self._changed = room.changed
+        self._room = room
 
     @property
     def is_begun(self) -> bool:
@@ -369,51 +402,42 @@ class Fetch:
         """Fetch it. To be called once, in a thread."""
         ending: BaseException | None = None
         try:
-            chunks = iter(self._content)
+            chunks = iter(self._opened())
             try:
                 self._take_all(chunks)
             finally:
                 close(chunks)
         except BaseException as error:
             ending = error
-        with self._changed:
+        with self._room.lock:
             self._held.end(ending)
 
     def _take_all(self, chunks: Iterator[bytes]) -> None:
-        while self._has_room():
+        held, room = self._held, self._room
+        while room.when(held.can_be_fetched, held.reserve):
             try:
                 chunk = as_bytes(next(chunks))
             except StopIteration:
                 return
-            with self._changed:
-                if not self._held.is_unwanted:
-                    self._held.keep(chunk)
+            with room.lock:
+                held.keep(chunk)
         raise closed_error()
-
-    def _has_room(self) -> bool:
-        """Wait for room and take it; say whether anybody still wants the chunk."""
-        held = self._held
-        with self._changed:
-            self._changed.wait_for(lambda: held.is_unwanted or held.has_room)
-            held.reserve()
-            return not held.is_unwanted
 
     def __iter__(self) -> Fetch:
         return self
 
     def __next__(self) -> bytes:
-        held = self._held
-        with self._changed:
-            held.ask()
-            self._changed.wait_for(lambda: held.can_be_taken)
-            taken = held.taken()
-        for chunk in taken:
+        held, room = self._held, self._room
+        if not held.is_due:
+            with room.lock:
+                held.ask()
+        for chunk in room.when(held.can_be_taken, held.taken):
             return chunk
         raise StopIteration
 
     def close(self) -> None:
         """Want no more of it."""
-        with self._changed:
+        with self._room.lock:
             self._held.want_no_more()
 
 

@@ -18,15 +18,19 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 
 T = TypeVar("T")
 
+# What is used of asgiref though it isn't documented, all of it here. tests/test_ambient.py says
+# what is expected of each, and fails with a release that is otherwise.
+
 # A `Local`, as the active language is one, is for its own thread only; this brings it to another.
 # Releases of asgiref in which it is for every thread don't need that.
 _restore: Final[Callable[[Context], None]] = getattr(sync, "_restore_context", lambda context: None)
 
-# How asgiref finds the thread for synchronous code.
+# How asgiref finds the thread for synchronous code: by context variables, and by a `Local`.
 _ROUTES: Final[tuple[ContextVar[Any], ...]] = (
     SyncToAsync.thread_sensitive_context,
     SyncToAsync.deadlock_context,
 )
+_EXECUTORS: Final[Any] = AsyncToSync.executors
 
 
 def carried() -> Callable[..., Any]:
@@ -99,8 +103,8 @@ def _settle(context: Context) -> None:
         value = route.get(None)
         if context.get(route) is not value:
             context.run(route.set, value)
-    executor = getattr(AsyncToSync.executors, "current", None)
-    context.run(setattr, AsyncToSync.executors, "current", executor)
+    executor = getattr(_EXECUTORS, "current", None)
+    context.run(setattr, _EXECUTORS, "current", executor)
 
 
 class Steps:

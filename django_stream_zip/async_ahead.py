@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from django_stream_zip.ahead import (
     Fetch,
     Held,
     Room,
+    Waiter,
     as_bytes,
     copied,
     fetched_by_thread,
@@ -89,11 +91,11 @@ class AsyncAhead(Expecting):
             except Exception as error:
                 line.append(error)
 
-    def fetched(self, content: Any) -> Any:
+    def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:
         """Have a content fetched by a task of its own."""
         if not hasattr(content, "__aiter__"):
-            return fetched_by_thread(content, self._room, self._carried)
-        fetch = AsyncFetch(content, self._room)
+            return fetched_by_thread(opened, self._room, self._carried)
+        fetch = AsyncFetch(opened, self._room)
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._tasks.discard)
         return fetch
@@ -110,47 +112,35 @@ class AsyncAhead(Expecting):
 class _Room(Room):
     """The room that the tasks of an event loop share, and threads with them."""
 
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self._waiters: list[asyncio.Future[None]] = []
-        self._loop_thread = 0
-
-    def change(self) -> None:
-        """Have the threads and tasks that wait look again."""
-        super().change()
-        waiters, self._waiters = self._waiters, []
-        if not waiters:
-            return
-        if get_ident() == self._loop_thread:
-            _wake(waiters)
-            return
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            waiters[0].get_loop().call_soon_threadsafe(_wake, waiters)
-
-    async def until(self, attempt: Callable[[], T | None]) -> T:
-        """Wait until an attempt gives something. `change` is called when it may."""
+    async def awhen(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
+        """Wait in a task until somebody can go on; act with the lock held."""
         while True:
-            with self.changed:
-                result = attempt()
-                if result is not None:
-                    return result
-                self._loop_thread = get_ident()
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-            await waiter
+            with self.lock:
+                if is_ready():
+                    return act()
+                woken = asyncio.get_running_loop().create_future()
+                self.waiting.append(Waiter(is_ready, partial(_wake, woken, get_ident())))
+            await woken
 
 
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
+def _wake(woken: asyncio.Future[None], loop_thread: int) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        if get_ident() == loop_thread:
+            _set(woken)
+        else:
+            woken.get_loop().call_soon_threadsafe(_set, woken)
+
+
+def _set(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class AsyncFetch:
     """Iterates the chunks of a content that a task fetches: see `ahead.Fetch`."""
 
-    def __init__(self, content: AsyncIterable[bytes], room: _Room) -> None:
-        self._content = content
+    def __init__(self, opened: Callable[[], AsyncIterable[bytes]], room: _Room) -> None:
+        self._opened = opened
         self._held = Held(room)
         self._room = room
         self.task = asyncio.create_task(self._take_all())
@@ -164,44 +154,40 @@ class AsyncFetch:
     def _end(self, task: asyncio.Task[None]) -> None:
         """Take note of how fetching ended: also where it was cancelled before it began."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        with self._room.changed:
+        with self._room.lock:
             self._held.end(error)
 
     async def _take_all(self) -> None:
-        chunks = aiter(self._content)
+        held, room = self._held, self._room
+        chunks = aiter(self._opened())
         try:
-            await self._room.until(self._reserved)
+            await room.awhen(held.can_be_fetched, held.reserve)
             async for chunk in chunks:
-                with self._room.changed:
-                    if not self._held.is_unwanted:
-                        self._held.keep(as_bytes(chunk))
-                await self._room.until(self._reserved)
+                with room.lock:
+                    held.keep(as_bytes(chunk))
+                await room.awhen(held.can_be_fetched, held.reserve)
         finally:
             await aclose(chunks)
-
-    def _reserved(self) -> bool | None:
-        """Take the room for the next chunk, if there is one."""
-        if not self._held.has_room:
-            return None
-        self._held.reserve()
-        return True
 
     def __aiter__(self) -> AsyncFetch:
         return self
 
     async def __anext__(self) -> bytes:
-        with self._room.changed:
-            self._held.ask()
-        for chunk in await self._room.until(self._taken):
+        held, room = self._held, self._room
+        if not held.is_due:
+            with room.lock:
+                held.ask()
+        for chunk in await room.awhen(held.can_be_taken, held.taken):
             return chunk
         raise StopAsyncIteration
 
-    def _taken(self) -> tuple[bytes, ...] | None:
-        return self._held.taken() if self._held.can_be_taken else None
+    def close(self) -> None:
+        """Want no more of it, and wait for nobody."""
+        with self._room.lock:
+            self._held.want_no_more()
+        self.task.cancel()
 
     async def aclose(self) -> None:
         """Want no more of it."""
-        with self._room.changed:
-            self._held.want_no_more()
-        self.task.cancel()
+        self.close()
         await asyncio.gather(self.task, return_exceptions=True)

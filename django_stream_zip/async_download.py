@@ -49,7 +49,7 @@ class AsyncDownload:
         limiter: AbstractContextManager[Any] = UNLIMITED,
     ) -> None:
         self.progress = progress
-        self.checksums = CachedChecksums()
+        self.checksums = CachedChecksums(progress.plan.unknown() if progress.plan else ())
         self._members = members
         self._source = source()
         # Opens nothing, but raises now if the password is none.
@@ -91,9 +91,7 @@ class AsyncDownload:
         """Give what is asked for of a planned archive."""
         checksums = self.checksums
         blocks = Pieces()
-        steps = plan.steps(
-            *self.progress.window, checksums, self.progress.begin, self._source.expect
-        )
+        steps = plan.steps(*self.progress.window, checksums, self.progress.begin, self._source)
         try:
             async with aclosing(_pieces(steps, checksums, self._source)) as pieces:
                 async for piece in pieces:

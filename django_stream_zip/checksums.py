@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any, Final
 
 from django.core.cache import caches
@@ -31,9 +33,12 @@ class CachedChecksums:
 
     What is learned is written by `save`: in the end, and whenever it `is_due`. A cache that fails
     costs time later, but no download.
+
+    `contents` are those of the archive whose CRC-32 nobody tells.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, contents: Iterable[Description] = ()) -> None:
+        self._contents = contents
         self._alias = conf.get("CRC_32_CACHE")
         self._learned: dict[str, int] = {}
         self._asked: dict[str, int | None] = {}
@@ -52,7 +57,7 @@ class CachedChecksums:
         """Give those that are in the cache, by their keys. It is asked for each of them once."""
         if not self._alias:
             return {}
-        keys = [self.key(content) for content in contents if _is_worth_asking(content)]
+        keys = [self.key(content) for content in contents if self._is_worth_asking(content)]
         new = [key for key in keys if key not in self._asked]
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
@@ -74,7 +79,7 @@ class CachedChecksums:
             self._alias
             and content.validator is not None
             and is_settled
-            and _is_worth_asking(content)
+            and self._is_worth_asking(content)
         ):
             self._learned[self.key(content)] = crc_32
 
@@ -101,6 +106,19 @@ class CachedChecksums:
         if learned:
             self._cache("set_many", learned, conf.get("CRC_32_CACHE_TIMEOUT"))
 
+    def _is_worth_asking(self, content: Description) -> bool:
+        return not _is_read_fast(content) or self._are_short_ones_too_long
+
+    @cached_property
+    def _are_short_ones_too_long(self) -> bool:
+        """Whether short local files are, all together, too long to be read again for a range.
+
+        Half of what may be: the rest is for what is read again of a long one (see `plan`).
+        """
+        budget = conf.get("MAX_UNSENT_BYTES")
+        short = (content.size or 0 for content in self._contents if _is_read_fast(content))
+        return budget is not None and any(length > budget // 2 for length in accumulate(short))
+
     def _cache(self, method: str, *args: Any) -> Any:
         try:
             return getattr(caches[self._alias], method)(*args)
@@ -110,9 +128,9 @@ class CachedChecksums:
             return None
 
 
-def _is_worth_asking(content: Description) -> bool:
+def _is_read_fast(content: Description) -> bool:
     is_local = getattr(content, "local_state", None) is not None
-    return not (is_local and content.size is not None and content.size < _WORTH_ASKING)
+    return is_local and content.size is not None and content.size < _WORTH_ASKING
 
 
 def _distrusted(entity_tag: str) -> str:

@@ -131,7 +131,7 @@ class Download:
         limiter: AbstractContextManager[Any] = UNLIMITED,
     ) -> None:
         self.progress = progress
-        self.checksums = CachedChecksums()
+        self.checksums = CachedChecksums(progress.plan.unknown() if progress.plan else ())
         self._members = members
         self._source = source()
         # Opens nothing, but raises now if the password is none.

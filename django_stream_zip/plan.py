@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from hashlib import sha256
 from threading import Lock
-from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast
 
 from django_stream_zip.ahead import Direct, Source, is_remote
 from django_stream_zip.content import Content, ContentChangedError, Description
@@ -30,6 +30,10 @@ from django_stream_zip.engine.streams import close, default_compressobj
 
 # What stands behind a member's data at most: a data descriptor of Zip64.
 _DESCRIPTOR_LENGTH: Final = 24
+
+# How far apart the places in a long content are up to which its CRC-32 is learned. Who resumes at
+# one of its bytes has less than that read again.
+_MARK: Final = 16 << 20
 
 
 class Checksums(Protocol):
@@ -160,7 +164,7 @@ class Plan:
         """
         blocks = Pieces(block_length)
         source = source or Direct[Any]()
-        with closing(self.steps(start, stop, checksums, begun, source.expect)) as steps:
+        with closing(self.steps(start, stop, checksums, begun, source)) as steps:
             for step in steps:
                 if isinstance(step, bytes):
                     yield from blocks.push(step)
@@ -173,11 +177,18 @@ class Plan:
 
     def is_within(self, budget: int, start: int, stop: int, checksums: Checksums) -> bool:
         """Say whether a window has no more than so many bytes read for it that aren't in it."""
-        unknown = list(self._unknown(_Window(start, stop, self._offsets[-1])))
-        if sum(length for _, length in unknown) <= budget:
+        unsent = list(self._unsent(_Window(start, stop, self._offsets[-1])))
+        if sum(one.length for one in unsent) <= budget:
             return True
-        known = _Checksums([content for content, _ in unknown], checksums)
-        return sum(length for content, length in unknown if known.of(content) is None) <= budget
+        known = _Checksums(unsent, checksums)
+        return sum(map(known.unread, unsent)) <= budget
+
+    def unknown(self) -> Iterator[Description]:
+        """Yield the contents whose CRC-32 nobody tells, before they are read."""
+        for _, _, _, method, chunks in self.members:
+            content = cast(Description, chunks)
+            if method.crc_32 is None and content.crc_32 is None:
+                yield content
 
     def steps(
         self,
@@ -185,19 +196,20 @@ class Plan:
         stop: int,
         checksums: Checksums,
         begun: Callable[[str], object],
-        expect: Callable[[Iterator[Description]], object],
+        source: Source,
     ) -> Generator[Step, None, None]:
         """Give the window's bytes, and between them the readings that give the others.
 
-        `expect` is called first, with the contents that are going to be read from their first byte
-        to their last, in that order.
+        The `source` is not read from here. First of all it is to expect the contents that are going
+        to be read from their first byte to their last, in that order; later, to skip those of them
+        that another window has read.
         """
         window = _Window(start, stop, self._offsets[-1])
         # The directory has all members in it. Otherwise those before the window are nobody's need.
         first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
-        crc_32s = _Checksums([content for content, _ in self._unknown(window)], checksums)
+        crc_32s = _Checksums(self._unsent(window), checksums)
         stated = self._stated(window)
-        expect(self._wholly_read(window, first, crc_32s))
+        source.expect(self._wholly_read(window, first, crc_32s))
         archive = Archive(
             _options(None),
             offset=self._offsets[first],
@@ -208,7 +220,9 @@ class Plan:
                 return
             member = self.members[number]
             if self._offsets[number + 1] <= start:
-                yield from _skip(archive, member, crc_32s if number in stated else None, begun)
+                yield from _skip(
+                    archive, member, crc_32s if number in stated else None, begun, source
+                )
             else:
                 begun(member[0])
                 yield from _write(archive, member, window, crc_32s)
@@ -242,11 +256,8 @@ class Plan:
             _pass_over(archive, member, 0)
         return positions
 
-    def _unknown(self, window: _Window) -> Iterator[tuple[Description, int]]:
-        """Yield the contents that begin before the window and whose CRC-32 is in it and not told.
-
-        With each comes how many of its bytes are read for that alone, or a few more.
-        """
+    def _unsent(self, window: _Window) -> Iterator[_Unsent]:
+        """Yield what is before the window and whose CRC-32 is in it and not told."""
         offsets, stated = self._offsets, self._stated(window)
         cut = bisect_right(offsets, window.start) - 1  # the member in which the window starts
         before = range(stated.start, min(stated.stop, cut))
@@ -257,10 +268,17 @@ class Plan:
         )
         for number in (*before, cut) if has_descriptor else before:
             _, _, _, method, chunks = self.members[number]
-            content = cast(Description, chunks)
-            length = min(_known_size(method) or 0, window.start - offsets[number])
+            content, size = cast(Description, chunks), _known_size(method) or 0
             if method.crc_32 is None and content.crc_32 is None:
-                yield content, length
+                length = self._content_before(cut, window.start) if number == cut else size
+                yield _Unsent(content, length, size)
+
+    def _content_before(self, number: int, position: int) -> int:
+        """Return how much of a member's content is before a position in the archive."""
+        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
+        name, modified_at, mode, method, _ = self.members[number]
+        archive.begin(name, modified_at, mode, method)
+        return archive.content_before(max(0, position - archive.offset))
 
     def _wholly_read(
         self, window: _Window, first: int, crc_32s: _Checksums
@@ -275,7 +293,7 @@ class Plan:
             _, _, _, method, chunks = self.members[number]
             content = cast(Description, chunks)
             if self._offsets[number + 1] <= window.start:
-                # Others are left out: another window may read them for this one, too.
+                # Local ones are left out: what is behind one that is expected waits for it.
                 is_needed = number in stated and is_remote(content) and method.crc_32 is None
                 is_read = is_needed and crc_32s.of(content) is None
             else:
@@ -302,7 +320,7 @@ class Reading:
         self.start = start
         # To the very end, to find out if there is more than was promised.
         self.stop = None if stop == method.uncompressed_size else stop
-        self._become = become
+        self.become = become
         self._left = stop - start
 
     def take(self, chunk: bytes) -> bytes:
@@ -310,7 +328,7 @@ class Reading:
         self._left -= memoryview(chunk).nbytes
         if self._left < 0:
             self._changed("more")
-        return self._become(chunk)
+        return self.become(chunk)
 
     def end(self) -> None:
         """Make sure that all of it was there."""
@@ -363,12 +381,43 @@ class _Window:
         return piece[first : max(first, last)]
 
 
+class _Unsent(NamedTuple):
+    """The first bytes of a content, which a window needs the CRC-32 of and doesn't send."""
+
+    content: Description
+    length: int
+    size: int
+
+    @property
+    def mark(self) -> int:
+        """Up to where the CRC-32 may have been learned, if it wasn't read to its end."""
+        return 0 if self.length == self.size else self.length // _MARK * _MARK
+
+    def parts(self) -> Iterator[Description]:
+        """Yield of what the CRC-32 is to be asked for."""
+        yield self.content
+        if self.mark:
+            yield _Beginning(self.content, self.mark)
+
+
+class _Beginning:
+    """The first bytes of a content, as something to remember a CRC-32 of."""
+
+    def __init__(self, content: Description, size: int) -> None:
+        self.size: int | None = size
+        self.crc_32: int | None = None
+        self.identity = f"{content.identity}\0up to {size}"
+        self.validator = content.validator
+        self.local_state: str | None = getattr(content, "local_state", None)
+        self.is_settled: bool = getattr(content, "is_settled", True)
+
+
 class _Checksums:
     """What is known about CRC-32s at the beginning of a window, and where new ones go."""
 
-    def __init__(self, contents: Iterable[Description], checksums: Checksums) -> None:
-        unknown = [content for content in contents if content.crc_32 is None]
-        self._known = checksums.known(unknown) if unknown else {}
+    def __init__(self, unsent: Iterable[_Unsent], checksums: Checksums) -> None:
+        asked = [part for one in unsent for part in one.parts()]
+        self._known = checksums.known(asked) if asked else {}
         self._checksums = checksums
 
     def of(self, content: Description) -> int | None:
@@ -376,11 +425,25 @@ class _Checksums:
             return content.crc_32
         return self._known.get(self._checksums.key(content))
 
+    def before(self, unsent: _Unsent) -> tuple[int, int]:
+        """Return up to where the CRC-32 of a beginning is known, and that."""
+        mark = unsent.mark
+        crc_32 = self.of(_Beginning(unsent.content, mark)) if mark else None
+        return (0, 0) if crc_32 is None else (mark, crc_32)
+
+    def unread(self, unsent: _Unsent) -> int:
+        """Return how many bytes have to be read."""
+        if self.of(unsent.content) is not None:
+            return 0
+        return unsent.length - self.before(unsent)[0]
+
     def learn(self, content: Description, crc_32: int | None) -> None:
         if crc_32 is not None:
             self._checksums.learn(content, crc_32)
 
-    def found(self, member: MemberFile | AsyncMemberFile) -> Generator[Step, None, int]:
+    def found(
+        self, member: MemberFile | AsyncMemberFile, source: Source
+    ) -> Generator[Step, None, int]:
         """Have a content read for its CRC-32, or wait for another window that reads it."""
         content = cast(Description, member[4])
         key = self._checksums.key(content)
@@ -391,6 +454,8 @@ class _Checksums:
             while not shared.is_over:
                 yield Pause()
             if shared.crc_32 is not None:
+                if is_remote(content):
+                    source.skip(content)
                 return shared.crc_32
         try:
             running = _RunningChecksum()
@@ -405,8 +470,8 @@ class _Checksums:
 class _RunningChecksum:
     """Computes a CRC-32 of content that isn't in the window."""
 
-    def __init__(self) -> None:
-        self.crc_32 = 0
+    def __init__(self, crc_32: int = 0) -> None:
+        self.crc_32 = crc_32
 
     def __call__(self, chunk: bytes) -> bytes:
         self.crc_32 = crc32(chunk, self.crc_32)
@@ -418,6 +483,7 @@ def _skip(
     member: MemberFile | AsyncMemberFile,
     crc_32s: _Checksums | None,
     begun: Callable[[str], object],
+    source: Source,
 ) -> Iterator[Step]:
     """Pass over a member before the window, for the sake of the central directory.
 
@@ -428,7 +494,7 @@ def _skip(
         crc_32 = crc_32s.of(cast(Description, member[4]))
         if crc_32 is None:
             begun(member[0])
-            crc_32 = yield from crc_32s.found(member)
+            crc_32 = yield from crc_32s.found(member, source)
     _pass_over(archive, member, crc_32 or 0)
 
 
@@ -457,10 +523,16 @@ def _write(
         crc_32 = crc_32s.of(cast(Description, content)) if needs_crc_32 else method.crc_32 or 0
         running = _RunningChecksum()
         if crc_32 is None:
-            yield Reading(member, 0, first, running)
+            known, before = crc_32s.before(_Unsent(cast(Description, content), first, size))
+            running = _RunningChecksum(before)
+            yield Reading(member, known, first, running)
         archive.skip(first, running.crc_32 if crc_32 is None else None)
     if first < last:
-        yield Reading(member, first, last, _written(archive, window))
+        written = _written(archive, window)
+        if method.crc_32 is None and last > _MARK:
+            yield from _marked(Reading(member, first, last, written), archive, crc_32s)
+        else:
+            yield Reading(member, first, last, written)
     # A block's header may be the last thing in the window: an empty chunk brings it.
     position = archive.offset
     yield window.cut(position, archive.write(b""))
@@ -478,6 +550,39 @@ def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
         return window.cut(position, archive.write(chunk))
 
     return become
+
+
+def _marked(reading: Reading, archive: Archive, crc_32s: _Checksums) -> Iterator[Step]:
+    """Have a long content read; if that is broken off, learn its CRC-32 up to where it came.
+
+    All marks of it and not only the last one: a proxy may have taken a gigabyte for a client who
+    has gone.
+    """
+    write, position = reading.become, reading.start
+    marks: dict[int, int | None] = {}
+
+    def become(chunk: bytes) -> bytes:
+        nonlocal position
+        view = memoryview(chunk).cast("B")
+        before = position
+        position += len(view)
+        if before // _MARK == position // _MARK:
+            return write(chunk)
+        pieces, first = [], 0
+        for mark in range((before // _MARK + 1) * _MARK, position + 1, _MARK):
+            pieces.append(write(bytes(view[first : mark - before])))
+            marks[mark] = archive.crc_32
+            first = mark - before
+        return b"".join((*pieces, write(bytes(view[first:]))))
+
+    reading.become = become
+    is_over = False
+    try:
+        yield reading
+        is_over = True
+    finally:
+        for mark, crc_32 in marks.items() if not is_over else ():
+            crc_32s.learn(_Beginning(cast(Description, reading.content), mark), crc_32)
 
 
 def _known_size(method: object) -> int | None:

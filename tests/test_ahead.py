@@ -820,3 +820,134 @@ def test_synchronous_remote_contents_among_asynchronous_members_are_fetched_ahea
     barrier = threading.Barrier(8)
     members = numbered([Meeting(barrier) for _ in range(16)])
     assert len(asyncio.run(adownloaded(amembers(members)))) > 160
+
+
+# Who is due is not starved by those behind it.
+
+
+def fetched_behind_one_chunk(kind: Any) -> list[int]:
+    """Take one chunk of the first of many contents; return how much of each was fetched."""
+    contents = [kind(b"x" * 8 * MIB, chunk_length=CHUNK_LENGTH - 64) for _ in range(8)]
+
+    async def some() -> None:
+        members = async_read_ahead(amembers(numbered(contents)), max_bytes=4 * MIB)
+        first: Any = (await anext(members))[4]
+        await (anext(aiter(first)) if kind is AsyncRemote else asyncio.to_thread(next, first))
+        await asyncio.sleep(0.5)
+        fetched.extend(given_of([content]) for content in contents)
+        await members.aclose()
+
+    fetched: list[int] = []
+    asyncio.run(some())
+    assert eventually(lambda: not threads())
+    return fetched
+
+
+@pytest.mark.parametrize("kind", [Remote, AsyncRemote])
+def test_a_share_of_the_room_is_for_the_one_that_is_due(kind: Any) -> None:
+    first, *others = fetched_behind_one_chunk(kind)
+    assert sum(others) <= 3 * MIB
+    assert first - CHUNK_LENGTH >= MIB - CHUNK_LENGTH  # without the chunk that was taken
+    assert first + sum(others) <= 4 * MIB + CHUNK_LENGTH
+
+
+def test_only_those_who_can_go_on_are_woken() -> None:
+    contents = [AsyncRemote(b"x" * 100 * 65536, chunk_length=65536) for _ in range(20)]
+    for content in contents:
+        content._achunks = never_waiting  # type: ignore[method-assign]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def some() -> int:
+        counting = asyncio.create_task(count())
+        chunks = 0
+        async for *_, content in async_read_ahead(amembers(numbered(contents))):
+            async for _ in content:
+                chunks += 1
+        counting.cancel()
+        return chunks
+
+    assert asyncio.run(some()) == 2000
+    assert turns < 1000
+
+
+async def never_waiting(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+def test_a_small_room_still_has_the_next_one_fetched() -> None:
+    contents = [Remote(b"x" * 10) for _ in range(3)]
+    with closing(read_ahead(numbered(contents), max_bytes=300_000)) as members:
+        next(members)
+        assert eventually(lambda: contents[1].opened)
+
+
+# What was expected and isn't read, as another window has read it.
+
+
+@pytest.mark.parametrize("skipped", [range(1, 3), range(1, 9), range(9)])
+def test_skipped_contents_are_closed_and_those_behind_them_fetched(skipped: range) -> None:
+    contents = [Remote(b"%d" % number * 600_000) for number in range(12)]
+    with closing(Ahead(4, MIB)) as source:
+        source.expect(iter(contents))
+        if 0 not in skipped:
+            assert b"".join(source.chunks(contents[0], 0, None)) == contents[0].data
+        for number in skipped:
+            source.skip(contents[number])
+        for content in contents[skipped.stop :]:
+            chunks = source.chunks(content, 0, None)
+            assert type(chunks).__name__ == "Fetch"
+            assert b"".join(chunks) == content.data
+        assert eventually(lambda: not any(content.is_open for content in contents))
+
+
+def test_skipped_contents_are_closed_on_a_loop_too() -> None:
+    contents = [AsyncRemote(b"%d" % number * 600_000) for number in range(12)]
+
+    async def some() -> None:
+        source = AsyncAhead(4, MIB)
+        source.expect(iter(contents))
+        for number in (0, 2, 3, 4, 5, 6, 9):
+            chunks = source.chunks(contents[number], 0, None)
+            assert type(chunks).__name__ == "AsyncFetch"
+            assert b"".join([chunk async for chunk in chunks]) == contents[number].data
+            for skipped in {0: (1,), 6: (7, 8)}.get(number, ()):
+                source.skip(contents[skipped])
+        await asyncio.sleep(0.05)
+        assert [contents[skipped].is_open for skipped in (1, 7, 8)] == [False] * 3
+        await source.aclose()
+
+    asyncio.run(some())
+
+
+def test_a_window_goes_on_fetching_where_another_has_read_for_it() -> None:
+    mine, others = ([Remote(b"x" * 5000) for _ in range(20)] for _ in range(2))
+    for one, other in zip(mine, others, strict=True):
+        one.identity = other.identity
+    archive = b"".join(stream_zip(numbered(mine)))
+    fresh(numbered(mine))
+    plan, other_plan = Plan.of(numbered(mine)), Plan.of(numbered(others))
+    assert plan is not None
+    assert other_plan is not None
+    start = archive.index(b"PK\x03\x04", 12 * 5000)
+    with closing(Ahead(8, MIB)) as source:
+        reads = other_plan.window(start, plan.length, checksums=NoChecksums())
+        waits = plan.window(start, plan.length, checksums=NoChecksums(), source=source)
+        blocks = []
+        for _ in range(11):  # by turns: the one is always there first
+            assert next(reads) == b""
+            assert next(waits) == b""
+        assert [content.opened for content in mine] == [0] * 20
+        assert b"".join(reads) == archive[start:]
+        blocks.append(next(waits))
+        skipped = [content.opened for content in mine[:11]]
+        blocks.extend(waits)
+    assert skipped == [0] * 11
+    assert b"".join(blocks) == archive[start:]
+    assert source._skipped == source._line == type(source._line)()

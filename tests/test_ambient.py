@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.local import Local
+from asgiref.sync import (
+    ThreadSensitiveContext,
+    async_to_sync,
+    iscoroutinefunction,
+    markcoroutinefunction,
+    sync_to_async,
+)
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
@@ -21,7 +28,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 from django.utils import timezone, translation
 
-from django_stream_zip import ZIP_64
+from django_stream_zip import ZIP_64, ambient
 from django_stream_zip.response import zip_response
 from tests.contents import MODE, TIME
 
@@ -311,3 +318,67 @@ def test_members_and_contents_find_what_the_view_found(
     assert leaking.get() == "clean"
     if ask is by_asgi:  # database connections are that thread's
         assert threads <= set(finished)
+
+
+# What is expected of asgiref: the names that `ambient` uses of it aren't documented.
+
+
+def in_copied_context(look: Callable[[], Any], prepared: Callable[[Context], object]) -> Any:
+    """Look from another thread, in a copy of this context that was prepared there."""
+    context, found = copy_context(), []
+
+    def run() -> None:
+        context.run(prepared, context.copy())
+        found.append(context.run(look))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_a_local_of_asgiref_is_brought_to_another_thread() -> None:
+    local = Local()
+    local.value = "mine"
+    found = in_copied_context(lambda: getattr(local, "value", None), ambient._restore)
+    assert found == "mine", "asgiref has no _restore_context any more, or it does something else"
+
+
+def test_so_are_the_language_and_the_time_zone() -> None:
+    with translation.override("de"), timezone.override("Asia/Tokyo"):
+        assert in_copied_context(surroundings, ambient._restore)[1:] == EXPECTED[1:]
+        assert ambient.carried()(surroundings)[1:] == EXPECTED[1:]
+
+
+def test_the_ways_to_the_thread_of_synchronous_code_are_known() -> None:
+    thread_sensitive, deadlock = ambient._ROUTES
+    assert isinstance(thread_sensitive, ContextVar)
+    assert isinstance(deadlock, ContextVar)
+    assert thread_sensitive.name == "thread_sensitive_context"
+    assert deadlock.name == "deadlock_context"
+    assert isinstance(ambient._EXECUTORS, Local)
+
+
+def test_under_async_to_sync_synchronous_code_goes_to_the_thread_that_the_executors_name() -> None:
+    async def name() -> tuple[object, int]:
+        executor = getattr(ambient._EXECUTORS, "current", None)
+        return executor, await sync_to_async(threading.get_ident)()
+
+    executor, thread = async_to_sync(name)()
+    assert executor is not None
+    assert thread == threading.get_ident()
+    assert getattr(ambient._EXECUTORS, "current", None) is None
+
+
+def test_an_async_scope_has_a_thread_of_its_own_and_says_so_by_the_context() -> None:
+    async def threads_of_scopes() -> list[int]:
+        found = []
+        for _ in range(2):
+            async with ThreadSensitiveContext() as scope:
+                assert ambient._ROUTES[0].get() is scope
+                found.append(await sync_to_async(threading.get_ident)())
+                assert await sync_to_async(threading.get_ident)() == found[-1]
+            assert ambient._ROUTES[0].get(None) is None
+        return found
+
+    assert threading.get_ident() not in asyncio.run(threads_of_scopes())

@@ -18,8 +18,9 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncRequestFactory, RequestFactory
 
-from django_stream_zip import stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, stream_zip
 from django_stream_zip.checksums import CachedChecksums
+from django_stream_zip.download import ZipDownloadError
 from django_stream_zip.members import file_member
 from django_stream_zip.response import zip_response
 from tests.contents import ContentMember, CountingContent, counting_member
@@ -522,3 +523,81 @@ def test_what_is_learned_on_the_event_loop_is_kept_before_the_download_is_over()
         await blocks.aclose()
 
     asyncio.run(read())
+
+
+# Any planned archive can be resumed at any place, after it was sent to there.
+
+
+@EITHER
+def test_short_local_files_are_learned_where_they_are_too_long_all_together(
+    get: Callable[..., bytes], settings: Any
+) -> None:
+    use(settings, MAX_UNSENT_BYTES=600_000)
+    members = [local_member(f"{n}.jpg", CONTENT[n : n + 3000]) for n in range(300)]
+    archive = archive_of(members)
+    assert get(members) == archive
+    forget(members)
+    for start in (archive.index(b"PK\x01\x02"), len(archive) - 3000, len(archive) - 100):
+        assert get(members, f"bytes={start}-") == archive[start:]
+    assert opened(members) == [0] * 300
+
+
+def interrupted(members: list[ContentMember], length: int) -> None:
+    """Download so much, then go away."""
+    response: Any = zip_response(RequestFactory().get("/"), members)
+    for block in response:
+        length -= len(block)
+        if length <= 0:
+            break
+    response.close()
+
+
+def ainterrupted(members: list[ContentMember], length: int) -> None:
+    """Do the same under ASGI, where the archive is made on the event loop."""
+
+    async def read(length: int) -> None:
+        response: Any = zip_response(AsyncRequestFactory().get("/"), asynchronous(members))
+        blocks = aiter(response)
+        async for block in blocks:
+            length -= len(block)
+            if length <= 0:
+                break
+        await blocks.aclose()
+
+    asyncio.run(read(length))
+
+
+@pytest.mark.parametrize(("begin", "get"), [(interrupted, download), (ainterrupted, adownload)])
+def test_a_long_file_is_resumed_within_it_and_little_is_read_again(
+    begin: Callable[..., None], get: Callable[..., bytes]
+) -> None:
+    data = random.Random(2).randbytes(1 << 20) * 100
+    members = [local_member("long.mp4", data), local_member("other.jpg", CONTENT)]
+    for *_, content in members:
+        content.chunk_length = 1 << 20
+    archive = archive_of(members)
+    begin(members, 95_000_000)
+    for start in (94_000_000, 70_000_000):
+        forget(members)
+        resumed = get(members, f"bytes={start}-")
+        assert (len(resumed), resumed == archive[start:]) == (len(archive) - start, True)
+        first = members[0][4].asked[0][0]
+        assert start - (16 << 20) - 10_000 < first <= start
+    get(members, "bytes=94000000-")  # which has learned the whole
+    forget(members)
+    assert get(members, "bytes=94000000-") == archive[94_000_000:]
+    assert members[0][4].asked[0][0] > 93_900_000
+
+
+@EITHER
+def test_what_a_broken_promise_has_shown_is_not_resumed(get: Callable[..., bytes]) -> None:
+    data = CONTENT * 400
+    members = [counting_member("a.mp4", data, size=len(data) + 1, chunk_length=1 << 20)]
+    *opening, content = members[0]
+    members = [(*opening[:3], NO_COMPRESSION_AUTO(len(data) + 1), content)]  # type: ignore[list-item]
+    with pytest.raises(ZipDownloadError):
+        get(members)
+    forget(members)
+    with pytest.raises(ZipDownloadError):
+        get(members, "bytes=20000000-")
+    assert members[0][4].asked[0] == (0, None)  # all of it anew

@@ -453,6 +453,28 @@ def test_no_window_has_more_read_for_it_than_was_said(data: st.DataObject) -> No
         assert not plan.is_within(given_bytes - 1, start, stop, NoChecksums())
 
 
+@given(sent=st.integers(1, 60_000), back=st.integers(0, 9_000), chunk=st.integers(500, 40_000))
+@settings(deadline=None)
+def test_who_resumes_in_a_long_content_has_it_read_from_the_mark_before(
+    sent: int, back: int, chunk: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django_stream_zip.plan._MARK", 7_000)
+        members = [member("a", auto, CONTENT[:60_000]), member("b", auto, CONTENT[:100])]
+        archive, plan, checksums = whole(members), planned(members), Checksums()
+        members[0][4].chunk_length = chunk
+        blocks = plan.window(0, plan.length, checksums=checksums, block_length=1)
+        while sent > 0:
+            sent -= len(next(blocks))
+        blocks.close()
+        position = sum(last - first for first, last in members[0][4].given)
+        start = max(0, position - back)
+        members[0][4].forget()
+        assert window(plan, start, plan.length, checksums) == archive[start:]
+        assert members[0][4].asked[0][0] >= start - 7_000 - 200
+        assert plan.is_within(7_000, start, plan.length, checksums)
+
+
 def test_reading_what_is_not_sent_gives_empty_blocks_on_the_way() -> None:
     members = [member(name, auto, CONTENT[:50_000]) for name in "ab"]
     archive, plan = whole(members), planned(members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import stat
@@ -12,6 +13,8 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Final, Protocol
+
+from django.core.files.base import File
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
@@ -155,12 +158,8 @@ class FileContent:
             _check_regular(self._path, opened)
             if described is not None and opened.st_mtime_ns != described.st_mtime_ns:
                 raise ContentChangedError(f"{self._path} was modified after it was described")
-            first = b""
-            for chunk in _read(file, start, _end(stop, opened.st_size)):
-                first = first or chunk
-                yield chunk
-            if _was_written_to(file, opened, start, first):
-                raise ContentChangedError(f"{self._path} was modified while it was read")
+            chunks = _read(file, start, _end(stop, opened.st_size))
+            yield from _looked_after(self._path, file, opened, start, chunks)
         finally:
             os.close(file)
 
@@ -187,6 +186,18 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
     while left > 0 and (chunk := os.read(file, int(min(CHUNK_LENGTH, left)))):
         yield chunk
         left -= len(chunk)
+
+
+def _looked_after(
+    name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
+    first = b""
+    for chunk in chunks:
+        first = first or chunk
+        yield chunk
+    if _was_written_to(file, opened, start, first):
+        raise ContentChangedError(f"{name} was modified while it was read")
 
 
 def _check_regular(path: str, status: os.stat_result) -> None:
@@ -257,7 +268,37 @@ class BytesContent:
         return self.chunks()
 
 
-def read_chunks(file: Readable, start: int, stop: int | None) -> Iterator[bytes]:
+def one_state(
+    name: str, file: Readable, start: int, stop: int | None, *, position: int = 0
+) -> Iterator[bytes]:
+    """Yield the bytes of what a storage opened from `start` to `stop`, as `read_chunks` does.
+
+    What is a file of this machine is looked at as FileContent does: only its inode tells where the
+    time of modification was put back. `position` is where it stands already.
+    """
+    descriptor = _descriptor(file)
+    opened = None if descriptor is None else os.fstat(descriptor)
+    if descriptor is None or opened is None or not stat.S_ISREG(opened.st_mode):
+        yield from read_chunks(file, start, stop)
+        return
+    end = _end(stop, max(0, opened.st_size - position))
+    chunks = read_chunks(file, start, end)
+    yield from _looked_after(name, descriptor, opened, position + start, chunks)
+
+
+def _descriptor(file: object) -> int | None:
+    """Return the descriptor of a plain file; None for what may be made of its bytes, or of others.
+
+    To ask for `fileno()` is no way to find out: what is held in memory is written to a disk then.
+    """
+    while type(file) is File:
+        file = file.file
+    if isinstance(file, io.BufferedReader) and type(file.raw) is io.FileIO:
+        return file.fileno()
+    return None
+
+
+def read_chunks(file: Readable, start: int, stop: float | None) -> Iterator[bytes]:
     """Yield the bytes of an open file from `start` to `stop`, or as far as there are any."""
     if start:
         file.seek(start)

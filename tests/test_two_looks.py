@@ -256,6 +256,20 @@ def test_a_file_of_any_storage_is_looked_at_itself(
         assert open_files() == before
 
 
+@pytest.mark.parametrize("kind", ["file", "known file", "stored file", "generic", "stream"])
+def test_what_grew_may_have_been_written_to_as_well(kind: str, path: Path) -> None:
+    chunks = iter(BUILDERS[kind](path)[4])
+    for _ in range(2):
+        next(chunks)
+    with path.open("r+b") as file:  # not where it begins; where it was read, and where it wasn't
+        file.seek(CHUNK_LENGTH + 1000)
+        file.write(NEW[: CHUNK_LENGTH * 2])
+        file.seek(0, os.SEEK_END)
+        file.write(b"one more line\n")
+    with pytest.raises(ContentChangedError, match=r"app\.log was modified while"):
+        list(chunks)
+
+
 @pytest.mark.parametrize("kind", ["generic", "stream"])
 def test_a_file_of_any_storage_may_grow(kind: str, path: Path) -> None:
     for start, stop in ((0, None), (10, None), (10, CHUNK_LENGTH + 20)):

@@ -24,9 +24,10 @@ from tests.chaos.tables import SHAPES
 
 AT_ONCE = 6
 
-# How a download can end. The first four are as it should be, and `damaged` is where nobody can do
-# better: a reader refuses what a client put together of two states that look the same.
-GOOD = ("complete", "refused", "failed", "gave up", "damaged")
+# How a download can end. The first four are as it should be. The next two are where nobody can do
+# better: a reader refuses what a client put together of two states that look the same, or what a
+# row without a validator says that is no longer so.
+GOOD = ("complete", "refused", "failed", "gave up", "damaged", "misled")
 BAD = ("NEEDLESS", "DAMAGED", "WRONG", "HANG", "ERROR")
 
 
@@ -67,8 +68,8 @@ class Trial:
         finally:
             place.remove(self.files)
         is_quiet = self.scenario.happened <= HARMLESS and disturbances == self.world.disturbances
-        cannot_tell = self.scenario.cannot_tell or self.is_misled(self.damage)
-        verdict = judged(name, is_quiet=is_quiet, cannot_tell=cannot_tell)
+        is_misled = self.is_misled(self.damage)
+        verdict = judged(name, self.scenario, is_quiet=is_quiet, is_misled=is_misled)
         return Verdict(verdict, self.scenario, why)
 
     def is_misled(self, damage: Damaged | None) -> bool:
@@ -175,12 +176,14 @@ ENDINGS: dict[type[Exception], str] = {
 }
 
 
-def judged(name: str, *, is_quiet: bool, cannot_tell: bool) -> str:
+def judged(name: str, scenario: Scenario, *, is_quiet: bool, is_misled: bool) -> str:
     """Say whether an end was as it should be, under these circumstances."""
     if is_quiet and name in {"refused", "failed", "DAMAGED"}:
         return "NEEDLESS"
-    if name == "DAMAGED" and cannot_tell and not is_quiet:
+    if name == "DAMAGED" and scenario.cannot_tell and not is_quiet:
         return "damaged"
+    if name == "DAMAGED" and is_misled:
+        return "misled"
     return name
 
 

@@ -240,6 +240,46 @@ def test_any_storage_is_asked_again_after_the_last_byte(
             list(chunks)
 
 
+@pytest.mark.parametrize("as_described", [True, False])
+@pytest.mark.parametrize("kind", ["generic", "stream"])
+def test_a_file_of_any_storage_is_looked_at_itself(
+    kind: str, as_described: bool, path: Path
+) -> None:
+    for change in (with_its_time_put_back, longer):
+        write(path, OLD, TIME.timestamp())
+        content, before = BUILDERS[kind](path)[4], open_files()
+        chunks = iter(content.chunks()) if as_described else iter(content)
+        next(chunks)
+        change(path)
+        with pytest.raises(ContentChangedError, match=r"app\.log was modified while"):
+            list(chunks)
+        assert open_files() == before
+
+
+@pytest.mark.parametrize("kind", ["file", "known file", "stored file", "generic", "stream"])
+def test_what_grew_may_have_been_written_to_as_well(kind: str, path: Path) -> None:
+    chunks = iter(BUILDERS[kind](path)[4])
+    for _ in range(2):
+        next(chunks)
+    with path.open("r+b") as file:  # not where it begins; where it was read, and where it wasn't
+        file.seek(CHUNK_LENGTH + 1000)
+        file.write(NEW[: CHUNK_LENGTH * 2])
+        file.seek(0, os.SEEK_END)
+        file.write(b"one more line\n")
+    with pytest.raises(ContentChangedError, match=r"app\.log was modified while"):
+        list(chunks)
+
+
+@pytest.mark.parametrize("kind", ["generic", "stream"])
+def test_a_file_of_any_storage_may_grow(kind: str, path: Path) -> None:
+    for start, stop in ((0, None), (10, None), (10, CHUNK_LENGTH + 20)):
+        write(path, OLD, TIME.timestamp())
+        chunks = iter(BUILDERS[kind](path)[4].chunks(start, stop))
+        first = next(chunks)
+        appended(path)
+        assert first + b"".join(chunks) == OLD[start:stop]
+
+
 def test_a_range_of_a_file_that_is_written_to_is_no_mixture(path: Path) -> None:
     chunks = iter(file_member(path)[4].chunks(10, CHUNK_LENGTH + 20))
     next(chunks)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import stat
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 from hashlib import sha256
 from typing import Final, Protocol
+
+from django.core.files.base import File
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
@@ -32,6 +35,9 @@ _NO_TIME: Final = datetime(1980, 1, 1)
 
 # Seconds.
 _SETTLES_AFTER: Final = 2
+
+# Of so many bytes one is compared, where a file grew while it was read.
+_SAMPLING: Final = 64
 
 # On Windows, bytes as they are.
 _READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -155,12 +161,8 @@ class FileContent:
             _check_regular(self._path, opened)
             if described is not None and opened.st_mtime_ns != described.st_mtime_ns:
                 raise ContentChangedError(f"{self._path} was modified after it was described")
-            first = b""
-            for chunk in _read(file, start, _end(stop, opened.st_size)):
-                first = first or chunk
-                yield chunk
-            if _was_written_to(file, opened, start, first):
-                raise ContentChangedError(f"{self._path} was modified while it was read")
+            chunks = _read(file, start, _end(stop, opened.st_size))
+            yield from _looked_after(self._path, file, opened, start, chunks)
         finally:
             os.close(file)
 
@@ -189,6 +191,19 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
         left -= len(chunk)
 
 
+def _looked_after(
+    name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
+    length = sample = 0
+    for chunk in chunks:
+        length += len(chunk)
+        sample = _sampled(chunk, sample)
+        yield chunk
+    if _was_written_to(file, opened, start, length, sample):
+        raise ContentChangedError(f"{name} was modified while it was read")
+
+
 def _check_regular(path: str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise is_a_directory(path)
@@ -196,7 +211,14 @@ def _check_regular(path: str, status: os.stat_result) -> None:
         raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
 
 
-def _was_written_to(file: int, before: os.stat_result, start: int, first: bytes) -> bool:
+def _sampled(chunk: bytes, sample: int) -> int:
+    """Return what hardly any other bytes have, for a fraction of what their CRC-32 costs."""
+    return crc32(chunk[::_SAMPLING], sample)
+
+
+def _was_written_to(
+    file: int, before: os.stat_result, start: int, length: int, sample: int
+) -> bool:
     """Say whether an open file isn't what it was `before`. To grow is no change.
 
     Where the time of modification was put back, the inode's own time shows it. That one also
@@ -207,9 +229,10 @@ def _was_written_to(file: int, before: os.stat_result, start: int, first: bytes)
     if not before.st_size:
         return False  # what was read, if anything, grew meanwhile
     if after.st_size > before.st_size:
-        # What was written anew, and is longer than it was, begins otherwise.
-        os.lseek(file, start, os.SEEK_SET)
-        return os.read(file, len(first)) != first
+        # No time tells whether that is all: only what was read does, if it is read again.
+        os.lseek(file, 0, os.SEEK_SET)
+        again = _read(file, start, start + length)
+        return reduce(lambda sample, chunk: _sampled(chunk, sample), again, 0) != sample
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return True
     return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
@@ -257,7 +280,37 @@ class BytesContent:
         return self.chunks()
 
 
-def read_chunks(file: Readable, start: int, stop: int | None) -> Iterator[bytes]:
+def one_state(
+    name: str, file: Readable, start: int, stop: int | None, *, position: int = 0
+) -> Iterator[bytes]:
+    """Yield the bytes of what a storage opened from `start` to `stop`, as `read_chunks` does.
+
+    What is a file of this machine is looked at as FileContent does: only its inode tells where the
+    time of modification was put back. `position` is where it stands already.
+    """
+    descriptor = _descriptor(file)
+    opened = None if descriptor is None else os.fstat(descriptor)
+    if descriptor is None or opened is None or not stat.S_ISREG(opened.st_mode):
+        yield from read_chunks(file, start, stop)
+        return
+    end = _end(stop, max(0, opened.st_size - position))
+    chunks = read_chunks(file, start, end)
+    yield from _looked_after(name, descriptor, opened, position + start, chunks)
+
+
+def _descriptor(file: object) -> int | None:
+    """Return the descriptor of a plain file; None for what may be made of its bytes, or of others.
+
+    To ask for `fileno()` is no way to find out: what is held in memory is written to a disk then.
+    """
+    while type(file) is File:
+        file = file.file
+    if isinstance(file, io.BufferedReader) and type(file.raw) is io.FileIO:
+        return file.fileno()
+    return None
+
+
+def read_chunks(file: Readable, start: int, stop: float | None) -> Iterator[bytes]:
     """Yield the bytes of an open file from `start` to `stop`, or as far as there are any."""
     if start:
         file.seek(start)

@@ -75,7 +75,12 @@ class File:
 
 
 class Damaged(Exception):
-    """A reader refuses the archive."""
+    """A reader refuses the archive; it may be for the bytes of one `member`, which is at `at`."""
+
+    def __init__(self, why: str, member: str | None = None, at: int = 0) -> None:
+        super().__init__(why)
+        self.member = member
+        self.at = at
 
 
 class Wrong(Exception):
@@ -98,7 +103,7 @@ def contents(data: bytes, password: str | None) -> dict[str, bytes]:
     try:
         with opened(data, password) as archive:
             infos = archive.infolist()
-            found = {info.filename: archive.read(info) for info in infos}
+            found = {info.filename: read(archive, info) for info in infos}
             check_records(data, infos, found, password)
     except Damaged:
         raise
@@ -107,6 +112,16 @@ def contents(data: bytes, password: str | None) -> dict[str, bytes]:
     if len(found) != len(infos):
         raise Damaged("two members of one name")
     return found
+
+
+def read(archive: Any, info: Any) -> bytes:
+    """Read a member; say which one it is if its CRC-32 isn't that of its bytes."""
+    try:
+        content: bytes = archive.read(info)
+    except zipfile.BadZipFile as error:
+        member = info.filename if "Bad CRC-32" in str(error) else None
+        raise Damaged(f"{type(error).__name__}: {error}", member, info.header_offset) from error
+    return content
 
 
 def opened(data: bytes, password: str | None) -> Any:

@@ -18,14 +18,16 @@ from urllib.parse import urlencode
 from tests.chaos.client import Client, Failed, GaveUp, Hang, Refused
 from tests.chaos.oracle import Damaged, File, Wrong, check
 from tests.chaos.places import FAULTS
-from tests.chaos.scenario import HARMLESS, SAME_TAG, Event, Scenario, scenario
+from tests.chaos.scenario import HARMLESS, Event, Scenario, scenario
 from tests.chaos.servers import WSGI, Killable, World
+from tests.chaos.tables import SHAPES
 
 AT_ONCE = 6
 
-# How a download can end. The first four are as it should be, and `damaged` is where nobody can do
-# better: a reader refuses what a client put together of two states that look the same.
-GOOD = ("complete", "refused", "failed", "gave up", "damaged")
+# How a download can end. The first four are as it should be. The next two are where nobody can do
+# better: a reader refuses what a client put together of two states that look the same, or what a
+# row without a validator says that is no longer so.
+GOOD = ("complete", "refused", "failed", "gave up", "damaged", "misled")
 BAD = ("NEEDLESS", "DAMAGED", "WRONG", "HANG", "ERROR")
 
 
@@ -52,6 +54,7 @@ class Trial:
         self.servers = [world.servers[kind] for kind in scenario.servers]
         self.wanted = ""
         self.history: list[str] = []
+        self.damage: Damaged | None = None
 
     def verdict(self) -> Verdict:
         """Do everything, and judge it."""
@@ -65,7 +68,24 @@ class Trial:
         finally:
             place.remove(self.files)
         is_quiet = self.scenario.happened <= HARMLESS and disturbances == self.world.disturbances
-        return Verdict(judged(name, self.scenario, is_quiet=is_quiet), self.scenario, why)
+        is_misled = self.is_misled(self.damage)
+        verdict = judged(name, self.scenario, is_quiet=is_quiet, is_misled=is_misled)
+        return Verdict(verdict, self.scenario, why)
+
+    def is_misled(self, damage: Damaged | None) -> bool:
+        """Say whether a range was made of a member whose row says what is no longer so.
+
+        A row without a validator vouches for all contents that have the size that it declares, or
+        for any if it declares the CRC-32 only. Who gets all of a member at once gets it checked; a
+        range that begins in it or behind it goes by the row, and by what was learned before.
+        """
+        declared = self.world.place.vouched(SHAPES[self.scenario.shape][0])
+        if damage is None or damage.member is None or not declared:
+            return False
+        file = next(file for file in self.files if file.name == damage.member)
+        size, *others = [len(state.data) for state in file.states]
+        was_changed = size in others if "size" in declared else bool(others)
+        return was_changed and last_start(self.history) > damage.at
 
     def _ended(self) -> tuple[str, str]:
         try:
@@ -75,6 +95,7 @@ class Trial:
                     self._happen(event, self.servers[0], 0)
             self._download(self.scenario)
         except (Refused, Failed, GaveUp, Hang, Damaged, Wrong) as end:
+            self.damage = end if isinstance(end, Damaged) else None
             return ENDINGS[type(end)], f"{end}; {self.history}"
         except Exception as error:
             return "ERROR", f"{type(error).__name__}: {error}; {self.history}"
@@ -128,6 +149,15 @@ class Trial:
         return self.files[-1]
 
 
+def last_start(history: list[str]) -> int:
+    """Return where the last range begins that the client's archive is made of; 0 if it is of one.
+
+    A 200 is a new beginning, wherever the client was.
+    """
+    answers = [line for line in history if line.startswith(("200 ", "206 "))]
+    return int(answers[-1].split()[-1]) if answers and answers[-1].startswith("206 ") else 0
+
+
 def persistently(ask: Callable[[], object]) -> None:
     """Ask again where somebody has just killed the server."""
     for _ in range(3):
@@ -146,13 +176,14 @@ ENDINGS: dict[type[Exception], str] = {
 }
 
 
-def judged(name: str, scenario: Scenario, *, is_quiet: bool) -> str:
+def judged(name: str, scenario: Scenario, *, is_quiet: bool, is_misled: bool) -> str:
     """Say whether an end was as it should be, under these circumstances."""
     if is_quiet and name in {"refused", "failed", "DAMAGED"}:
         return "NEEDLESS"
-    cannot_tell = scenario.client == "naive" or scenario.happened & SAME_TAG
-    if name == "DAMAGED" and cannot_tell and not is_quiet:
+    if name == "DAMAGED" and scenario.cannot_tell and not is_quiet:
         return "damaged"
+    if name == "DAMAGED" and is_misled:
+        return "misled"
     return name
 
 

@@ -67,6 +67,11 @@ class Scenario:
         plain = self.shape not in {"deflated", "mixed", "generator"}
         return plain and self.password is None
 
+    @property
+    def cannot_tell(self) -> bool:
+        """Whether nobody can tell states of a file apart, or the client doesn't."""
+        return self.client == "naive" or bool(self.happened & SAME_TAG)
+
     def names(self) -> Iterator[str]:
         """Name the files."""
         for index in range(len(self.sizes)):

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django_stream_zip.content import ContentChangedError
-from django_stream_zip.members.local import has_settled, read_chunks
+from django_stream_zip.members.local import has_settled, one_state
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 
 
@@ -77,7 +77,7 @@ class GenericReader(Reader):
 
     def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
         with self.storage.open(self.name, "rb") as file:
-            yield from read_chunks(file, start, stop)
+            yield from one_state(self.name, file, start, stop)
 
     def _check_exists(self) -> None:
         try:
@@ -109,4 +109,4 @@ class StreamReader(GenericReader):
         if length == 0:
             return
         with self.storage.open_stream(self.name, start=start, length=length) as stream:
-            yield from read_chunks(stream, 0, length)
+            yield from one_state(self.name, stream, 0, length, position=start)

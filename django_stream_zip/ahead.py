@@ -141,10 +141,9 @@ class Expecting(ABC):
 
     def begun(self, member: Any) -> MemberFile:
         """Give the member, its content being fetched if it is remote."""
-        name, modified_at, mode, method, content = unpacked(member)
-        if is_remote(content):
-            content = self.fetched(content, lambda content=content: content)
-        return name, modified_at, mode, method, content
+        *opening, content = unpacked(member)
+        fetched = self.fetched(content, lambda: content) if is_remote(content) else content
+        return (*opening, fetched)
 
     @abstractmethod
     def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from django_stream_zip import NO_COMPRESSION_AUTO, conf
-from django_stream_zip.engine.methods import Coding
+from django_stream_zip.engine.methods import DEFLATE
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import DefaultDeflate
 from django_stream_zip.misuse import unpacked
@@ -43,18 +43,15 @@ def _is_better_stored(members: Sequence[Any]) -> bool:
     """Say whether some members are deflated by default, and storing them pays."""
     by_default = others = 0
     is_any = False
-    for member in members:
-        _, _, _, method, content = member
+    for _, _, _, method, content in members:
         size = method.uncompressed_size
         if size is None:
             return False  # there is no length anyhow
-        if method.__class__ is DefaultDeflate:
-            if not _is_sure(method, content):
-                return False
+        if method.coding is not DEFLATE:
+            others += size
+        elif method.__class__ is DefaultDeflate and _is_sure(method, content):
             is_any = True
             by_default += size
-        elif method.coding is Coding.STORE:
-            others += size
         else:
             return False
     # Of what they would be deflated to nothing is known: at best, it is nothing.

@@ -504,6 +504,7 @@ def test_rows_beyond_the_variables_of_the_database_are_selected(
         ({"zip_options": ["missing"]}, "'zip_options' is wrong"),
         ({"zip_limit": "5"}, "'zip_limit' is wrong: it must be a number"),
         ({"zip_limit": 0}, "1 or more"),
+        ({"zip_compress": "no"}, "'zip_compress' is wrong: it must be True, False or None"),
         ({"zip_link_max_age": None}, "a number of seconds"),
         ({"zip_filename": 5}, "a name or None"),
     ],
@@ -648,6 +649,27 @@ def test_the_plain_function_reads_the_options_of_the_admin(
     assert 'filename="x.zip"' in response.headers["Content-Disposition"]
     response = run_action(root, *scans, url=SCANS, follow=True)
     assert messages_of(response) == ["This download is limited to 1 file. Select fewer files."]
+
+
+@pytest.mark.parametrize(("compress", "is_smaller"), [(None, True), (True, True), (False, False)])
+def test_the_action_and_the_plain_function_pass_on_whether_files_are_compressed(
+    root: Client,
+    storage: CountingStorage,
+    document_admin: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    compress: bool | None,
+    is_smaller: bool,
+) -> None:
+    storage.files["1.txt"] = b"1" * 5000
+    document_admin(zip_compress=compress)
+    monkeypatch.setattr(site.get_model_admin(Scan), "zip_compress", compress, raising=False)
+    document = make_document(storage, "2", file="2.txt")
+    storage.files["2.txt"] = b"2" * 5000
+    plain = run_action(root, Scan.objects.create(file="1.txt"), url=SCANS)
+    linked = run_action(root, document, follow=True)
+    for response in (plain, linked):
+        assert ("Content-Length" in response.headers) is not is_smaller
+        assert (len(b"".join(response.streaming_content)) < 5000) is is_smaller
 
 
 def test_the_plain_function_reports_what_is_missing(

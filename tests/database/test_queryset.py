@@ -34,6 +34,7 @@ from django_stream_zip.members import (
 from django_stream_zip.members.readers import Facts
 from django_stream_zip.members.readers.generic import GenericReader
 from django_stream_zip.response import zip_response
+from django_stream_zip.views import QuerySetZipDownloadView
 from tests.database.rows import (
     KNOWN,
     content_of,
@@ -446,6 +447,18 @@ def test_compress_goes_for_all_members(storage: CountingStorage, compress: bool)
     members = queryset_members(Document.objects.all(), compress=compress)
     response = zip_response(RequestFactory().get("/"), members)
     assert ("ETag" in response.headers) is not compress
+
+
+@pytest.mark.parametrize(("compress", "has_length"), [(None, True), (True, False), (False, True)])
+def test_a_text_among_rows_of_documents_leaves_length_and_ranges(
+    storage: CountingStorage, compress: bool | None, has_length: bool
+) -> None:
+    for number in range(10):
+        make_document(storage, f"{number}")
+    make_document(storage, "t", file="text.txt")
+    view = QuerySetZipDownloadView.as_view(model=Document, compress=compress)
+    response = view(RequestFactory().get("/"))
+    assert ("ETag" in response.headers) is has_length
 
 
 # Order.

@@ -768,6 +768,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ids_param": True}, "ids_param must be a name or None, not True"),
     ({"ids_param": "selection"}, "which stands for what a POST selected"),
     ({"paginate_by": 10}, "paginate_by has no effect"),
+    ({"compress": "no"}, "compress must be True, False or None, not 'no'"),
     ({"file_fields": "file"}, r"file_fields must be a tuple: \('file',\)"),
     ({"file_fields": ("fil",)}, "tests.Document has no field 'fil'"),
     ({"file_fields": ("title",)}, "'title' of tests.Document"),

@@ -67,6 +67,7 @@ class StoredFile(NamedTuple):
     size: int | None = None
     crc_32: int | None = None
     modified_at: datetime | None = None
+    validator: str | None = None
 
 
 class _Question(NamedTuple):
@@ -221,7 +222,8 @@ class _CountedContent:
 
 
 def _described(reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
-    return reader, described(reader, file.size, file.modified_at, file.crc_32)
+    facts = described(reader, file.size, file.modified_at, file.crc_32, file.validator)
+    return reader, facts
 
 
 def _raise_it(error: Exception) -> NoReturn:

@@ -181,8 +181,9 @@ class FactsFieldFile(FieldFile):
         is_read = getattr(self.instance, "zip_facts_at_upload", True)
         values = facts_of(content) if is_read else {}
         super().save(name, content, save=False)
-        if values and "validator" in columns_of(self.field):
-            values = {**values, "validator": self.instance.zip_validator_of(self)}
+        ask = getattr(self.instance, "zip_validator_of", None)
+        if values and ask is not None and "validator" in columns_of(self.field):
+            values = {**values, "validator": ask(self)}
         _set(self.instance, self.field, values)
         remember(self.instance, [self.field.attname])
         if save:

@@ -72,7 +72,8 @@ def described(
         # The caller's time may change where the storage's validator doesn't, and the reverse.
         state = " ".join(filter(None, (derived_validator(size, modified_at), validator)))
         return Facts(size, modified_at, state, crc_32)
-    facts = reader.describe(size, modified_at)
+    # The validator is of what the storage knows, and of nothing that the caller does.
+    facts = reader.describe(size, modified_at) if validator is None else reader.describe()
     if validator not in (None, facts.validator):
         raise unexpected(reader.name)
     reader.expect(size, validator)

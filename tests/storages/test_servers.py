@@ -178,7 +178,6 @@ def azure(folder: Path) -> Iterator[Any]:
 
 class TestAzure(ReaderContract):
     reader_class = "AzureReader"
-    tells_size = False
 
     @pytest.fixture
     def place(self, azure: Any) -> Place:

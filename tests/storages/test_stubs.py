@@ -116,7 +116,7 @@ class TestGoogleCloud(FaultContract):
 
 class TestAzure(FaultContract):
     reader_class = "AzureReader"
-    streams = tells_size = False
+    streams = False
 
     @pytest.fixture(scope="class")
     @classmethod

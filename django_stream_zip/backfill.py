@@ -18,7 +18,7 @@ from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.facts import Values, columns_of
 from django_stream_zip.members.field_files import is_column_enough, storage_of
-from django_stream_zip.members.readers import reader_for
+from django_stream_zip.members.readers import kept_validator, reader_for
 
 _PAGE_LENGTH: Final = 1000
 
@@ -121,13 +121,17 @@ def stored_facts(
     """
     reader = reader_for(storage, stored_name)
     told = reader.describe()
+    validator = kept_validator(told)
     size, crc_32 = told.size, told.crc_32
     if size is None or (crc_32 is None and "crc_32" in wanted):
         size, crc_32 = _read(reader.chunks(), progress)
         if told.size not in (None, size):
             raise ContentChangedError(f"it has {size:,} bytes, where {told.size:,} were told")
+        if "validator" in wanted and validator != kept_validator(reader.describe()):
+            raise ContentChangedError("it was overwritten while it was read")
     at = told.modified_at or timezone.now()
-    return {"size": size, "crc_32": crc_32, "modified_at": _as_in_models(at)}
+    at = _as_in_models(at)
+    return {"size": size, "crc_32": crc_32, "modified_at": at, "validator": validator}
 
 
 def _read(chunks: Iterator[bytes], progress: Progress) -> tuple[int, int]:

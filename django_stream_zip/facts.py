@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     _Field = models.Field[Any, Any]
     _Integer = models.PositiveBigIntegerField[int | None, int | None]
     _DateTime = models.DateTimeField[datetime | None, datetime | None]
+    _Char = models.CharField[str | None, str | None]
 else:
     _Field = object
     _Integer = models.PositiveBigIntegerField
     _DateTime = models.DateTimeField
+    _Char = models.CharField
 
-# A file's facts by their names: "size" (bytes), "crc_32" and "modified_at". Empty if not known.
+# A file's facts by their names: "size" (bytes), "crc_32", "modified_at" and "validator". Empty if
+# not known.
 Values: TypeAlias = Mapping[str, Any]
 
 # Where an instance keeps what its facts are of: by file field its name and the facts beside it.
@@ -158,6 +161,18 @@ class ZipModifiedAtField(FactField, _DateTime):
     fact = "modified_at"
 
 
+class ZipValidatorField(FactField, _Char):
+    """Holds what the storage itself tells states of a file apart by: an ETag, a generation.
+
+    It is asked for it after an upload. Empty where it has none, null where it couldn't be asked.
+    """
+
+    fact = "validator"
+
+    def __init__(self, file_field: str = "", **options: Any) -> None:
+        super().__init__(file_field, **{"max_length": 255, **options})
+
+
 class FactsFieldFile(FieldFile):
     """A FieldFile that takes down the facts of what it stores."""
 
@@ -166,6 +181,9 @@ class FactsFieldFile(FieldFile):
         is_read = getattr(self.instance, "zip_facts_at_upload", True)
         values = facts_of(content) if is_read else {}
         super().save(name, content, save=False)
+        ask = getattr(self.instance, "zip_validator_of", None)
+        if values and ask is not None and "validator" in columns_of(self.field):
+            values = {**values, "validator": ask(self)}
         _set(self.instance, self.field, values)
         remember(self.instance, [self.field.attname])
         if save:
@@ -179,7 +197,7 @@ class FactsFieldFile(FieldFile):
 
     @property
     def zip_facts(self) -> Values:
-        """What the row holds: the options `size`, `crc_32` and `modified_at` of `field_member`.
+        """What the row holds: options of `field_member`, such as `size` and `crc_32`.
 
         Nothing where another file was named since.
         """
@@ -301,7 +319,17 @@ def _settle(instance: models.Model, field: models.FileField, add: bool) -> None:
     # Facts that are new as well are of the new file: whoever named it knows them.
     if not name or (name != seen_name and facts == seen_facts):
         _set(instance, field, {})
+    elif name != seen_name:
+        _drop_validator(instance, field, seen_facts)
     remember(instance, [field.attname])
+
+
+def _drop_validator(instance: models.Model, field: models.FileField, seen: tuple[Any, ...]) -> None:
+    """Drop another file's validator, where whoever named a new file left it beside new facts."""
+    columns = columns_of(field)
+    was = dict(zip(columns, seen, strict=True)).get("validator")
+    if was is not None and getattr(instance, columns["validator"]) == was:
+        setattr(instance, columns["validator"], None)
 
 
 def _state(instance: models.Model, field: models.FileField) -> tuple[str | None, tuple[Any, ...]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from typing import Any, ClassVar, Self
 
 from django.db import models
+from django.db.models.fields.files import FieldFile
 
 from django_stream_zip import facts
+from django_stream_zip.members.field_files import storage_of
+from django_stream_zip.members.readers import kept_validator, reader_for
+
+logger = logging.getLogger("django_stream_zip")
 
 
 class ZipFactsMixin(models.Model):
-    """Keeps a model's `ZipSizeField`, `ZipCRC32Field` and `ZipModifiedAtField` up to date.
+    """Keeps a model's `ZipSizeField`, `ZipCRC32Field` and so on up to date.
 
     For a model with several file fields, each with columns of its own. What no instance is saved
     for (`QuerySet.update()`, `bulk_update()`, a file that is written in the storage itself) it
@@ -26,6 +32,18 @@ class ZipFactsMixin(models.Model):
         """Django's options."""
 
         abstract = True
+
+    def zip_validator_of(self, file: FieldFile) -> str | None:
+        """Ask the storage for the validator of a file that was stored just now.
+
+        One request for each upload. The file is stored, so a failure isn't the upload's.
+        """
+        try:
+            told = reader_for(storage_of(file), str(file.name)).describe()
+        except Exception:
+            logger.warning("no validator is known of %r", file.name, exc_info=True)
+            return None
+        return kept_validator(told)
 
     @classmethod
     def from_db(
@@ -61,6 +79,7 @@ class ZipFactsModel(ZipFactsMixin):
     zip_size = facts.ZipSizeField()
     zip_crc_32 = facts.ZipCRC32Field()
     zip_modified_at = facts.ZipModifiedAtField()
+    zip_validator = facts.ZipValidatorField()
 
     class Meta:
         """Django's options."""

@@ -297,7 +297,7 @@ class Plan:
                 is_needed = number in stated and is_remote(content) and method.crc_32 is None
                 is_read = is_needed and crc_32s.of(content) is None
             else:
-                is_read = self._offsets[number] >= window.start and bool(_known_size(method))
+                is_read = self._offsets[number] >= window.start
             if is_read:
                 yield content
 
@@ -512,9 +512,13 @@ def _write(
     """Write what of a member is in the window."""
     name, modified_at, mode, method, content = member
     position = archive.offset
-    yield window.cut(position, archive.begin(name, modified_at, mode, method))
+    header = archive.begin(name, modified_at, mode, method)
 
     data_start, size = archive.offset, _known_size(method) or 0
+    if not size and window.start < data_start <= window.stop:
+        # It may have bytes. Nobody else would notice, and behind the header it may be too late.
+        yield Reading(member, 0, 0, bytes)
+    yield window.cut(position, header)
     first = archive.content_before(max(0, window.start - data_start))
     last = archive.content_before(max(0, window.stop - data_start))
     crc_32 = None

@@ -21,6 +21,8 @@ from django.test.utils import CaptureQueriesContext
 from django_stream_zip.backfill import stored_facts
 from django_stream_zip.members import queryset_members
 from django_stream_zip.members.readers import Facts, Reader, register_reader
+from django_stream_zip.members.readers.generic import GenericReader
+from django_stream_zip.members.readers.reader import derived_validator
 from tests.database.storages import TIME, CountingStorage
 from tests.models import Book, Film, Novel, Paperback
 
@@ -101,7 +103,7 @@ def test_what_is_filled_is_not_read_again(storage: WatchedStorage) -> None:
     assert storage.calls == []
 
 
-@pytest.mark.parametrize("column", ["zip_size", "zip_crc_32", "zip_modified_at"])
+@pytest.mark.parametrize("column", ["zip_size", "zip_crc_32", "zip_modified_at", "zip_validator"])
 def test_a_row_of_which_one_fact_is_missing_is_filled(storage: WatchedStorage, column: str) -> None:
     make(storage, "a.pdf")
     run("tests.Book")
@@ -119,7 +121,8 @@ def test_all_are_filled_again_if_wanted(storage: WatchedStorage) -> None:
 
 def test_a_dry_run_only_counts(storage: WatchedStorage) -> None:
     make(storage, "a.pdf", "b.pdf")
-    Book.objects.filter(file="b.pdf").update(zip_size=1, zip_crc_32=2, zip_modified_at=TIME)
+    known = {"zip_size": 1, "zip_crc_32": 2, "zip_modified_at": TIME, "zip_validator": ""}
+    Book.objects.filter(file="b.pdf").update(**known)
     assert run("tests.Book", "--dry-run") == "tests.Book.file: 1 to fill\n"
     assert run("tests.Book", "--dry-run", "--all") == "tests.Book.file: 2 to fill\n"
     assert held()[0] == UNKNOWN
@@ -170,6 +173,47 @@ def test_a_file_that_is_uploaded_meanwhile_under_its_old_name_keeps_its_facts(
     storage.opened = lambda name: Book.objects.update(**new)
     assert run("tests.Book", *arguments) == "tests.Book.file: 0 filled, 1 changed meanwhile\n"
     assert held() == [(7, 8, KNOWN_TIME)]
+
+
+# The storage's own validator.
+
+
+def validators() -> list[str | None]:
+    return list(Book.objects.order_by("pk").values_list("zip_validator", flat=True))
+
+
+def test_the_validator_is_that_of_the_bytes_that_were_read(storage: WatchedStorage) -> None:
+    make(storage, "a.pdf")
+    run("tests.Book")
+    assert validators() == [derived_validator(5, TIME)]
+
+
+def test_a_file_that_is_overwritten_after_it_was_read_fails(
+    storage: WatchedStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(storage, "a.pdf")
+    states = iter(["one", "two"])
+
+    def described(*args: Any) -> Facts:
+        return Facts(5, TIME, next(states))
+
+    monkeypatch.setattr(GenericReader, "describe", described)
+    with pytest.raises(CommandError, match="overwritten while it was read"):
+        run("tests.Book")
+    assert (held(), validators()) == ([UNKNOWN], [None])
+
+
+@pytest.mark.parametrize("validator", [None, "x" * 256], ids=["none", "too long"])
+def test_a_file_without_a_validator_that_can_be_kept_is_filled_once(
+    storage: WatchedStorage, monkeypatch: pytest.MonkeyPatch, validator: str | None
+) -> None:
+    make(storage, "a.pdf")
+    monkeypatch.setattr(GenericReader, "describe", lambda *args: Facts(5, TIME, validator))
+    run("tests.Book")
+    assert (held(), validators()) == (filled("a.pdf"), [""])
+    assert run("tests.Book") == "tests.Book.file: 0 filled\n"
+    [member] = queryset_members(Book.objects.all())
+    assert b"".join(member[4].chunks()) == b"a.pdf"
 
 
 # Files that can't be read.

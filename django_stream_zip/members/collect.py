@@ -59,6 +59,7 @@ class StoredFile(NamedTuple):
     size: int | None = None
     crc_32: int | None = None
     modified_at: datetime | None = None
+    validator: str | None = None
 
 
 class Collector:
@@ -136,7 +137,8 @@ class Collector:
         return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
 
     def _asked(self, reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
-        return reader, self._facts(reader, file.size, file.modified_at, file.crc_32)
+        given = file.size, file.modified_at, file.crc_32, file.validator
+        return reader, self._facts(reader, *given)
 
     def _count(self, size: int) -> None:
         self._members += 1

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property, reduce
 from hashlib import sha256
@@ -24,6 +24,7 @@ from django_stream_zip.members.member import (
     member,
     seconds_of,
     time_of,
+    unexpected,
 )
 from django_stream_zip.misuse import check_path, is_a_directory, not_bytes
 
@@ -108,10 +109,11 @@ class FileContent:
     def __init__(
         self,
         path: str,
-        size: int,
+        size: int | None,
         crc_32: int | None,
         validator: str,
-        seen: os.stat_result | None = None,
+        status: os.stat_result | None = None,
+        state: str | None = None,
     ) -> None:
         self.identity = f"file:{path}"
         self.size = size
@@ -119,11 +121,13 @@ class FileContent:
         self.validator = validator
         self.local_state: str | None = None
         self.is_settled = True
-        if seen is not None:
-            self.local_state = f"{seen.st_ino:x}-{seen.st_ctime_ns:x}"
-            self.is_settled = has_settled(seen.st_mtime)
+        if status is not None:
+            self.local_state = f"{status.st_ino:x}-{status.st_ctime_ns:x}"
+            self.is_settled = has_settled(status.st_mtime)
+        #: What the file was when it was described; None if it wasn't.
+        self.status = status
         self._path = path
-        self._seen = seen
+        self._state = state  # what `state_of` is to say of it
 
     @classmethod
     def from_stat(cls, path: str, size: int | None, crc_32: int | None) -> FileContent:
@@ -137,34 +141,50 @@ class FileContent:
             # Not the last word, as it is about the real user. This raises what is wrong.
             os.close(_opened(path))
         size = status.st_size if size is None else size
-        return cls(path, size, crc_32, f"{size:x}-{status.st_mtime_ns:x}", status)
+        return cls(path, size, crc_32, _state(size, status.st_mtime_ns), status)
 
     @property
     def modified_at(self) -> datetime:
         """When the file was modified last."""
-        return time_of(0 if self._seen is None else self._seen.st_mtime_ns / 1e9)
+        return time_of(0 if self.status is None else self.status.st_mtime_ns / 1e9)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
-        return self._chunks(start, stop, self._seen)
+        return self._chunks(start, stop, self._check)
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
-        return self._chunks(0, None, None)
+        return self._chunks(0, None, bool)
+
+    def _check(self, opened: os.stat_result) -> None:
+        if self.status is not None and opened.st_mtime_ns != self.status.st_mtime_ns:
+            raise ContentChangedError(f"{self._path} was modified after it was described")
+        # What says that it has no bytes may have some: who reads them finds out how many.
+        is_other = self.size is not None and opened.st_size not in (0, self.size)
+        if is_other or self._state not in (None, state_of(opened)):
+            raise unexpected(self._path)
 
     def _chunks(
-        self, start: int, stop: int | None, described: os.stat_result | None
+        self, start: int, stop: int | None, check: Callable[[os.stat_result], object]
     ) -> Iterator[bytes]:
         file = _opened(self._path)
         try:
             opened = os.fstat(file)
             _check_regular(self._path, opened)
-            if described is not None and opened.st_mtime_ns != described.st_mtime_ns:
-                raise ContentChangedError(f"{self._path} was modified after it was described")
+            check(opened)
             chunks = _read(file, start, _end(stop, opened.st_size))
             yield from _looked_after(self._path, file, opened, start, chunks)
         finally:
             os.close(file)
+
+
+def state_of(status: os.stat_result) -> str:
+    """Return the validator of a file that is described like this."""
+    return _state(status.st_size, status.st_mtime_ns)
+
+
+def _state(size: int, modified_at: int) -> str:
+    return f"{size:x}-{modified_at:x}"
 
 
 def _opened(path: str) -> int:

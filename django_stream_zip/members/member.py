@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method, conf
-from django_stream_zip.content import AsyncContent, Content
+from django_stream_zip.content import AsyncContent, Content, ContentChangedError
 from django_stream_zip.engine.accelerators import FAST, Deflate
 from django_stream_zip.engine.methods import deflated, zlib_at
 from django_stream_zip.engine.names import safe_name
@@ -112,6 +112,14 @@ def text(value: Any) -> Any:
     All else is given as it is: what it is used for says what is wrong with it.
     """
     return str(value) if isinstance(value, Promise) else value
+
+
+def unexpected(name: str) -> ContentChangedError:
+    """Return what to raise for a file that isn't what was said of it."""
+    return ContentChangedError(
+        f"{name} has another size or state than was declared: it was overwritten since, or the row "
+        "that declares it is wrong ('manage.py zip_facts --all' fills rows anew)"
+    )
 
 
 def _method(compress: bool, content: Content, deflate: type[Method] = Method) -> Method:

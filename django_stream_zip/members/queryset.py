@@ -17,7 +17,16 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import DateTimeField, F, Field, FileField, IntegerField, Model, QuerySet
+from django.db.models import (
+    CharField,
+    DateTimeField,
+    F,
+    Field,
+    FileField,
+    IntegerField,
+    Model,
+    QuerySet,
+)
 from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip import conf, facts, threads
@@ -52,6 +61,7 @@ def queryset_members(
     size: Fields = None,
     crc_32: Fields = None,
     modified_at: Fields = None,
+    validator: Fields = None,
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
@@ -71,9 +81,10 @@ def queryset_members(
     only has the stored file's name before that. Names are made safe, and unique without regard to
     case.
 
-    `size`, `crc_32` and `modified_at` name fields that hold these values, or map file fields to
-    such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't be named.
-    `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see `collect.Collector`.
+    `size`, `crc_32`, `modified_at` and `validator` name fields that hold these values, or map file
+    fields to such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't
+    be named. `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see
+    `collect.Collector`.
 
     Raises ValueError where a field or a format isn't what it should be; TooManyMembersError and
     TooManyBytesError over a limit; what the storage raises where a file is missing.
@@ -88,6 +99,7 @@ def queryset_members(
         size,
         crc_32,
         modified_at,
+        validator,
         with_own_facts=decode is None,
         limit=collector.limit,
     )
@@ -108,7 +120,7 @@ def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **option
     if missing not in policies:
         raise ValueError(f"missing must be one of {', '.join(policies)}, not {missing!r}")
     if queryset is not None:
-        columns = {key: options.get(key) for key in ("name", "size", "crc_32", "modified_at")}
+        columns = {key: options.get(key) for key in ("name", *_KINDS)}
         with_own_facts = options.get("decode") is None
         _Rows(queryset, file_fields, **columns, with_own_facts=with_own_facts)
 
@@ -136,6 +148,7 @@ def lazy_queryset_members(
     size: Fields = None,
     crc_32: Fields = None,
     modified_at: Fields = None,
+    validator: Fields = None,
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
@@ -151,7 +164,14 @@ def lazy_queryset_members(
     `queryset_members`. Raises ValueError for a slice or a union.
     """
     rows = _Rows(
-        queryset, file_fields, name, size, crc_32, modified_at, with_own_facts=decode is None
+        queryset,
+        file_fields,
+        name,
+        size,
+        crc_32,
+        modified_at,
+        validator,
+        with_own_facts=decode is None,
     )
     maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
@@ -227,6 +247,7 @@ class _Rows:
         size: Fields,
         crc_32: Fields,
         modified_at: Fields,
+        validator: Fields,
         *,
         with_own_facts: bool,
         limit: int | None = None,
@@ -241,7 +262,7 @@ class _Rows:
         by_fact = [
             _own_fact_fields(model, holders, fact)
             | _fact_fields(queryset, self._file_fields, fields, fact)
-            for fact, fields in (("size", size), ("crc_32", crc_32), ("modified_at", modified_at))
+            for fact, fields in zip(_KINDS, (size, crc_32, modified_at, validator), strict=True)
         ]
         self._facts = {path: [fields.get(path) for fields in by_fact] for path in self._file_fields}
         self._name = naming(queryset, name)
@@ -433,10 +454,12 @@ def _text(name: Any) -> str | None:
     return None if name is None else str(name)
 
 
+# In the order in which a StoredFile has them.
 _KINDS: Final[dict[str, type[Field[Any, Any]]]] = {
     "size": IntegerField,
     "crc_32": IntegerField,
     "modified_at": DateTimeField,
+    "validator": CharField,
 }
 
 

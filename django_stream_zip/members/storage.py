@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from django_stream_zip.engine.names import safe_name
 from django_stream_zip.members.describe import PendingMember
 from django_stream_zip.members.field_files import storage_of
-from django_stream_zip.members.member import DEFAULT_MODE, ContentMember, member, text
+from django_stream_zip.members.member import (
+    DEFAULT_MODE,
+    ContentMember,
+    member,
+    text,
+    unexpected,
+)
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
 from django_stream_zip.misuse import check_field_file, check_stored, check_time
@@ -36,6 +42,7 @@ def storage_member(
     mode: int = DEFAULT_MODE,
     size: int | None = None,
     crc_32: int | None = None,
+    validator: str | None = None,
     decode: bool | None = None,
 ) -> ContentMember:
     """Make a member of a file in a storage, named like it (without its folders) or `name`.
@@ -43,9 +50,11 @@ def storage_member(
     The storage is asked, once if it can tell all at once, unless both `size` (bytes) and
     `modified_at` are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked
     when the member's values are first looked at; `zip_response` does so for several members at a
-    time. `decode` says whether a file that an object store
-    keeps gzipped, with a content encoding that says so, is unpacked; by default as the storage's
-    `open()` does. Of what is unpacked the size isn't known, so such a member is deflated.
+    time. `validator` is the storage's own that was kept of the file (see
+    `facts.ZipValidatorField`): nothing but this state of it is read. `decode` says whether a file
+    that an object store keeps gzipped, with a content encoding that says so, is unpacked; by
+    default as the storage's `open()` does. Of what is unpacked the size isn't known, so such a
+    member is deflated.
 
     Raises FileNotFoundError where the file is missing, PermissionError where it may not be read,
     and what else the storage raises. If it is remote, that is raised when it is asked: by
@@ -53,45 +62,57 @@ def storage_member(
     """
     check_stored(storage, stored_name)
     reader = reader_for(storage, stored_name, decode=decode)
+    given = size, modified_at, crc_32, validator
     if reader.is_remote and (size is None or modified_at is None):
         # What is wrong or changes with the language is to be seen now.
         name = safe_name(text(name or posixpath.basename(reader.name)))
         check_time(name, _NO_TIME if modified_at is None else modified_at)
         make = _described_member
-        return PendingMember(
-            partial(make, reader, size, modified_at, crc_32, name, compress=compress, mode=mode)
-        )
-    return _described_member(reader, size, modified_at, crc_32, name, compress=compress, mode=mode)
+        return PendingMember(partial(make, reader, given, name, compress=compress, mode=mode))
+    return _described_member(reader, given, name, compress=compress, mode=mode)
 
 
 def _described_member(
+    reader: Reader, given: tuple[Any, ...], name: str | None, **options: Any
+) -> ContentMember:
+    return reader_member(reader, described(reader, *given), name, **options)
+
+
+def described(
     reader: Reader,
     size: int | None,
     modified_at: datetime | None,
     crc_32: int | None,
-    name: str | None,
-    **options: Any,
-) -> ContentMember:
-    return reader_member(reader, described(reader, size, modified_at, crc_32), name, **options)
-
-
-def described(
-    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
+    validator: str | None = None,
 ) -> Facts:
     """Give what the caller knows of a file, and else what the storage does.
 
-    The storage is asked unless both size and time are given. Raises what it raises.
+    The storage is asked unless both size and time are given. Raises what it raises, and
+    ContentChangedError where the caller knows another validator than the storage.
     """
+    validator = validator or None  # "" is of a storage that has none
     if size is not None and modified_at is not None:
-        return Facts(size, modified_at, derived_validator(size, modified_at), crc_32)
-    return asked(reader, size, modified_at, crc_32)
+        reader.expect(size, validator)
+        # The caller's time may change where the storage's validator doesn't, and the reverse.
+        state = " ".join(filter(None, (derived_validator(size, modified_at), validator)))
+        return Facts(size, modified_at, state, crc_32)
+    return asked(reader, size, modified_at, crc_32, validator)
 
 
 def asked(
-    reader: Reader, size: int | None, modified_at: datetime | None, crc_32: int | None
+    reader: Reader,
+    size: int | None,
+    modified_at: datetime | None,
+    crc_32: int | None,
+    validator: str | None = None,
 ) -> Facts:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
-    facts = reader.describe(size, modified_at)
+    validator = validator or None
+    # The validator is of what the storage knows, and of nothing that the caller does.
+    facts = reader.describe(size, modified_at) if validator is None else reader.describe()
+    if validator not in (None, facts.validator):
+        raise unexpected(reader.name)
+    reader.expect(size, validator)
     return Facts(
         facts.size if size is None else size,
         modified_at or facts.modified_at,
@@ -124,6 +145,7 @@ def field_member(
     mode: int = DEFAULT_MODE,
     size: int | None = None,
     crc_32: int | None = None,
+    validator: str | None = None,
     decode: bool | None = None,
 ) -> ContentMember:
     """Make a member of the file of a model's FileField, as `storage_member` does.
@@ -145,6 +167,7 @@ def field_member(
         mode=mode,
         size=held.get("size") if size is None else size,
         crc_32=held.get("crc_32") if crc_32 is None else crc_32,
+        validator=held.get("validator") if validator is None else validator,
         decode=decode,
     )
 

@@ -11,6 +11,7 @@ import threading
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -75,6 +76,8 @@ class ReaderContract:
     """What holds for every storage."""
 
     reader_class: str
+    #: Whether it tells a file's size with any range of it.
+    tells_size = True
 
     @pytest.fixture
     def name(self) -> str:
@@ -174,6 +177,45 @@ class ReaderContract:
             pass
         else:
             assert b"".join(read) == DATA
+
+    @pytest.mark.parametrize("start", [0, 1, MIB, len(DATA) - 1])
+    def test_the_state_that_a_row_knows_is_read_and_no_other(
+        self, start: int, place: Place, name: str, reader: Reader
+    ) -> None:
+        if not place.detects_replacement:
+            pytest.skip("this emulator ignores conditions")
+        validator = reader.describe().validator
+
+        def read(reader: Reader) -> bytes:
+            reader.expect(len(DATA), validator)
+            return b"".join(reader.chunks(start, start + 1))
+
+        assert read(place.reader(name)) == DATA[start : start + 1]
+        place.put(name, b"longer " + OTHER)
+        with pytest.raises(ContentChangedError, match="than was declared"):
+            read(place.reader(name))
+
+    @pytest.mark.parametrize("start", [0, 1, MIB, len(DATA) - 1])
+    def test_another_size_than_a_row_knows_is_noticed_in_any_range(
+        self, start: int, place: Place, name: str, reader: Reader
+    ) -> None:
+        if not self.tells_size:
+            pytest.skip("it isn't told with a range")
+        reader.expect(len(DATA) + 1)
+        with pytest.raises(ContentChangedError, match="than was declared"):
+            list(reader.chunks(start, start + 1))
+
+    def test_a_file_that_has_grown_from_nothing_is_noticed(self, reader: Reader) -> None:
+        reader.expect(0)
+        with suppress(ContentChangedError):
+            assert b"".join(reader.chunks()) == DATA  # whoever reads it sees that it isn't empty
+
+    def test_read_afresh_it_is_whatever_is_there(
+        self, place: Place, name: str, reader: Reader
+    ) -> None:
+        reader.expect(len(DATA) + 1, reader.describe().validator)
+        place.put(name, b"longer " + OTHER)
+        assert b"".join(reader.afresh().chunks()) == b"longer " + OTHER
 
     def test_a_reader_can_be_closed_and_used_again(self, reader: Reader) -> None:
         for _ in range(3):

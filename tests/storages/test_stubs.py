@@ -93,7 +93,7 @@ class TestS3ThatUnpacks(TestS3):
 
 class TestGoogleCloud(FaultContract):
     reader_class = "GoogleCloudReader"
-    streams = False
+    streams = tells_size = False
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -67,9 +67,15 @@ class AzureReader(RemoteReader):
         conditions: dict[str, Any] = {}
         if self.pin:
             conditions = {"etag": self.pin, "match_condition": MatchConditions.IfNotModified}
+        told: list[int] = []
         try:
             stream = self._blob.download_blob(
-                offset=start, length=end - start, timeout=self._timeout, **conditions, **_AS_STORED
+                offset=start,
+                length=end - start,
+                timeout=self._timeout,
+                raw_response_hook=lambda response: told.extend(_total(response)),
+                **conditions,
+                **_AS_STORED,
             )
             data = stream.readall()
         except HttpResponseError as error:
@@ -78,7 +84,8 @@ class AzureReader(RemoteReader):
             raise
         found = stream.properties
         encoding = found.content_settings.content_encoding or ""
-        return self._piece(data, start, end, found.etag, encoding)
+        piece = self._piece(data, start, end, found.etag, encoding)
+        return piece._replace(total=told[0]) if piece and told else piece
 
     def _status(self, error: Any) -> int | None:
         status: int | None = error.status_code
@@ -86,6 +93,12 @@ class AzureReader(RemoteReader):
 
     def _is_archived(self, error: Any) -> bool:
         return bool(error.error_code == "BlobArchived")
+
+
+def _total(response: Any) -> list[int]:
+    """Return the blob's size, if a response with a piece tells it: its package keeps it back."""
+    found = response.http_response.headers.get("Content-Range", "").rpartition("/")[2]
+    return [int(found)] if found.isdecimal() else []
 
 
 # Only to make one client where many threads are the first: the storage keeps it.

@@ -18,6 +18,7 @@ from google.auth.transport.requests import Request
 from google.cloud.storage.retry import DEFAULT_RETRY
 from storages.utils import clean_name
 
+from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers import loop
 from django_stream_zip.members.readers.remote import (
     Body,
@@ -44,6 +45,12 @@ class GoogleCloudReader(RemoteReader):
         _clients.get(storage, attrgetter("client"))
         self._bucket = storage.bucket
         self._key = storage._normalize_name(clean_name(name))
+
+    def expect(self, size: int | None = None, validator: str | None = None) -> None:
+        """Pin a generation, which is a number."""
+        if validator is not None and not (validator.isascii() and validator.isdecimal()):
+            raise unexpected(self.name)
+        super().expect(size, validator)
 
     def _head(self) -> Head:
         blob = self._bucket.get_blob(self._key, retry=_RETRY)

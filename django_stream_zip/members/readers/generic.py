@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import has_settled, one_state
+from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 
 
@@ -22,7 +23,8 @@ class GenericReader(Reader):
     """Reads through `storage.open()`, in the context in which the reader was made.
 
     The storage is asked for size and time before the file is opened and again after its last byte,
-    unless a row knows both and the CRC-32.
+    unless a row knows both and the CRC-32, but no validator. (A size that a row holds isn't
+    compared with the storage's, which may be that of something encrypted or packed.)
     """
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
@@ -61,9 +63,11 @@ class GenericReader(Reader):
 
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         questions: tuple[str, ...] = ("size", "get_modified_time")
-        if self.is_verified and not self._seen:
+        if self.is_verified and not self._seen and self.expected_validator is None:
             questions = ()  # the caller knows all of the file, and the storage isn't to be asked
         opened = self._asked(*questions)
+        if self.expected_validator not in (None, _state(opened)):
+            raise unexpected(self.name)
         if any(opened.get(what, value) != value for what, value in self._seen.items()):
             raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from self._opened(start, stop)
@@ -97,6 +101,13 @@ class GenericReader(Reader):
             except NotImplementedError:  # the time: Dropbox, FTP; the size: Django says it may be
                 continue
         return answers
+
+
+def _state(answers: dict[str, Any]) -> str | None:
+    """Return the validator that a description with these answers has."""
+    if len(answers) < 2:
+        return None
+    return derived_validator(answers["size"], answers["get_modified_time"])
 
 
 class StreamReader(GenericReader):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import BytesContent, FileContent, has_settled
+from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 
@@ -24,13 +25,14 @@ class FileReader(Reader):
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Look at the file."""
         content = FileContent.from_stat(self._path, size, None)
-        self._seen = {"content": content}
+        self._seen = {"status": content.status}
         self.local_state, self.is_settled = content.local_state, content.is_settled
         return Facts(content.size, content.modified_at, content.validator)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        content = self._seen.get("content") or FileContent(self._path, -1, None, "")
+        status, state = self._seen.get("status"), self.expected_validator
+        content = FileContent(self._path, self.expected_size, None, "", status, state)
         return content.chunks(start, stop)
 
 
@@ -54,6 +56,10 @@ class MemoryReader(Reader):
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Give slices of what the file is when the first one is asked for."""
         node, data = self._snapshot()
+        state = derived_validator(len(data), node.modified_time)
+        is_other = self.expected_size not in (None, len(data))
+        if is_other or self.expected_validator not in (None, state):
+            raise unexpected(self.name)
         if self._seen.get("state") not in (None, (node.modified_time, len(data))):
             raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from BytesContent(data).chunks(start, stop)

@@ -13,10 +13,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django_stream_zip.members.member import seconds_of
 from django_stream_zip.members.readers.places import configured_place
+
+#: Of those that rows keep.
+MAX_VALIDATOR_LENGTH: Final = 255
 
 
 class Facts(NamedTuple):
@@ -52,6 +55,9 @@ class Reader(ABC):
     is_settled: bool = True
     #: Whether the CRC-32 of the file is known, so that a mixture of two states is found out anyway.
     is_verified: bool = False
+    #: What `expect` was given, each None where any will do.
+    expected_size: int | None = None
+    expected_validator: str | None = None
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         self.storage = storage
@@ -72,7 +78,18 @@ class Reader(ABC):
         """
         fresh = copy(self)
         fresh._seen = {}
+        fresh.expected_size = fresh.expected_validator = None
         return fresh
+
+    def expect(self, size: int | None = None, validator: str | None = None) -> None:
+        """Have `chunks` read no other file than one of this size and state, as a row says it has.
+
+        The validator is one that `describe` gave once. Nothing is asked for it: the comparison is
+        made when the file is opened, whatever range is read. A size is compared where the storage
+        tells it by itself then. Raises ContentChangedError where no file can have this validator.
+        """
+        self.expected_size = size
+        self.expected_validator = validator
 
     @abstractmethod
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
@@ -86,9 +103,15 @@ class Reader(ABC):
         """Yield the bytes from `start` to `stop`. Opens nothing before the first one is asked for.
 
         Raises what `describe` does, ContentChangedError where the file isn't what it was when it
-        was described or is changed while it is read, and OSError where a connection breaks off too
-        often.
+        was described, isn't what is expected, or is changed while it is read, and OSError where a
+        connection breaks off too often.
         """
+
+
+def kept_validator(facts: Facts) -> str:
+    """Return the validator as rows keep it: "" where there is none, or one too long to be kept."""
+    validator = facts.validator or ""
+    return validator if len(validator) <= MAX_VALIDATOR_LENGTH else ""
 
 
 def archived_error(name: str, how: str) -> ArchivedError:

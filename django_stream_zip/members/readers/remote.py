@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django_stream_zip.content import ContentChangedError
+from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.gzipped import cut, unpacked
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Facts, Reader, archived_error
@@ -81,9 +82,15 @@ class RemoteReader(Reader):
     def _place(self) -> str | None:
         return known_place(self.storage)
 
+    def expect(self, size: int | None = None, validator: str | None = None) -> None:
+        """Pin the version that a row knows, and ask nothing: each request has it as a condition."""
+        super().expect(size, validator)
+        if validator is not None:
+            self._seen["pin"] = validator
+
     @property
     def pin(self) -> str | None:
-        """The version that was seen first; None if none was yet."""
+        """The version that is expected or was seen first; None if none was yet."""
         return self._seen.get("pin")
 
     @property
@@ -179,6 +186,10 @@ class RemoteReader(Reader):
             if value is not None and self._seen.setdefault(what, value) != value:
                 raise self.changed()
         self._seen.setdefault("encoding", body.encoding)
+        # What is stored packed has another size than what is given.
+        sizes = {self.expected_size, body.total} - {None}
+        if len(sizes) > 1 and not self.is_packed:
+            raise self.changed()
 
     def _check_end(self, position: int) -> None:
         if self.seen_size is not None and position < self.seen_size:
@@ -227,6 +238,8 @@ class RemoteReader(Reader):
 
     def changed(self) -> ContentChangedError:
         """Give what to raise where there is another version than was seen first."""
+        if self.expected_validator is not None or self.expected_size is not None:
+            return unexpected(self.name)
         return ContentChangedError(f"{self.name} was replaced after it was seen first")
 
 

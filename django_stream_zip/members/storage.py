@@ -148,7 +148,7 @@ def field_member(
     validator: str | None = None,
     decode: bool | None = None,
 ) -> ContentMember:
-    """Make a member of the file of a model's FileField, as `storage_member` does.
+    """Make a member of the file of a model's FileField, as `storage_member` does: errors too.
 
     What the row holds of its file (see `facts`) needn't be given. Raises ValueError where the field
     is empty.

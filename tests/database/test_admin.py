@@ -21,6 +21,7 @@ from django.test import Client
 from django.urls import reverse
 
 from django_stream_zip.admin import ZipDownloadAdminMixin
+from django_stream_zip.members.describe import PendingMember
 from tests.database.admin_site import DocumentAdmin, site
 from tests.database.rows import KNOWN, content_of, make_document, make_known_document, make_picture
 from tests.database.storages import CountingStorage
@@ -175,6 +176,21 @@ def test_a_missing_file_can_be_a_404(root: Client, storage: CountingStorage) -> 
     picture = make_picture(storage, "photo")
     storage.files.clear()
     response = run_action(root, picture, url="/admin/tests/picture/", follow=True)
+    assert response.status_code == 404
+    assert b"secret" not in response.content
+
+
+def test_a_file_that_is_missing_when_members_are_described_is_a_404(
+    root: Client, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> Any:
+        raise FileNotFoundError(2, "No such file", "/srv/secret/b.pdf")
+
+    def members(*_: Any) -> list[Any]:
+        return [PendingMember(gone)]
+
+    monkeypatch.setattr(ZipDownloadAdminMixin, "get_zip_members", members)
+    response = run_action(root, *documents[:2], follow=True)
     assert response.status_code == 404
     assert b"secret" not in response.content
 

@@ -294,17 +294,21 @@ class FaultContract(ReaderContract):
         reader.describe()
         assert place.store.asked == ["head"]
 
-    def test_building_a_member_asks_once(self, place: Faulty, name: str) -> None:
+    def test_looking_at_a_member_asks_once(self, place: Faulty, name: str) -> None:
         place.put(name, DATA)
-        storage_member(place.storage, name)
+        member = storage_member(place.storage, name)
+        assert place.store.asked == []
+        assert tuple(member) == tuple(member)
         assert place.store.asked == ["head"]
 
     @pytest.mark.parametrize("known", [{"size": len(DATA)}, {"modified_at": TIME}], ids=str)
-    def test_building_a_member_of_half_known_facts_asks_once(
+    def test_looking_at_a_member_of_half_known_facts_asks_once(
         self, known: dict[str, Any], place: Faulty, name: str
     ) -> None:
         place.put(name, DATA)
-        storage_member(place.storage, name, **known)
+        member = storage_member(place.storage, name, **known)
+        assert place.store.asked == []
+        assert tuple(member) == tuple(member)
         assert place.store.asked == ["head"]
 
     def test_nothing_is_asked_where_all_is_known(self, place: Faulty, name: str) -> None:

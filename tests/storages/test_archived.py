@@ -70,7 +70,7 @@ def test_what_is_archived_cannot_be_read_when_it_is_described(
         store.put("old.jpg", b"old", headers=headers)
         store.put("new.jpg", b"new")
         with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
-            storage_member(storage, "old.jpg")
+            tuple(storage_member(storage, "old.jpg"))
         files = [StoredFile(storage, "old.jpg"), StoredFile(storage, "new.jpg")]
         new, report = Collector(missing="report").members(files)
         assert b"".join(new[4]) == b"new"

@@ -165,7 +165,7 @@ class TestMembers:
             assert b"".join(zip_response(RequestFactory().get("/"), given)) == expected  # type: ignore[arg-type]
 
     def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
-        members = [on_loop(member) for member in self.members(place)]
+        members = [tuple(on_loop(member)) for member in self.members(place)]
         place.store.asked.clear()
         place.faults.latency = 0.2
         most = 0

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from contextvars import copy_context
+from functools import partial
 from threading import Condition, RLock, Thread
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -141,9 +142,10 @@ class Expecting(ABC):
 
     def begun(self, member: Any) -> MemberFile:
         """Give the member, its content being fetched if it is remote."""
-        *opening, content = unpacked(member)
-        fetched = self.fetched(content, lambda: content) if is_remote(content) else content
-        return (*opening, fetched)
+        name, modified_at, mode, method, content = unpacked(member)
+        if is_remote(content):
+            content = self.fetched(content, partial(_itself, content))
+        return name, modified_at, mode, method, content
 
     @abstractmethod
     def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:
@@ -156,6 +158,10 @@ class Expecting(ABC):
 def is_remote(content: object) -> bool:
     """Say whether a content may be fetched in another thread, and whether that pays."""
     return bool(getattr(content, "is_remote", False))
+
+
+def _itself(content: Any) -> Any:
+    return content
 
 
 def _is_fetch(content: object) -> bool:

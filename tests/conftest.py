@@ -9,6 +9,7 @@ import pytest
 from django.core.cache import caches
 from django.core.signals import request_finished
 from django.db import close_old_connections
+from django.utils import translation
 from hypothesis import settings
 
 # No deadline: the time an example takes says more about the machine than about the code.
@@ -23,6 +24,13 @@ def _connections_stay() -> Iterator[None]:
     request_finished.disconnect(close_old_connections)
     yield
     request_finished.connect(close_old_connections)
+
+
+@pytest.fixture(autouse=True)
+def _no_language_stays() -> Iterator[None]:
+    """Have no test find the language that LocaleMiddleware left active in this thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

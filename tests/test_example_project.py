@@ -9,8 +9,10 @@ import csv
 import io
 import os
 import re
+import socket
 import struct
 import wave
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +69,8 @@ def test_running_it_again_makes_nothing_twice(library: Library) -> None:
     said = run_demo(environment(library.data))
     assert state() == before
     assert said.count("all there already") == 5
-    assert password_in(said) != password_in(library.said)
+    # A demo that runs already has said the same one.
+    assert password_in(said) == password_in(library.said)
 
 
 S3 = {"DEMO_STORAGE": "s3"}
@@ -87,7 +90,7 @@ def test_without_its_packages_s3_says_what_to_install(tmp_path: Path) -> None:
     refused = manage("demo", environment=variables)
     assert refused.returncode == 1
     assert "storages, boto3, moto" in refused.stderr
-    assert "pip install -e '.[demo]'" in refused.stderr
+    assert "pip install --group demo" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -107,6 +110,36 @@ def test_a_storage_that_cannot_be_is_refused(
     assert refused.returncode == 1
     assert reason in refused.stderr
     assert not list(tmp_path.glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize("given", [["{port}"], ["127.0.0.1:{port}"], ["localhost:{port}"]])
+def test_a_busy_port_is_said_before_anything_is_made(tmp_path: Path, given: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        arguments = [part.format(port=port) for part in given]
+        refused = manage("demo", *arguments, environment=environment(tmp_path))
+    assert refused.returncode == 1
+    assert f"can't use port {port}" in refused.stderr
+    assert f"manage.py demo {port + 1}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "ready" not in refused.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["harbour", "127.0.0.1:harbour", "99999", "127.0.0.1:70000"])
+def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+    refused = manage("demo", address, environment=environment(tmp_path))
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "demo 8001" in refused.stderr or "127.0.0.1:8001" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_password_is_for_its_owner_only(library: Library) -> None:
+    file = library.data / "admin-password.txt"
+    assert file.read_text().strip() == password_in(library.said)
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o077 == 0
 
 
 def password_in(said: str) -> str:
@@ -142,7 +175,7 @@ def names(rows: list[Row]) -> Counter[tuple[str, str]]:
 
 def test_the_photographs_are_jpeg(library: Library) -> None:
     for picture in library.contents(".jpg"):
-        assert jpeg_size(picture) == (160, 120)
+        assert jpeg_size(picture) == (800, 600)
 
 
 def jpeg_size(picture: bytes) -> tuple[int, int]:
@@ -188,10 +221,31 @@ def test_the_measurements_are_csv(library: Library) -> None:
 def test_the_recordings_are_wav(library: Library) -> None:
     for file in library.contents(".wav"):
         with wave.open(io.BytesIO(file)) as recording:
-            assert recording.getparams()[:3] == (2, 2, 44_100)
+            assert recording.getparams()[:3] == (1, 2, 22_050)
             frames = recording.readframes(recording.getnframes())
-        assert len(frames) == recording.getnframes() * 4 > 0
+        assert len(frames) == recording.getnframes() * 2 > 0
         assert len(set(frames)) > 100
+
+
+def test_the_large_file_is_a_zip_of_noise(library: Library) -> None:
+    [file] = library.contents(".zip")
+    [(name, noise)] = unzipped(file).items()
+    assert name == "hydrophone.raw"
+    assert len(noise) == 1 << 20
+    assert len(zlib.compress(noise)) > len(noise)
+
+
+def test_every_file_of_the_samples_is_in_the_catalogue() -> None:
+    samples = example.EXAMPLE / "library" / "samples"
+    with (samples / "catalogue.csv").open(encoding="utf-8", newline="") as table:
+        listed = [f"{row['folder']}/{row['file']}" for row in csv.DictReader(table)]
+    files = [path for path in (samples / "files").rglob("*") if path.is_file()]
+    assert sorted(listed) == sorted(
+        path.relative_to(samples / "files").as_posix() for path in files
+    )
+    assert sum(path.stat().st_size for path in files) < 2 * 1024 * 1024
+    # The names have to be possible on every system that checks the repository out.
+    assert all(path.name.isascii() for path in files)
 
 
 def test_the_texts_are_utf_8(library: Library) -> None:
@@ -318,6 +372,8 @@ def test_a_download_that_broke_off_is_resumed(site: str) -> None:
         ("/download/?ids=99999999999999999999", "not in the library"),
         ("/download/?ids=-1", "not in the library"),
         ("/folders/nothing/download/", "no such folder"),
+        ("/nothing", "no page at this address"),
+        ("/media/documents/nothing.txt", "nothing at this address"),
     ],
 )
 def test_what_is_unknown_is_not_found(site: str, address: str, reason: str) -> None:
@@ -325,7 +381,16 @@ def test_what_is_unknown_is_not_found(site: str, address: str, reason: str) -> N
         fetch(site + address)
     with caught.value as error:
         assert error.code == 404
-        assert reason in error.read().decode()
+        page = error.read().decode()
+    assert reason in page
+    # Not the page that Django has for developers.
+    assert "Back to the library" in page
+    assert "DEBUG" not in page
+
+
+def test_addresses_without_their_last_slash_are_found(site: str) -> None:
+    with urlopen(f"{site}/admin", timeout=20) as response:
+        assert response.url == f"{site}/admin/login/?next=/admin/"
 
 
 def test_an_empty_selection_leads_back_with_a_message(site: str) -> None:
@@ -333,4 +398,5 @@ def test_an_empty_selection_leads_back_with_a_message(site: str) -> None:
     browser = build_opener(HTTPCookieProcessor())
     with browser.open(f"{site}/download/", timeout=20) as response:
         assert response.url == f"{site}/"
-        assert b"Nothing was selected" in response.read()
+        page = response.read().decode()
+    assert re.search(r'<div class="messages" role="status">\s*<p>Nothing was selected', page)

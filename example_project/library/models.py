@@ -17,6 +17,7 @@ one_path_step = RegexValidator(
 
 KINDS = {
     "application/pdf": "PDF",
+    "application/zip": "ZIP archive",
     "image/jpeg": "JPEG image",
     "text/csv": "CSV table",
     "text/plain": "Plain text",
@@ -24,6 +25,7 @@ KINDS = {
     "audio/wav": "WAV audio",
     "audio/x-wav": "WAV audio",
     "audio/vnd.wave": "WAV audio",
+    "application/x-zip-compressed": "ZIP archive",
 }
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
-
 from django.core.files import File
 
 from library.models import Document, Folder
-from library.samples.catalogue import Sample, SampleFolder
+from library.samples.catalogue import Sample, SampleFolder, samples
 
 
 def shelve(sample_folder: SampleFolder, *, small: bool) -> int:
-    """Make one folder complete; returns how many files had to be made."""
+    """Make one folder complete; return how many documents had to be made."""
     folder, _ = Folder.objects.get_or_create(
         slug=sample_folder.slug,
         defaults={"name": sample_folder.name, "description": sample_folder.description},
     )
-    return sum(shelve_one(folder, sample) for sample in sample_folder.samples(small))
+    return sum(shelve_one(folder, sample) for sample in samples(sample_folder.slug, small=small))
 
 
 def shelve_one(folder: Folder, sample: Sample) -> bool:
-    """Make one document, unless it is there with its file; returns whether it was made."""
+    """Make one document, unless it is there with its file; return whether it was made."""
     # The date belongs to it: two of the samples have the same name.
     key = {"folder": folder, "name": sample.name, "uploaded_at": sample.uploaded_at}
     document = Document.objects.filter(**key).first()
@@ -28,7 +26,6 @@ def shelve_one(folder: Folder, sample: Sample) -> bool:
         document = Document(title=sample.title, **key)
     elif document.file.storage.exists(document.file.name):
         return False
-    with tempfile.TemporaryFile() as stream:
-        sample.write(stream)
+    with sample.open() as stream:
         document.file.save(sample.name, File(stream))
     return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import socket
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.core.management.commands.runserver import naiveip_re
 from django.template.defaultfilters import filesizeformat
 
 from library import s3
@@ -15,6 +17,7 @@ from library.samples.catalogue import FOLDERS, SampleFolder
 from library.samples.shelving import shelve
 
 USERNAME = "admin"
+LAST_PORT = 65535
 
 # What a storage needs before there can be files in it.
 PREPARATIONS = {"files": dict, "s3": s3.prepare}
@@ -39,6 +42,10 @@ class Command(BaseCommand):
         """Set up, say where to look, serve."""
         if settings.STARTS_S3 and no_server:
             raise CommandError("Without a server, this command ends, and the S3 it starts with it.")
+        if ":" not in addrport:
+            addrport = f"127.0.0.1:{addrport}"
+        if not no_server:
+            check_address(addrport)
         self.prepare_storage()
         self.say(f"Preparing the database in {settings.DATA_DIR}")
         call_command("migrate", verbosity=0)
@@ -47,12 +54,12 @@ class Command(BaseCommand):
             Folder.objects.all().delete()
         for folder in FOLDERS:
             self.fill(folder, small)
-        password = reset_admin()
+        password = set_up_admin()
         self.say(f"For the admin pages: user {USERNAME}, password {password}")
         if no_server:
             self.say("The library is ready.")
             return
-        url = f"http://{addrport if ':' in addrport else f'127.0.0.1:{addrport}'}/"
+        url = f"http://{addrport}/"
         self.say(self.style.SUCCESS(f"The library is ready. Open {url}"))
         self.say(f"Its admin pages are at {url}admin/")
         # The reloader would run this whole command a second time.
@@ -84,12 +91,55 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def reset_admin() -> str:
-    """Give the admin user a new password, making the user if need be; returns the password."""
-    password = secrets.token_urlsafe(9)
+def check_address(addrport: str) -> None:
+    """Say before all the work that the server would not start. Raises CommandError."""
+    match = naiveip_re.match(addrport)
+    if match is None or int(match["port"]) > LAST_PORT:
+        raise CommandError(f"{addrport!r} is no address: write a port, or 127.0.0.1:8001.")
+    host, port = match["addr"].strip("[]"), int(match["port"])
+    try:
+        listen_once(host, port)
+    except OSError as error:
+        raise CommandError(
+            f"The server can't use port {port} of {host}: {error.strerror}."
+            f" Choose another port: manage.py demo {port + 1 if port < LAST_PORT else 8001}"
+        ) from error
+
+
+def listen_once(host: str, port: int) -> None:
+    """Listen as the server will, for a moment."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as server:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            # On Windows, where SO_REUSEADDR would allow what is in use.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(address)
+        server.listen()
+
+
+def set_up_admin() -> str:
+    """See to it that the admin user has the password that this returns: the same at each start."""
+    password = kept_password()
     user, _ = get_user_model().objects.get_or_create(
         username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
     )
-    user.set_password(password)
-    user.save()
+    if not user.check_password(password):
+        user.set_password(password)
+        user.save()
+    return password
+
+
+def kept_password() -> str:
+    """Return the password that lies with the demo's data; the first time, make one.
+
+    A new one at each start would lock out those who use a demo that runs already.
+    """
+    path = settings.DATA_DIR / "admin-password.txt"
+    path.touch(mode=0o600)
+    password = path.read_text().strip()
+    if not password:
+        password = secrets.token_urlsafe(9)
+        path.write_text(f"{password}\n")
     return password

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from tests.chaos.oracle import Damaged, File, Wrong, check
 from tests.chaos.places import FAULTS
 from tests.chaos.scenario import HARMLESS, Event, Scenario, scenario
 from tests.chaos.servers import WSGI, Killable, World
-from tests.chaos.tables import SHAPES
+from tests.servers.harness import Reply
 
 AT_ONCE = 6
 
@@ -79,8 +79,8 @@ class Trial:
         for any if it declares the CRC-32 only. Who gets all of a member at once gets it checked; a
         range that begins in it or behind it goes by the row, and by what was learned before.
         """
-        declared = self.world.place.vouched(SHAPES[self.scenario.shape][0])
-        if damage is None or damage.member is None or not declared:
+        declared = self.world.place.vouched(self.scenario.declared)
+        if damage is None or damage.member is None or not declared or "validator" in declared:
             return False
         file = next(file for file in self.files if file.name == damage.member)
         size, *others = [len(state.data) for state in file.states]
@@ -89,6 +89,8 @@ class Trial:
 
     def _ended(self) -> tuple[str, str]:
         try:
+            if "validator" in self.scenario.declared:
+                self.wanted = self._with_validators()
             if self.scenario.is_warm:
                 self._download(replace(self.scenario, client="if-range", events=()))
                 for event in self.scenario.before:
@@ -128,12 +130,23 @@ class Trial:
             separators=(",", ":"),
         )
 
+    def _with_validators(self) -> str:
+        """Have the site tell what rows would keep of the files, and declare it."""
+        wanted, query = json.loads(self.wanted), urlencode({"wanted": self.wanted})
+        reply = persistently(self.servers[0], f"/validators/?{query}")
+        if reply is None or reply.status != 200:
+            raise Refused("the validators")
+        validators = json.loads(reply.body)["validators"]
+        for file, validator in zip(wanted["files"], validators, strict=True):
+            file["validator"] = validator
+        return json.dumps(wanted, separators=(",", ":"))
+
     def _happen(self, event: Event, server: Killable, position: int) -> None:
         if event.what == "kill":
             server.kill()
         elif event.what in {"poison", "clear"}:
             query = urlencode({"wanted": self.wanted, "value": event.value})
-            persistently(lambda: server.ask(f"/{event.what}/?{query}"))
+            persistently(server, f"/{event.what}/?{query}")
         else:
             fault: Any = FAULTS[self.world.storage][event.what]
             fault(self.world.place, self._file(event, position), random.Random(event.value))
@@ -158,12 +171,13 @@ def last_start(history: list[str]) -> int:
     return int(answers[-1].split()[-1]) if answers and answers[-1].startswith("206 ") else 0
 
 
-def persistently(ask: Callable[[], object]) -> None:
+def persistently(server: Killable, path: str) -> Reply | None:
     """Ask again where somebody has just killed the server."""
     for _ in range(3):
+        server.is_there.wait(60)
         with suppress(OSError, http.client.HTTPException):
-            ask()
-            return
+            return server.ask(path)
+    return None
 
 
 ENDINGS: dict[type[Exception], str] = {

@@ -68,6 +68,12 @@ class Scenario:
         return plain and self.password is None
 
     @property
+    def declared(self) -> tuple[str, ...]:
+        """What a row declares. `file_member` is for files of which no row keeps a validator."""
+        declared, _ = SHAPES[self.shape]
+        return tuple(what for what in declared if self.builder != "file" or what != "validator")
+
+    @property
     def cannot_tell(self) -> bool:
         """Whether nobody can tell states of a file apart, or the client doesn't."""
         return self.client == "naive" or bool(self.happened & SAME_TAG)

@@ -1,7 +1,8 @@
 """A site that makes the archive which the query string describes, as JSON.
 
 ========== =====================================================================================
-`files`    a list of objects with `name`, and `size`, `crc`, `at` where a row would know them
+`files`    a list of objects with `name`, and `size`, `crc`, `at`, `validator` where a row would
+           know them
 `shape`    see SHAPES
 `builder`  see BUILDERS
 `async`    whether contents are asynchronous
@@ -86,6 +87,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "crc": ("crc_32", int),
     "size": ("size", int),
+    "validator": ("validator", str),
     "at": ("modified_at", lambda seconds: datetime.fromtimestamp(seconds, UTC)),
 }
 
@@ -166,6 +168,14 @@ def poison(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
 
 
+def validators(request: HttpRequest) -> JsonResponse:
+    """Tell what rows would keep of the files now, to be declared later."""
+    wanted = json.loads(request.GET["wanted"])
+    make = BUILDERS[wanted["builder"]]
+    contents = [make(file["name"])[4] for file in wanted["files"]]
+    return JsonResponse({"validators": [content.validator for content in contents]})
+
+
 def clear(request: HttpRequest) -> HttpResponse:
     caches["default"].clear()
     return HttpResponse("done")
@@ -189,6 +199,7 @@ async def debug(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("zip/", archive),
     path("poison/", poison),
+    path("validators/", validators),
     path("clear/", clear),
     path("debug/", debug),
 ]

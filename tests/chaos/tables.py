@@ -12,6 +12,8 @@ SHAPES: dict[str, tuple[tuple[str, ...], Callable[[int], bool]]] = {
     "known": (("crc",), lambda number: False),
     "declared": (("crc", "size", "at"), lambda number: False),
     "declared-size": (("size", "at"), lambda number: False),
+    "row": (("crc", "size", "at", "validator"), lambda number: False),
+    "row-size": (("size", "at", "validator"), lambda number: False),
     "deflated": ((), lambda number: True),
     "mixed": ((), lambda number: number % 2 == 0),
     "generator": ((), lambda number: False),

@@ -123,7 +123,7 @@ def test_the_oracle_finds_damage_at_any_byte() -> None:
 
 
 def trial(shape: str, place: Any, *states: int) -> Trial:
-    chosen = Scenario(0, 0, shape, "file", False, None, None, "if-range", ("plain",), (1000,))
+    chosen = Scenario(0, 0, shape, "storage", False, None, None, "if-range", ("plain",), (1000,))
     one = Trial(World("gunicorn", "local", defaultdict(object), place), chosen)  # type: ignore[arg-type]
     for size in (1000, *states):
         one.files[0].change("another", one.files[0].fresh(size), lambda: None)
@@ -141,6 +141,7 @@ def trial(shape: str, place: Any, *states: int) -> Trial:
         ("declared-size", "local", [900], False),  # the size tells
         ("known", "s3", [1000], False),  # the store knows
         ("stored", "local", [1000], False),
+        ("row", "s3", [1000], False),  # the validator tells
     ],
 )
 def test_a_row_that_may_mislead(

@@ -103,9 +103,9 @@ def one_at_a_time(storage: Any, files: Files) -> Iterable[bytes]:
 
 def ahead(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip import stream_zip
-    from django_stream_zip.ahead import read_ahead
+    from django_stream_zip.prefetch.threads import prefetched
 
-    return stream_zip(read_ahead(_known(storage, files)))
+    return stream_zip(prefetched(_known(storage, files)))
 
 
 def response(storage: Any, files: Files) -> Iterable[bytes]:
@@ -134,10 +134,10 @@ async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
     from asgiref.sync import sync_to_async
     from django.test import AsyncRequestFactory
 
-    from django_stream_zip.members import on_loop
+    from django_stream_zip.members import async_member
     from django_stream_zip.response import zip_response
 
-    members = await sync_to_async(lambda: [on_loop(one) for one in _asked(storage, files)])()
+    members = await sync_to_async(lambda: [async_member(one) for one in _asked(storage, files)])()
     answer: Any = zip_response(AsyncRequestFactory().get("/"), members)
     async for block in answer:
         yield block

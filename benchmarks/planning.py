@@ -45,7 +45,7 @@ class Planning(Streaming):
 
 def _ours() -> Callable[[], object]:
     from django_stream_zip import NO_COMPRESSION_AUTO
-    from django_stream_zip.plan import Plan
+    from django_stream_zip.planning.plan import Plan
 
     members: list[Any] = [
         (f"folder/{n:06}.jpg", MODIFIED_AT, MODE, NO_COMPRESSION_AUTO(_SIZE), _Content(n))

@@ -67,7 +67,7 @@ _ELSEWHERE: Final = {
         ["AsyncZipDownloadView", "QuerySetZipDownloadView", "ZipDownloadView"], "views"
     ),
     **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
-    **dict.fromkeys(["ZipFactsMixin", "ZipFactsModel"], "models"),
+    **dict.fromkeys(["ZipMetadataMixin", "ZipMetadataModel"], "models"),
     **dict.fromkeys(["ZipCRC32Field", "ZipModifiedAtField", "ZipSizeField"], "facts"),
     **dict.fromkeys(["zip_download_finished", "zip_download_started"], "signals"),
     **dict.fromkeys(
@@ -80,7 +80,7 @@ _ELSEWHERE: Final = {
             "field_member",
             "file_member",
             "lazy_queryset_members",
-            "on_loop",
+            "async_member",
             "queryset_members",
             "storage_member",
         ],

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
-from django_stream_zip.compression import is_choice
+from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.members import (
     DownloadTooLargeError,
     TooManyMembersError,

@@ -81,8 +81,8 @@ KEYS: Final = {
     ),
     # How many members in remote storages are fetched at a time for each download, by as many
     # threads, and how many bytes may wait for their turn. 0 members: each is fetched in its turn.
-    "READ_AHEAD_MEMBERS": Key(8, "a number of members, 0 to 64", _is_integer(0, 64)),
-    "READ_AHEAD_BYTES": Key(4 << 20, "a number of bytes, 0 or more", _is_integer(0, 2**40)),
+    "PREFETCH_MEMBERS": Key(8, "a number of members, 0 to 64", _is_integer(0, 64)),
+    "PREFETCH_BYTES": Key(4 << 20, "a number of bytes, 0 or more", _is_integer(0, 2**40)),
     # Readers for storage classes that aren't known, or other ones for those that are.
     "READERS": Key(
         {},

@@ -9,24 +9,31 @@ from typing import Any, ClassVar, Self
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
-from django_stream_zip import facts
 from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.readers import kept_validator, reader_for
+from django_stream_zip.metadata.fields import (
+    ZipCRC32Field,
+    ZipModifiedAtField,
+    ZipSizeField,
+    ZipValidatorField,
+    remember,
+    saved_with_metadata,
+)
 
 logger = logging.getLogger("django_stream_zip")
 
 
-class ZipFactsMixin(models.Model):
+class ZipMetadataMixin(models.Model):
     """Keeps a model's `ZipSizeField`, `ZipCRC32Field` and so on up to date.
 
     For a model with several file fields, each with columns of its own. What no instance is saved
     for (`QuerySet.update()`, `bulk_update()`, a file that is written in the storage itself) it
-    can't know: set the columns to None with it, or have `manage.py zip_facts --all` fill them.
+    can't know: set the columns to None with it, or have `manage.py zip_metadata --all` fill them.
     """
 
-    #: False where the storage gives back other bytes than it was given: `manage.py zip_facts` reads
-    #: these.
-    zip_facts_at_upload: ClassVar[bool] = True
+    #: False where the storage gives back other bytes than it was given: `manage.py zip_metadata`
+    #: reads these.
+    zip_metadata_at_upload: ClassVar[bool] = True
 
     class Meta:
         """Django's options."""
@@ -51,7 +58,7 @@ class ZipFactsMixin(models.Model):
     ) -> Self:
         """Make an instance of a row, and take note of its files' names."""
         instance = super().from_db(db, field_names, values, **options)
-        facts.remember(instance)
+        remember(instance)
         return instance
 
     def refresh_from_db(
@@ -63,23 +70,23 @@ class ZipFactsMixin(models.Model):
         """Load fields anew, and take note of the files' names among them."""
         loaded = None if fields is None else list(fields)
         super().refresh_from_db(using, loaded, from_queryset)
-        facts.remember(self, loaded)
+        remember(self, loaded)
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
         """Save the row: with a file also its facts, if only some fields are to be saved."""
         if len(args) == 4:  # as Django 5.2 still takes them
             *args, update_fields = args  # type: ignore[assignment]
-        names = facts.saved_with_facts(self, update_fields)
+        names = saved_with_metadata(self, update_fields)
         super().save(*args, update_fields=names, **options)
 
 
-class ZipFactsModel(ZipFactsMixin):
+class ZipMetadataModel(ZipMetadataMixin):
     """Adds the facts of the model's only file field."""
 
-    zip_size = facts.ZipSizeField()
-    zip_crc_32 = facts.ZipCRC32Field()
-    zip_modified_at = facts.ZipModifiedAtField()
-    zip_validator = facts.ZipValidatorField()
+    zip_size = ZipSizeField()
+    zip_crc_32 = ZipCRC32Field()
+    zip_modified_at = ZipModifiedAtField()
+    zip_validator = ZipValidatorField()
 
     class Meta:
         """Django's options."""

@@ -18,19 +18,22 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
 
-from django_stream_zip import MemberFile, conf, disposition, misuse, ranges
-from django_stream_zip.ambient import AsyncSteps
-from django_stream_zip.async_download import AnyMembers, AsyncDownload
-from django_stream_zip.compression import decided
-from django_stream_zip.download import Download, Progress
+from django_stream_zip import MemberFile, conf
+from django_stream_zip.delivery import disposition, ranges
+from django_stream_zip.delivery.async_download import AnyMembers, AsyncDownload
+from django_stream_zip.delivery.compression import decided
+from django_stream_zip.delivery.cpus import cpu_limiter
+from django_stream_zip.delivery.download import Download, Progress
+from django_stream_zip.delivery.naming import named
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
+from django_stream_zip.members import misuse
+from django_stream_zip.members.async_member import LoopContent
 from django_stream_zip.members.describe import all_described
 from django_stream_zip.members.member import text
-from django_stream_zip.members.on_loop import LoopContent
-from django_stream_zip.naming import named
-from django_stream_zip.plan import Plan
-from django_stream_zip.threads import Threaded, cpu_limiter
+from django_stream_zip.planning.plan import Plan
+from django_stream_zip.prefetch.ambient import AsyncSteps
+from django_stream_zip.prefetch.batches import Threaded
 
 
 def zip_response(

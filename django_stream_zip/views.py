@@ -20,12 +20,12 @@ from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
 
 from django_stream_zip import MemberFile, selection
-from django_stream_zip.async_download import AnyMembers
 from django_stream_zip.checks import rows_to_check
-from django_stream_zip.compression import is_choice
-from django_stream_zip.members import DownloadTooLargeError, on_loop, queryset_members
+from django_stream_zip.delivery.async_download import AnyMembers
+from django_stream_zip.delivery.compression import is_choice
+from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
+from django_stream_zip.members.misuse import check_members
 from django_stream_zip.members.queryset import check_options
-from django_stream_zip.misuse import check_members
 from django_stream_zip.response import zip_response
 
 logger = logging.getLogger("django_stream_zip")
@@ -278,7 +278,7 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         check_members(members)
         if isinstance(members, Sequence):
             # What is to be described stays so: `zip_response` describes several at a time.
-            members = [on_loop(member) for member in members]
+            members = [async_member(member) for member in members]
         return self.render_to_zip(request, members)
 
     async def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method
-from django_stream_zip.content import Content
+from django_stream_zip.planning.content import Content
 
 TIME = datetime(2024, 2, 29, 12, 34, 56)
 MODE = stat.S_IFREG | 0o644

@@ -11,8 +11,8 @@ from django.core.files.storage import InMemoryStorage
 from django.db import models
 from django.db.models.fields.files import FieldFile, FileDescriptor
 
-from django_stream_zip.facts import ZipCRC32Field, ZipModifiedAtField, ZipSizeField
-from django_stream_zip.models import ZipFactsMixin, ZipFactsModel
+from django_stream_zip.metadata.fields import ZipCRC32Field, ZipModifiedAtField, ZipSizeField
+from django_stream_zip.models import ZipMetadataMixin, ZipMetadataModel
 
 
 class Folder(models.Model):
@@ -100,7 +100,7 @@ class Translation(models.Model):
     file = models.FileField()
 
 
-class Book(ZipFactsModel):
+class Book(ZipMetadataModel):
     """A file whose facts the row holds, in columns that come before it."""
 
     title = models.CharField(max_length=100, blank=True)
@@ -120,7 +120,7 @@ class Paperback(Book):
         proxy = True
 
 
-class Chapter(ZipFactsModel):
+class Chapter(ZipMetadataModel):
     """One of a book's many more files."""
 
     book = models.ForeignKey(Book, models.CASCADE, related_name="chapters")
@@ -141,7 +141,7 @@ class PosterField(models.FileField):
     attr_class = Poster
 
 
-class Film(ZipFactsMixin):
+class Film(ZipMetadataMixin):
     """Two files with facts, in columns before one and after the other, and a file without."""
 
     poster_bytes = ZipSizeField("poster")
@@ -186,7 +186,7 @@ class Unburnt(models.Manager["Letter"]):
         return super().get_queryset().filter(burnt=False)
 
 
-class Letter(ZipFactsModel):
+class Letter(ZipMetadataModel):
     """A file whose storage is another one for each row, and facts of it."""
 
     drawer = models.ForeignKey(Drawer, models.CASCADE, null=True, related_name="letters")

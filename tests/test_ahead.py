@@ -20,10 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, async_stream_zip, stream_zip
-from django_stream_zip.ahead import CHUNK_LENGTH, Ahead, read_ahead
-from django_stream_zip.async_ahead import AsyncAhead, async_read_ahead
-from django_stream_zip.download import ZipDownloadError
-from django_stream_zip.plan import Plan
+from django_stream_zip.delivery.download import ZipDownloadError
+from django_stream_zip.planning.plan import Plan
+from django_stream_zip.prefetch.buffer import CHUNK_LENGTH
+from django_stream_zip.prefetch.tasks import AsyncPrefetch, aprefetched
+from django_stream_zip.prefetch.threads import Prefetch, prefetched
 from django_stream_zip.response import zip_response
 from tests.contents import MODE, TIME, ContentMember, CountingContent, NoChecksums, errors_of
 from tests.sources import BrokenSourceError, collected
@@ -129,7 +130,7 @@ def eventually(is_true: Callable[[], object]) -> bool:
 
 
 def threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name.startswith("zip_ahead")]
+    return [one.name for one in threading.enumerate() if one.name.startswith("zip_prefetch")]
 
 
 sizes = st.sampled_from([0, 1, 100, 9_999, 10_000, 70_000, 300_000, 700_000])
@@ -153,7 +154,7 @@ ahead_of = st.tuples(st.integers(1, 9), st.sampled_from([0, 1, 300_000, 4 * MIB]
 def test_the_archive_is_the_same(contents: list[Any], ahead: tuple[int, int]) -> None:
     expected = b"".join(stream_zip(numbered(contents)))
     number, max_bytes = ahead
-    members = read_ahead(fresh(numbered(contents)), number=number, max_bytes=max_bytes)
+    members = prefetched(fresh(numbered(contents)), number=number, max_bytes=max_bytes)
     assert b"".join(stream_zip(members)) == expected
     assert [content.opened for content in contents] == [1] * len(contents)
     assert not any(content.is_open for content in contents)
@@ -165,9 +166,7 @@ def test_so_is_the_asynchronous_one(contents: list[Any], ahead: tuple[int, int])
     number, max_bytes = ahead
 
     def members() -> Any:
-        return async_read_ahead(
-            amembers(fresh(numbered(contents))), number=number, max_bytes=max_bytes
-        )
+        return aprefetched(amembers(fresh(numbered(contents))), number=number, max_bytes=max_bytes)
 
     assert b"".join(collected(async_stream_zip(members()))) == expected
     assert [content.opened for content in contents] == [1] * len(contents)
@@ -188,7 +187,7 @@ def test_a_window_is_a_slice_and_what_is_outside_is_not_read(
     list(plan.window(start, stop, checksums=NoChecksums()))
     directly = [list(content.asked) for content in contents]
     fresh(members)
-    with closing(Ahead(*ahead)) as source:
+    with closing(Prefetch(*ahead)) as source:
         window = plan.window(start, stop, checksums=NoChecksums(), source=source)
         assert b"".join(window) == archive[start:stop]
     assert [content.asked for content in contents] == directly
@@ -200,7 +199,7 @@ def test_so_many_are_fetched_at_once_and_not_more() -> None:
     barriers = [threading.Barrier(at_once) for _ in range(2)]
     for number, content in enumerate(contents):
         content.barrier = barriers[number // at_once]
-    members = read_ahead(numbered(contents), number=at_once)
+    members = prefetched(numbered(contents), number=at_once)
     given = stream_zip(members)
     next(given)
     assert [content.opened for content in contents[at_once:]] == [0] * at_once
@@ -211,13 +210,13 @@ def test_what_a_plan_reads_is_fetched_at_once_too() -> None:
     barrier = threading.Barrier(8)
     plan = Plan.of(numbered([Meeting(barrier) for number in range(16)]))
     assert plan is not None
-    with closing(Ahead(8, 4 * MIB)) as source:
+    with closing(Prefetch(8, 4 * MIB)) as source:
         list(plan.window(0, plan.length, checksums=NoChecksums(), source=source))
 
 
 def test_no_more_waits_than_there_is_room_for() -> None:
     contents = [Remote(b"x" * 3 * MIB, chunk_length=CHUNK_LENGTH) for _ in range(12)]
-    members = read_ahead(numbered(contents), number=8, max_bytes=2 * MIB)
+    members = prefetched(numbered(contents), number=8, max_bytes=2 * MIB)
     first = iter(next(members)[4])
     next(first)
     assert eventually(lambda: given_of(contents) > MIB)
@@ -229,7 +228,7 @@ def test_no_more_waits_than_there_is_room_for() -> None:
 
 def test_one_whose_turn_it_is_gets_on_however_little_room_there_is() -> None:
     contents = [Remote(b"x" * 5 * CHUNK_LENGTH, chunk_length=CHUNK_LENGTH) for _ in range(9)]
-    archive = b"".join(stream_zip(read_ahead(numbered(contents), number=8, max_bytes=0)))
+    archive = b"".join(stream_zip(prefetched(numbered(contents), number=8, max_bytes=0)))
     assert archive == b"".join(stream_zip(numbered(contents)))
 
 
@@ -243,7 +242,7 @@ def test_an_error_comes_when_it_is_its_turn(number: int) -> None:
     with pytest.raises(BrokenSourceError):
         expected.extend(stream_zip(numbered(contents)))
     with pytest.raises(BrokenSourceError):
-        log.extend(stream_zip(read_ahead(numbered(contents), number=number)))
+        log.extend(stream_zip(prefetched(numbered(contents), number=number)))
     assert b"".join(log) == b"".join(expected)
     assert eventually(lambda: not any(content.is_open for content in contents))
 
@@ -253,14 +252,14 @@ def test_an_error_of_the_members_waits_for_those_before_it() -> None:
         yield from numbered([Remote(), Remote()])
         raise BrokenSourceError
 
-    given = read_ahead(members())
+    given = prefetched(members())
     assert [next(given)[0], next(given)[0]] == ["0.bin", "1.bin"]
     with pytest.raises(BrokenSourceError):
         next(given)
 
 
 def test_a_member_that_is_none_is_found_in_its_turn() -> None:
-    given = stream_zip(read_ahead([member(Remote()), ("x",)]))  # type: ignore[list-item]
+    given = stream_zip(prefetched([member(Remote()), ("x",)]))  # type: ignore[list-item]
     with pytest.raises(ValueError, match="member"):
         list(given)
 
@@ -274,7 +273,7 @@ def test_who_makes_local_members_one_by_one_is_not_asked_ahead() -> None:
             yield member(CountingContent())
             log.append(f"over {number}")
 
-    for number, _ in enumerate(read_ahead(members())):
+    for number, _ in enumerate(prefetched(members())):
         assert log[-1] == f"made {number}"
 
 
@@ -289,7 +288,7 @@ def test_the_first_does_not_wait_for_members_that_take_their_time() -> None:
             made += 1
             yield one
 
-    with closing(read_ahead(members())) as given:
+    with closing(prefetched(members())) as given:
         next(given)
         assert made < 8
 
@@ -298,7 +297,7 @@ def test_the_first_does_not_wait_for_members_that_take_their_time() -> None:
 def test_closing_closes_everything_and_waits_for_nobody(chunks: int) -> None:
     silent = Silent()
     contents: list[Any] = [Remote(b"x" * 50_000), silent, *[Remote(b"x" * 50_000)] * 6]
-    given = stream_zip(read_ahead(numbered(contents)), chunk_size=10_000)
+    given = stream_zip(prefetched(numbered(contents)), chunk_size=10_000)
     next(given)
     for _ in range(chunks):
         next(given)
@@ -313,10 +312,10 @@ def test_closing_closes_everything_and_waits_for_nobody(chunks: int) -> None:
 
 def test_nothing_starts_before_the_first_byte_is_asked_for() -> None:
     content = Remote()
-    given = read_ahead([member(content)])
+    given = prefetched([member(content)])
     plan = Plan.of([member(content)])
     assert plan is not None
-    source = Ahead(8, MIB)
+    source = Prefetch(8, MIB)
     window = plan.window(0, plan.length, checksums=NoChecksums(), source=source)
     assert eventually(lambda: not threads())  # those of other tests may be about to end
     assert content.opened == 0
@@ -327,7 +326,7 @@ def test_nothing_starts_before_the_first_byte_is_asked_for() -> None:
 
 def test_reading_on_after_the_end_is_no_end_of_the_content() -> None:
     silent = Silent()
-    source = Ahead(2, MIB)
+    source = Prefetch(2, MIB)
     chunks = next(iter(source.members([member(silent)])))[4]
     source.close()
     with pytest.raises(ValueError, match="closed"):
@@ -348,7 +347,7 @@ def test_tasks_are_cancelled_at_once() -> None:
     contents = [AsyncRemote(b"x"), Stuck(), Stuck()]
 
     async def some() -> None:
-        given = async_stream_zip(async_read_ahead(amembers(numbered(contents))))
+        given = async_stream_zip(aprefetched(amembers(numbered(contents))))
         await anext(given)
         await asyncio.sleep(0.1)
         assert [content.is_open for content in contents] == [False, True, True]
@@ -363,7 +362,7 @@ def test_async_room_is_bounded_too() -> None:
     contents = [AsyncRemote(b"x" * 3 * MIB, chunk_length=CHUNK_LENGTH) for _ in range(12)]
 
     async def some() -> int:
-        members = async_read_ahead(amembers(numbered(contents)), max_bytes=2 * MIB)
+        members = aprefetched(amembers(numbered(contents)), max_bytes=2 * MIB)
         first = (await anext(members))[4]
         await anext(aiter(first))
         await asyncio.sleep(0.3)
@@ -380,7 +379,7 @@ def test_async_errors_come_in_their_turn() -> None:
     names = []
 
     async def some() -> None:
-        async for name, *_, chunks in async_read_ahead(amembers(numbered(contents))):
+        async for name, *_, chunks in aprefetched(amembers(numbered(contents))):
             async for _ in chunks:
                 pass
             names.append(name)
@@ -442,7 +441,7 @@ def test_a_response_of_asynchronous_contents_reads_ahead(way: str) -> None:
 
 
 def test_a_response_reads_nothing_ahead_if_the_setting_says_so(settings: Any) -> None:
-    settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": 0}
+    settings.DJANGO_STREAM_ZIP = {"PREFETCH_MEMBERS": 0}
     contents = [Remote(), Silent()]
     blocks = iter(response(iter(numbered(contents))))
     next(blocks)
@@ -466,7 +465,7 @@ def test_a_client_who_goes_away_closes_what_was_fetched_ahead(is_planned: bool) 
 def test_deflated_members_are_fetched_ahead_by_workers_too() -> None:
     barrier = threading.Barrier(4)
     members = [(f"{number}.txt", TIME, MODE, ZIP_64, Meeting(barrier)) for number in range(8)]
-    assert b"".join(stream_zip(read_ahead(members, number=4), workers=2))
+    assert b"".join(stream_zip(prefetched(members, number=4), workers=2))
 
 
 # How fetching may end: whoever waits for the content hears of it, as of an ordinary error.
@@ -547,7 +546,7 @@ def test_however_a_thread_ends_it_is_an_error(
 ) -> None:
     members = [member(Ending(ending, at), "0.bin"), member(Remote(), "1.bin")]
     with pytest.raises(expected) as raised:
-        list(stream_zip(read_ahead(members)))
+        list(stream_zip(prefetched(members)))
     assert raised.value is ending or raised.value.__cause__ is ending
     assert eventually(lambda: not threads())
 
@@ -560,7 +559,7 @@ def test_however_a_task_ends_it_is_an_error(
 
     async def some() -> None:
         async with asyncio.timeout(20):
-            async for _ in async_stream_zip(async_read_ahead(amembers(members))):
+            async for _ in async_stream_zip(aprefetched(amembers(members))):
                 pass
 
     async def left() -> int:
@@ -599,7 +598,7 @@ def test_however_it_ends_a_download_breaks_off_and_logs_that_once(
 # Where an event loop is emptied by somebody, say.
 def test_a_task_that_somebody_cancels_before_it_begins_is_an_error() -> None:
     async def some() -> None:
-        given = async_read_ahead(amembers(numbered([AsyncRemote(b"x" * 10)])))
+        given = aprefetched(amembers(numbered([AsyncRemote(b"x" * 10)])))
         chunks: Any = (await anext(given))[4]
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -623,12 +622,12 @@ def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing(
 
     async def some() -> None:
         async with asyncio.timeout(20):
-            await anext(aiter(async_stream_zip(async_read_ahead(amembers(members)))))
+            await anext(aiter(async_stream_zip(aprefetched(amembers(members)))))
 
     with monkeypatch.context() as patch:
-        patch.setattr("django_stream_zip.ahead.Thread.start", start)
+        patch.setattr("django_stream_zip.prefetch.threads.Thread.start", start)
         with pytest.raises(RuntimeError, match="new thread"):
-            asyncio.run(some()) if is_async else list(stream_zip(read_ahead(members)))
+            asyncio.run(some()) if is_async else list(stream_zip(prefetched(members)))
     assert not any(content.is_open for content in contents)
     assert not threads()
 
@@ -645,7 +644,7 @@ def test_the_members_are_closed_with_what_reads_them_ahead() -> None:
             is_closed = True
 
     async def some() -> None:
-        ahead = AsyncAhead(4, MIB)
+        ahead = AsyncPrefetch(4, MIB)
         source = members()  # held on purpose: nobody else closes it
         given = ahead.members(source)
         await anext(given)
@@ -663,7 +662,7 @@ def test_threads_and_tasks_share_one_room() -> None:
     ]
 
     async def some() -> int:
-        members = async_read_ahead(amembers(numbered(contents)), max_bytes=2 * MIB)
+        members = aprefetched(amembers(numbered(contents)), max_bytes=2 * MIB)
         first: Any = (await anext(members))[4]
         await asyncio.to_thread(next, iter(first))
         await asyncio.sleep(0.5)
@@ -681,7 +680,7 @@ def test_threads_and_tasks_share_one_room() -> None:
 )
 def test_an_archive_of_both_kinds_is_the_same(contents: list[Any], room: int) -> None:
     expected = asyncio.run(adownloaded(amembers(numbered(contents))))
-    conf = {"READ_AHEAD_BYTES": room}
+    conf = {"PREFETCH_BYTES": room}
     with override_settings(DJANGO_STREAM_ZIP=conf):
         assert asyncio.run(adownloaded(amembers(fresh(numbered(contents))))) == expected
     assert [content.opened for content in contents] == [1] * len(contents)
@@ -693,14 +692,14 @@ def test_an_archive_of_both_kinds_is_the_same(contents: list[Any], room: int) ->
 @pytest.mark.parametrize("size", [10, 600_000])
 def test_a_content_read_too_late_is_an_error_and_not_a_short_one(size: int) -> None:
     contents = [Remote(b"x" * size, chunk_length=CHUNK_LENGTH) for _ in range(5)]
-    members = list(read_ahead(numbered(contents), max_bytes=300_000))
+    members = list(prefetched(numbered(contents), max_bytes=300_000))
     for *_, chunks in members:
         with pytest.raises(ValueError, match="closed"):
             list(chunks)
     amembers_ = [AsyncRemote(b"x" * size, chunk_length=CHUNK_LENGTH) for _ in range(5)]
 
     async def late() -> None:
-        given = async_read_ahead(amembers(numbered(amembers_)), max_bytes=300_000)
+        given = aprefetched(amembers(numbered(amembers_)), max_bytes=300_000)
         for *_, chunks in [member async for member in given]:
             with pytest.raises(ValueError, match="closed"):
                 await anext(aiter(chunks))
@@ -710,7 +709,7 @@ def test_a_content_read_too_late_is_an_error_and_not_a_short_one(size: int) -> N
 
 def test_members_that_are_passed_over_stop_nobody() -> None:
     contents = [Remote(b"x" * 600_000, chunk_length=CHUNK_LENGTH) for _ in range(40)]
-    given = read_ahead(numbered(contents), number=4, max_bytes=300_000)
+    given = prefetched(numbered(contents), number=4, max_bytes=300_000)
     wanted = (member for number, member in enumerate(given) if number % 10 == 9)
     archive = b"".join(stream_zip(wanted))
     expected = [one for number, one in enumerate(numbered(contents)) if number % 10 == 9]
@@ -723,9 +722,7 @@ def test_so_with_asynchronous_ones() -> None:
 
     async def wanted() -> AsyncIterator[Any]:
         number = 0
-        async for member in async_read_ahead(
-            amembers(numbered(contents)), number=4, max_bytes=300_000
-        ):
+        async for member in aprefetched(amembers(numbered(contents)), number=4, max_bytes=300_000):
             number += 1
             if number % 10 == 0:
                 yield member
@@ -735,7 +732,7 @@ def test_so_with_asynchronous_ones() -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, None, 1.5])
-@pytest.mark.parametrize("ahead", [read_ahead, async_read_ahead])
+@pytest.mark.parametrize("ahead", [prefetched, aprefetched])
 def test_a_number_that_is_none_is_refused_at_once(number: Any, ahead: Any) -> None:
     with pytest.raises(ValueError, match="number"):
         ahead([], number=number)
@@ -758,7 +755,7 @@ def test_what_is_no_chunk_is_the_same_error_as_without() -> None:
         with pytest.raises(TypeError, match=r"a\.txt"):
             list(stream_zip(members))
         with pytest.raises(TypeError, match=r"a\.txt"):
-            list(stream_zip(read_ahead(members)))
+            list(stream_zip(prefetched(members)))
 
 
 def reused() -> Iterator[bytearray]:
@@ -773,13 +770,13 @@ def test_a_buffer_may_be_used_again() -> None:
     method = NO_COMPRESSION_AUTO(12)
     expected = b"".join(stream_zip([("a", TIME, MODE, method, reused())]))
     members = [("a", TIME, MODE, method, Given(reused()))]
-    assert b"".join(stream_zip(read_ahead(members))) == expected
+    assert b"".join(stream_zip(prefetched(members))) == expected
 
 
 @pytest.mark.parametrize("length", [1, MIB])
 def test_chunks_of_any_length_are_bounded_nearly_as_well(length: int) -> None:
     contents = [Remote(b"x" * 8 * MIB, chunk_length=length) for _ in range(8)]
-    members = read_ahead(numbered(contents), max_bytes=2 * MIB)
+    members = prefetched(numbered(contents), max_bytes=2 * MIB)
     chunks = iter(next(members)[4])
     next(chunks)
     time.sleep(0.3)
@@ -793,7 +790,7 @@ def test_chunks_of_any_length_are_bounded_nearly_as_well(length: int) -> None:
 def test_a_process_ends_though_a_download_stalls() -> None:
     code = (
         "from tests.test_ahead import *\n"
-        "given = read_ahead(numbered([Remote(b'x' * 600_000) for _ in range(9)]), max_bytes=0)\n"
+        "given = prefetched(numbered([Remote(b'x' * 600_000) for _ in range(9)]), max_bytes=0)\n"
         "next(given)\n"
         "raise SystemExit(3)\n"
     )
@@ -807,7 +804,7 @@ def test_local_members_of_a_plan_are_not_passed_over_for_remote_ones() -> None:
     members = numbered([CountingContent(b"x" * 70_000), CountingContent(b"x" * 70_000), remote])
     plan = Plan.of(members)
     assert plan is not None
-    with closing(Ahead(8, MIB)) as source:
+    with closing(Prefetch(8, MIB)) as source:
         window = plan.window(0, plan.length, checksums=NoChecksums(), source=source)
         next(window)
         time.sleep(0.05)
@@ -830,7 +827,7 @@ def fetched_behind_one_chunk(kind: Any) -> list[int]:
     contents = [kind(b"x" * 8 * MIB, chunk_length=CHUNK_LENGTH - 64) for _ in range(8)]
 
     async def some() -> None:
-        members = async_read_ahead(amembers(numbered(contents)), max_bytes=4 * MIB)
+        members = aprefetched(amembers(numbered(contents)), max_bytes=4 * MIB)
         first: Any = (await anext(members))[4]
         await (anext(aiter(first)) if kind is AsyncRemote else asyncio.to_thread(next, first))
         await asyncio.sleep(0.5)
@@ -866,7 +863,7 @@ def test_only_those_who_can_go_on_are_woken() -> None:
     async def some() -> int:
         counting = asyncio.create_task(count())
         chunks = 0
-        async for *_, content in async_read_ahead(amembers(numbered(contents))):
+        async for *_, content in aprefetched(amembers(numbered(contents))):
             async for _ in content:
                 chunks += 1
         counting.cancel()
@@ -883,7 +880,7 @@ async def never_waiting(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 def test_a_small_room_still_has_the_next_one_fetched() -> None:
     contents = [Remote(b"x" * 10) for _ in range(3)]
-    with closing(read_ahead(numbered(contents), max_bytes=300_000)) as members:
+    with closing(prefetched(numbered(contents), max_bytes=300_000)) as members:
         next(members)
         assert eventually(lambda: contents[1].opened)
 
@@ -894,7 +891,7 @@ def test_a_small_room_still_has_the_next_one_fetched() -> None:
 @pytest.mark.parametrize("skipped", [range(1, 3), range(1, 9), range(9)])
 def test_skipped_contents_are_closed_and_those_behind_them_fetched(skipped: range) -> None:
     contents = [Remote(b"%d" % number * 600_000) for number in range(12)]
-    with closing(Ahead(4, MIB)) as source:
+    with closing(Prefetch(4, MIB)) as source:
         source.expect(iter(contents))
         if 0 not in skipped:
             assert b"".join(source.chunks(contents[0], 0, None)) == contents[0].data
@@ -911,7 +908,7 @@ def test_skipped_contents_are_closed_on_a_loop_too() -> None:
     contents = [AsyncRemote(b"%d" % number * 600_000) for number in range(12)]
 
     async def some() -> None:
-        source = AsyncAhead(4, MIB)
+        source = AsyncPrefetch(4, MIB)
         source.expect(iter(contents))
         for number in (0, 2, 3, 4, 5, 6, 9):
             chunks = source.chunks(contents[number], 0, None)
@@ -936,7 +933,7 @@ def test_a_window_goes_on_fetching_where_another_has_read_for_it() -> None:
     assert plan is not None
     assert other_plan is not None
     start = archive.index(b"PK\x03\x04", 12 * 5000)
-    with closing(Ahead(8, MIB)) as source:
+    with closing(Prefetch(8, MIB)) as source:
         reads = other_plan.window(start, plan.length, checksums=NoChecksums())
         waits = plan.window(start, plan.length, checksums=NoChecksums(), source=source)
         blocks = []

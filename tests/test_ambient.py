@@ -28,7 +28,8 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.urls import path
 from django.utils import timezone, translation
 
-from django_stream_zip import ZIP_64, ambient
+from django_stream_zip import ZIP_64
+from django_stream_zip.prefetch import ambient
 from django_stream_zip.response import zip_response
 from tests.contents import MODE, TIME
 

@@ -1,4 +1,4 @@
-"""`manage.py zip_facts`: fills the facts of rows that are there already, and can be stopped."""
+"""`manage.py zip_metadata`: fills the facts of rows that are there already, and can be stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.test.utils import CaptureQueriesContext
 
-from django_stream_zip.backfill import stored_facts
+from django_stream_zip.management.backfill import stored_facts
 from django_stream_zip.members import queryset_members
 from django_stream_zip.members.readers import Facts, Reader, register_reader
 from django_stream_zip.members.readers.generic import GenericReader
@@ -81,7 +81,7 @@ UNKNOWN = (None, None, None)
 
 def run(*arguments: str, out: StringIO | None = None) -> str:
     out = out or StringIO()
-    call_command("zip_facts", *arguments, stdout=out)
+    call_command("zip_metadata", *arguments, stdout=out)
     return out.getvalue()
 
 
@@ -356,7 +356,7 @@ def test_a_child_has_its_own_rows_filled_and_a_proxy_all(storage: WatchedStorage
         ("tests.Nope", "'tests.Nope' is no model"),
         ("nope.Book", "'nope.Book' is no model"),
         ("Book", "'Book' is no model"),
-        ("tests.Document", "tests.Document keeps no facts of files: see ZipFactsModel"),
+        ("tests.Document", "tests.Document keeps no facts of files: see ZipMetadataModel"),
     ],
 )
 def test_a_model_that_cannot_be_filled_is_told(label: str, message: str) -> None:
@@ -455,7 +455,7 @@ django.setup()
 call_command("migrate", run_syncdb=True, verbosity=0)
 from tests.models import Book
 Book.objects.create(file="gone.pdf")
-execute_from_command_line(["manage.py", "zip_facts", "tests.Book"])
+execute_from_command_line(["manage.py", "zip_metadata", "tests.Book"])
 """
     done = subprocess.run(
         [sys.executable, "-c", script],

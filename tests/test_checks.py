@@ -60,8 +60,8 @@ WRONG = [
     ({"READERS": {f"{STORAGE}s": READER}}, "E003", "which can be imported"),
     ({"READERS": {STORAGE: "os.path.join"}}, "E003", "to those of readers"),
     ({"READERS": [STORAGE]}, "E003", "a dict"),
-    ({"READ_AHEAD_MEMBERS": 65}, "E003", "0 to 64"),
-    ({"READ_AHEAD_BYTES": -1}, "E003", "0 or more"),
+    ({"PREFETCH_MEMBERS": 65}, "E003", "0 to 64"),
+    ({"PREFETCH_BYTES": -1}, "E003", "0 or more"),
     ({"RELEASE_CONNECTIONS": "yes"}, "E003", "True or False"),
     ({"MAX_UNSENT_BYTES": -1}, "E003", "0 or more, or None"),
 ]
@@ -147,7 +147,7 @@ def test_a_wrong_limit_is_said_where_members_are_made() -> None:
         queryset_members(Document.objects.all())
 
 
-@pytest.mark.parametrize("key", ["WORKERS", "READ_AHEAD_MEMBERS", "READ_AHEAD_BYTES"])
+@pytest.mark.parametrize("key", ["WORKERS", "PREFETCH_MEMBERS", "PREFETCH_BYTES"])
 def test_a_wrong_number_is_said_before_the_headers(key: str) -> None:
     with (
         override_settings(DJANGO_STREAM_ZIP={key: "5"}),

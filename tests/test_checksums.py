@@ -19,8 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import NO_COMPRESSION_AUTO, stream_zip
-from django_stream_zip.checksums import CachedChecksums
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.checksums import CachedChecksums
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import file_member
 from django_stream_zip.response import zip_response
 from tests.contents import ContentMember, CountingContent, counting_member

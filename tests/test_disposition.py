@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_stream_zip.disposition import attachment, safe_filename
+from django_stream_zip.delivery.disposition import attachment, safe_filename
 
 PATH_CHARACTERS = set('/\\:*?"<>|')
 # RFC 6266 §4.1, with no more than what is sent: both forms of the name, the quoted one first.

@@ -179,7 +179,7 @@ def test_the_models_of_the_docs_hold_the_facts_of_their_files(name: str) -> None
         [member] = queryset_members(model.objects.all(), field)
         assert (member[4].size, member[4].crc_32) == (5, zlib.crc32(b"la la"))
         file = getattr(row, field)
-        assert field_member(file, **file.zip_facts)[4].validator == member[4].validator
+        assert field_member(file, **file.zip_metadata)[4].validator == member[4].validator
         file.delete(save=False)
     finally:
         with connection.schema_editor() as editor:
@@ -187,9 +187,11 @@ def test_the_models_of_the_docs_hold_the_facts_of_their_files(name: str) -> None
 
 
 def test_the_options_of_the_docs_are_those_of_the_command() -> None:
-    section = (ROOT / "docs" / "members.rst").read_text().partition("manage.py zip_facts")[2]
+    section = (ROOT / "docs" / "members.rst").read_text().partition("manage.py zip_metadata")[2]
     section = section.partition("For a model with several")[0]
-    parser = load_command_class("django_stream_zip", "zip_facts").create_parser("", "zip_facts")
+    parser = load_command_class("django_stream_zip", "zip_metadata").create_parser(
+        "", "zip_metadata"
+    )
     own = {option for action in parser._actions for option in action.option_strings}
     told = set(re.findall(r"``(--[a-z-]+)``", section))
     assert told == {"--dry-run", "--all", "--database", "--no-progress"}

@@ -15,9 +15,9 @@ from django.http import HttpRequest
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import NO_COMPRESSION_AUTO, CRC32IntegrityError, stream_zip
-from django_stream_zip.async_download import AsyncDownload
-from django_stream_zip.content import ContentChangedError
-from django_stream_zip.download import Download, ZipDownloadError
+from django_stream_zip.delivery.async_download import AsyncDownload
+from django_stream_zip.delivery.download import Download, ZipDownloadError
+from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 from tests.contents import (

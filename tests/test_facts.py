@@ -39,17 +39,17 @@ from hypothesis import strategies as st
 
 from django_stream_zip import stream_zip
 from django_stream_zip.admin import ZipDownloadAdminMixin
-from django_stream_zip.download import ZipDownloadError
-from django_stream_zip.facts import (
-    FactsFieldFile,
+from django_stream_zip.delivery.download import ZipDownloadError
+from django_stream_zip.members import field_member, lazy_queryset_members, queryset_members
+from django_stream_zip.metadata.fields import (
+    MetadataFieldFile,
     ZipCRC32Field,
     ZipModifiedAtField,
     ZipSizeField,
     _with_facts,
     facts_of,
 )
-from django_stream_zip.members import field_member, lazy_queryset_members, queryset_members
-from django_stream_zip.models import ZipFactsMixin, ZipFactsModel
+from django_stream_zip.models import ZipMetadataMixin, ZipMetadataModel
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
 from tests.database.storages import CountingStorage
@@ -568,11 +568,11 @@ def test_a_copied_row_keeps_the_facts() -> None:
 @pytest.mark.usefixtures("storage")
 def test_nothing_is_read_where_the_storage_gives_other_bytes(use: Any) -> None:
     use(ShoutingStorage)
-    Book.zip_facts_at_upload = False
+    Book.zip_metadata_at_upload = False
     try:
         book = saved_book()
     finally:
-        del Book.zip_facts_at_upload
+        del Book.zip_metadata_at_upload
     assert held(book) == ("old.pdf", None, None)
 
 
@@ -627,17 +627,17 @@ def test_the_tests_models_pass_the_checks() -> None:
 
 @isolate_apps("tests")
 def test_columns_that_are_nobody_s_are_told() -> None:
-    class Parent(ZipFactsMixin):
+    class Parent(ZipMetadataMixin):
         file = models.FileField()
 
     class Child(Parent):
         size = ZipSizeField()
 
-    class Two(ZipFactsModel):
+    class Two(ZipMetadataModel):
         first = models.FileField()
         second = models.FileField()
 
-    class Misnamed(ZipFactsMixin):
+    class Misnamed(ZipMetadataMixin):
         file = models.FileField()
         crc_32 = ZipCRC32Field("fil")
 
@@ -858,9 +858,9 @@ class ShrinkingFile(FieldFile):
 
 def test_facts_are_of_what_a_field_makes_of_a_content() -> None:
     made = _with_facts(ShrinkingFile)
-    assert made.__mro__.index(ShrinkingFile) < made.__mro__.index(FactsFieldFile)
-    assert _with_facts(FieldFile) is FactsFieldFile
-    assert issubclass(_with_facts(ImageFieldFile), FactsFieldFile)
+    assert made.__mro__.index(ShrinkingFile) < made.__mro__.index(MetadataFieldFile)
+    assert _with_facts(FieldFile) is MetadataFieldFile
+    assert issubclass(_with_facts(ImageFieldFile), MetadataFieldFile)
 
 
 def test_the_facts_go_with_the_file(books: QuerySet[Book]) -> None:
@@ -871,9 +871,9 @@ def test_the_facts_go_with_the_file(books: QuerySet[Book]) -> None:
 
 def test_another_file_that_was_named_has_not_these_facts(books: QuerySet[Book]) -> None:
     book = books[0]
-    assert book.file.zip_facts
+    assert book.file.zip_metadata
     book.file = "elsewhere.pdf"
-    assert book.file.zip_facts == {}
+    assert book.file.zip_metadata == {}
 
 
 def warning_of(storage: Any) -> str | None:

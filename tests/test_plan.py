@@ -38,8 +38,8 @@ from django_stream_zip import (
     ZipValueError,
     stream_zip,
 )
-from django_stream_zip.content import ContentChangedError
-from django_stream_zip.plan import Plan
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.planning.plan import Plan
 from tests.contents import (
     MODE,
     TIME,
@@ -459,7 +459,7 @@ def test_who_resumes_in_a_long_content_has_it_read_from_the_mark_before(
     sent: int, back: int, chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("django_stream_zip.plan._MARK", 7_000)
+        patch.setattr("django_stream_zip.planning.plan._MARK", 7_000)
         members = [member("a", auto, CONTENT[:60_000]), member("b", auto, CONTENT[:100])]
         archive, plan, checksums = whole(members), planned(members), Checksums()
         members[0][4].chunk_length = chunk
@@ -876,7 +876,7 @@ PROCESS = """
     import json, sys
     from datetime import UTC, datetime
     from django_stream_zip import NO_COMPRESSION_32, NO_COMPRESSION_AUTO
-    from django_stream_zip.plan import Plan
+    from django_stream_zip.planning.plan import Plan
     from tests.contents import CountingContent
 
     time = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)

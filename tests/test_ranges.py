@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_stream_zip.ranges import UNSATISFIABLE, Range, if_range_holds, requested_range
+from django_stream_zip.delivery.ranges import UNSATISFIABLE, Range, if_range_holds, requested_range
 
 TAG = '"0123456789abcdef"'
 

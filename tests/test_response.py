@@ -30,7 +30,7 @@ from django_stream_zip import (
     ZipValueError,
     stream_zip,
 )
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.response import ZipResponse, zip_response
 from tests.contents import (
     MODE,

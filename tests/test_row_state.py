@@ -16,14 +16,14 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, storag
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncRequestFactory, RequestFactory
 
-from django_stream_zip.download import ZipDownloadError
-from django_stream_zip.facts import file_fields
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import (
     field_member,
     lazy_queryset_members,
     queryset_members,
     storage_member,
 )
+from django_stream_zip.metadata.fields import file_fields
 from django_stream_zip.response import zip_response
 from tests.models import Book, Film
 

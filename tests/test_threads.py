@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from django_stream_zip.threads import available_cpus, cpu_limiter
+from django_stream_zip.delivery.cpus import available_cpus, cpu_limiter
 
 
 @pytest.fixture(autouse=True)

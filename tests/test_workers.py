@@ -15,7 +15,7 @@ import pytest
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import ZIP_64
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
 from tests.contents import MODE, TIME

@@ -24,9 +24,9 @@ from django_stream_zip import (
     async_stream_zip,
     stream_zip,
 )
-from django_stream_zip.content import Content
 from django_stream_zip.members import bytes_member, file_member, queryset_members, storage_member
-from django_stream_zip.models import ZipFactsModel
+from django_stream_zip.models import ZipMetadataModel
+from django_stream_zip.planning.content import Content
 from django_stream_zip.response import ZipResponse, zip_response
 from django_stream_zip.views import ZipDownloadView
 
@@ -92,7 +92,7 @@ class Download(ZipDownloadView):
 response: type[HttpResponseBase] = ZipResponse
 
 
-class Recording(ZipFactsModel):
+class Recording(ZipMetadataModel):
     file = models.FileField()
 
     class Meta:

@@ -6,13 +6,13 @@ is a `content.Content`.
 
 from __future__ import annotations
 
+from django_stream_zip.members.async_member import async_member
 from django_stream_zip.members.errors import (
     DownloadTooLargeError,
     TooManyBytesError,
     TooManyMembersError,
 )
 from django_stream_zip.members.local import bytes_member, file_member
-from django_stream_zip.members.on_loop import on_loop
 from django_stream_zip.members.queryset import (
     aqueryset_members,
     lazy_queryset_members,
@@ -25,11 +25,11 @@ __all__ = [
     "TooManyBytesError",
     "TooManyMembersError",
     "aqueryset_members",
+    "async_member",
     "bytes_member",
     "field_member",
     "file_member",
     "lazy_queryset_members",
-    "on_loop",
     "queryset_members",
     "storage_member",
 ]

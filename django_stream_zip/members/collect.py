@@ -19,8 +19,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from django_stream_zip import conf
-from django_stream_zip.ambient import carried
-from django_stream_zip.content import Content
 from django_stream_zip.engine.errors import one_line
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
@@ -31,6 +29,8 @@ from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
 from django_stream_zip.members.readers.table import reader_for
 from django_stream_zip.members.storage import asked, described, reader_member
+from django_stream_zip.planning.content import Content
+from django_stream_zip.prefetch.ambient import carried
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage

@@ -25,9 +25,9 @@ from threading import Lock
 from typing import Any, NamedTuple, NoReturn
 
 from django_stream_zip import Method, conf
-from django_stream_zip.ambient import carried
-from django_stream_zip.content import Content
 from django_stream_zip.engine.streams import aclose, close
+from django_stream_zip.planning.content import Content
+from django_stream_zip.prefetch.ambient import carried
 
 
 class PendingMember(tuple[str, datetime, int, Method, Content]):

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 
 from django.core.files.base import File
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.member import (
     DEFAULT_MODE,
@@ -26,7 +25,8 @@ from django_stream_zip.members.member import (
     time_of,
     unexpected,
 )
-from django_stream_zip.misuse import check_path, is_a_directory, not_bytes
+from django_stream_zip.members.misuse import check_path, is_a_directory, not_bytes
+from django_stream_zip.planning.content import ContentChangedError
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531

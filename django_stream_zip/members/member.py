@@ -11,11 +11,11 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from django_stream_zip import NO_COMPRESSION_AUTO, Method, conf
-from django_stream_zip.content import AsyncContent, Content, ContentChangedError
 from django_stream_zip.engine.accelerators import FAST, Deflate
 from django_stream_zip.engine.methods import deflated, zlib_at
 from django_stream_zip.engine.names import safe_name
-from django_stream_zip.misuse import check_time
+from django_stream_zip.members.misuse import check_time
+from django_stream_zip.planning.content import AsyncContent, Content, ContentChangedError
 
 ContentMember = tuple[str, datetime, int, Method, Content]
 AsyncContentMember = tuple[str, datetime, int, Method, AsyncContent]
@@ -118,7 +118,7 @@ def unexpected(name: str) -> ContentChangedError:
     """Return what to raise for a file that isn't what was said of it."""
     return ContentChangedError(
         f"{name} has another size or state than was declared: it was overwritten since, or the row "
-        "that declares it is wrong ('manage.py zip_facts --all' fills rows anew)"
+        "that declares it is wrong ('manage.py zip_metadata --all' fills rows anew)"
     )
 
 

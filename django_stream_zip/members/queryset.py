@@ -29,9 +29,10 @@ from django.db.models import (
 )
 from django.db.models.constants import LOOKUP_SEP
 
-from django_stream_zip import conf, facts, threads
+from django_stream_zip import conf
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members import field_files
+from django_stream_zip.members.async_member import async_member
 from django_stream_zip.members.collect import (
     SETTING,
     Collector,
@@ -39,11 +40,12 @@ from django_stream_zip.members.collect import (
     Missing,
     StoredFile,
 )
+from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
-from django_stream_zip.members.on_loop import on_loop
+from django_stream_zip.members.misuse import check_rows, no_field, no_file_field, with_hints
 from django_stream_zip.members.row_names import Name, naming
-from django_stream_zip.misuse import check_rows, no_field, no_file_field, with_hints
+from django_stream_zip.metadata.fields import columns_of
 
 # A field's name, or one for each file field.
 Fields: TypeAlias = str | Mapping[str, str] | None
@@ -82,8 +84,8 @@ def queryset_members(
     case.
 
     `size`, `crc_32`, `modified_at` and `validator` name fields that hold these values, or map file
-    fields to such: what they hold isn't asked of the storage. Columns of a `ZipFactsModel` needn't
-    be named. `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see
+    fields to such: what they hold isn't asked of the storage. Columns of a `ZipMetadataModel`
+    needn't be named. `decode`: see `storage_member`. `missing`, `limit` and `max_bytes`: see
     `collect.Collector`.
 
     Raises ValueError where a field or a format isn't what it should be; TooManyMembersError and
@@ -135,7 +137,9 @@ async def aqueryset_members(
     """
 
     def made() -> list[ContentMember | AsyncContentMember]:
-        return [on_loop(member) for member in queryset_members(queryset, *file_fields, **options)]
+        return [
+            async_member(member) for member in queryset_members(queryset, *file_fields, **options)
+        ]
 
     return await sync_to_async(made)()
 
@@ -205,7 +209,7 @@ def _paged_files(rows: _Rows, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
     """Yield the files page by page, and close the connection before they are sent."""
     pages = (list(rows.files(page)) for page in _pages(queryset))
     while True:
-        with threads.borrowed_connections():
+        with borrowed_connections():
             files = next(pages, None)
         if files is None:
             return
@@ -482,7 +486,7 @@ def _fact_fields(
 
 def _own_fact_fields(model: type[Model], paths: tuple[str, ...], fact: str) -> dict[str, str]:
     """Give the columns in which models keep a fact of their files themselves."""
-    columns = {path: facts.columns_of(_file_field(model, path)).get(fact) for path in paths}
+    columns = {path: columns_of(_file_field(model, path)).get(fact) for path in paths}
     return {
         path: LOOKUP_SEP.join([*path.split(LOOKUP_SEP)[:-1], column])
         for path, column in columns.items()

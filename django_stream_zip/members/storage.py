@@ -18,9 +18,9 @@ from django_stream_zip.members.member import (
     text,
     unexpected,
 )
+from django_stream_zip.members.misuse import check_field_file, check_stored, check_time
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
-from django_stream_zip.misuse import check_field_file, check_stored, check_time
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -51,7 +51,7 @@ def storage_member(
     `modified_at` are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked
     when the member's values are first looked at; `zip_response` does so for several members at a
     time. `validator` is the storage's own that was kept of the file (see
-    `facts.ZipValidatorField`): nothing but this state of it is read. `decode` says whether a file
+    `models.ZipValidatorField`): nothing but this state of it is read. `decode` says whether a file
     that an object store keeps gzipped, with a content encoding that says so, is unpacked; by
     default as the storage's `open()` does. Of what is unpacked the size isn't known, so such a
     member is deflated.
@@ -157,7 +157,7 @@ def field_member(
     if not field_file.name:
         raise ValueError(f"{field_file.field.name} of {field_file.instance!r} has no file")
     # The row's facts are of what `open()` gives.
-    held = getattr(field_file, "zip_facts", {}) if decode is None else {}
+    held = getattr(field_file, "zip_metadata", {}) if decode is None else {}
     return storage_member(
         storage_of(field_file),
         field_file.name,

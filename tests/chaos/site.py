@@ -30,8 +30,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
 
-from django_stream_zip.checksums import CachedChecksums
-from django_stream_zip.members import file_member, on_loop, storage_member
+from django_stream_zip.delivery.checksums import CachedChecksums
+from django_stream_zip.members import async_member, file_member, storage_member
 from django_stream_zip.response import zip_response
 from tests.chaos.tables import ENDINGS, POISON, SHAPES
 from tests.servers.site import DATA, LEDGERS, open_files, thread_names
@@ -125,7 +125,7 @@ def member(wanted: dict[str, Any], number: int) -> Any:
     is_last = number == len(wanted["files"]) - 1
     ending = wanted["fail"] if is_last else None
     if wanted["builder"] == "s3" and ending is None:
-        return on_loop(made)
+        return async_member(made)
     *opening, content = made
     return (*opening, AsyncContent(content, ending))
 

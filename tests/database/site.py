@@ -14,7 +14,7 @@ from django.urls import path
 from django.views.static import serve
 
 from django_stream_zip import MemberFile
-from django_stream_zip.async_download import AnyMembers
+from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.members import (
     aqueryset_members,
     lazy_queryset_members,

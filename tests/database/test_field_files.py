@@ -238,7 +238,7 @@ def test_a_file_that_opens_itself_is_what_it_opens(build: Any, known: Any) -> No
 @pytest.mark.parametrize("labels", [(), ("tests.Letter",), ("tests.LoveLetter",)])
 def test_the_command_reads_the_file_of_each_row(labels: Any) -> None:
     write(True, LoveLetter), write(False, LoveLetter)
-    call_command("zip_facts", *labels, verbosity=0)
+    call_command("zip_metadata", *labels, verbosity=0)
     held = Letter.everything.order_by("pk").values_list("zip_size", "zip_crc_32")
     assert list(held) == [(len(data), zlib.crc32(data)) for data in BOTH.values()]
     assert contents_of(queryset_members(Letter.objects.order_by("pk"))) == BOTH

@@ -16,7 +16,7 @@ from django.test import AsyncClient, Client
 from django.urls import path
 from django.utils.translation import deactivate, get_language, override
 
-from django_stream_zip.async_download import AnyMembers
+from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.members import (
     aqueryset_members,
     lazy_queryset_members,

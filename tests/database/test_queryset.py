@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from django_stream_zip import stream_zip
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import (
     TooManyBytesError,
     TooManyMembersError,
@@ -888,11 +888,11 @@ def sizeless(storage: CountingStorage, settings: Any) -> QuerySet[Document]:
     return Document.objects.all()
 
 
-@pytest.mark.parametrize("read_ahead", [0, 8])
+@pytest.mark.parametrize("prefetched", [0, 8])
 def test_bytes_of_unknown_number_are_counted_while_they_are_sent(
-    sizeless: QuerySet[Document], settings: Any, read_ahead: int
+    sizeless: QuerySet[Document], settings: Any, prefetched: int
 ) -> None:
-    settings.DJANGO_STREAM_ZIP["READ_AHEAD_MEMBERS"] = read_ahead
+    settings.DJANGO_STREAM_ZIP["PREFETCH_MEMBERS"] = prefetched
     members = queryset_members(sizeless, max_bytes=36)
     for _ in range(2):  # read twice, they aren't more
         assert contents_of(members) == {f"{title}.pdf": content_of(title) for title in "abc"}

@@ -35,8 +35,8 @@ from django.urls import path
 from django.views.generic import View
 
 from django_stream_zip import NO_COMPRESSION_AUTO, MemberFile
-from django_stream_zip.content import Content
 from django_stream_zip.members import file_member
+from django_stream_zip.planning.content import Content
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from django_stream_zip import stream_zip
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import reader_for
 from django_stream_zip.members.readers.reader import Reader
-from django_stream_zip.plan import Plan
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.planning.plan import Plan
 from tests.contents import NoChecksums
 from tests.storages.stub import Faults, Store, Stored, eventually
 

@@ -17,12 +17,12 @@ from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import stream_zip
-from django_stream_zip.ahead import read_ahead
-from django_stream_zip.content import ContentChangedError
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.engine.errors import ZipIntegrityError
-from django_stream_zip.members import field_member, on_loop, storage_member
+from django_stream_zip.members import async_member, field_member, storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.prefetch.threads import prefetched
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView
 from tests.contents import Pattern
@@ -100,7 +100,7 @@ def by_asgi(members: Any) -> bytes:
 
 
 def by_engine(members: Any) -> bytes:
-    return b"".join(stream_zip(read_ahead(members)))
+    return b"".join(stream_zip(prefetched(members)))
 
 
 WAYS = pytest.mark.parametrize("way", [by_wsgi, by_asgi, by_engine])
@@ -187,7 +187,7 @@ def test_an_asynchronous_view_describes_all_at_once(storage: Any, store: Store) 
 
 
 def test_members_for_the_event_loop_are_described_at_once_too(storage: Any, store: Store) -> None:
-    members = [on_loop(member) for member in listed(storage)]
+    members = [async_member(member) for member in listed(storage)]
     assert store.asked == []
     store.faults.latency = 0.3
     zip_response(AsyncRequestFactory().get("/"), members)
@@ -269,7 +269,7 @@ def test_what_is_known_is_asked_for_all_at_once_where_it_may_be_missing(
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_the_settings_say_how_many(number: int, storage: Any, store: Store, settings: Any) -> None:
-    settings.DJANGO_STREAM_ZIP = {"READ_AHEAD_MEMBERS": number, "DESCRIBE_AT_ONCE": number}
+    settings.DJANGO_STREAM_ZIP = {"PREFETCH_MEMBERS": number, "DESCRIBE_AT_ONCE": number}
     store.faults.latency = 0.05
     assert contents(by_wsgi(collected(storage))) == EXPECTED
     assert store.most_at_once == max(number, 1)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import NO_COMPRESSION_AUTO, stream_zip
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import combine
-from django_stream_zip.plan import Plan
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.planning.plan import Plan
 from tests.contents import NoChecksums, Pattern
 from tests.storages import clients
 from tests.storages.contract import DATA, MIB

@@ -12,9 +12,9 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import Reader
+from django_stream_zip.planning.content import ContentChangedError
 from tests.contents import open_files
 from tests.storages.contract import DATA, TIME, Place, ReaderContract
 

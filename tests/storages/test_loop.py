@@ -12,8 +12,8 @@ import pytest
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import stream_zip
-from django_stream_zip.members import bytes_member, on_loop, storage_member
-from django_stream_zip.members.on_loop import LoopContent
+from django_stream_zip.members import async_member, bytes_member, storage_member
+from django_stream_zip.members.async_member import LoopContent
 from django_stream_zip.members.readers.loop import loop_reader
 from django_stream_zip.members.readers.reader import Facts, Reader
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH
@@ -143,7 +143,7 @@ class TestMembers:
 
     def test_the_archive_is_the_same(self, place: Faulty) -> None:
         members = self.members(place)
-        looped = [on_loop(member) for member in members]
+        looped = [async_member(member) for member in members]
         assert all(hasattr(member[4], "__aiter__") for member in looped)
         expected = b"".join(stream_zip(members))
         assert asyncio.run(downloaded(looped)) == expected
@@ -153,19 +153,19 @@ class TestMembers:
     def test_it_is_a_range_of_it_too(self, place: Faulty) -> None:
         members = self.members(place)
         expected = b"".join(stream_zip(members))
-        looped = [on_loop(member) for member in members]
+        looped = [async_member(member) for member in members]
         got = asyncio.run(downloaded(looped, headers={"Range": "bytes=123456-"}))
         assert got == expected[123_456:]
 
     def test_under_wsgi_it_is_read_without_a_loop(self, place: Faulty) -> None:
         members = self.members(place)
         expected = b"".join(stream_zip(members))
-        looped = [on_loop(member) for member in members]
+        looped = [async_member(member) for member in members]
         for given in (looped, iter(looped)):
             assert b"".join(zip_response(RequestFactory().get("/"), given)) == expected  # type: ignore[arg-type]
 
     def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
-        members = [tuple(on_loop(member)) for member in self.members(place)]
+        members = [tuple(async_member(member)) for member in self.members(place)]
         place.store.asked.clear()
         place.faults.latency = 0.2
         most = 0
@@ -185,7 +185,7 @@ class TestMembers:
 
     def test_who_goes_away_closes_the_bodies(self, place: Faulty) -> None:
         place.put("film.mp4", Pattern(500 * MIB))  # type: ignore[arg-type]
-        members = [on_loop(storage_member(place.storage, "film.mp4")) for _ in range(4)]
+        members = [async_member(storage_member(place.storage, "film.mp4")) for _ in range(4)]
 
         async def gone() -> None:
             response: Any = zip_response(AsyncRequestFactory().get("/"), members)
@@ -204,11 +204,11 @@ class TestMembers:
             member = storage_member(place.storage, "a.jpg", size=len(DATA), modified_at=TIME)
         finally:
             place.storage.object_parameters = {}
-        assert on_loop(member) is member
+        assert async_member(member) is member
 
     def test_other_members_stay_as_they_are(self) -> None:
         member = bytes_member(b"x", "x.txt")
-        assert on_loop(member) is member
+        assert async_member(member) is member
 
 
 S3 = {"bucket_name": "b", "access_key": "key", "secret_key": "secret"}
@@ -239,7 +239,7 @@ def test_what_boto3_does_beyond_it_is_left_to_boto3(
     if "client_config" in options:
         options = {**options, "client_config": Config(signature_version=UNSIGNED)}
     member = storage_member(S3Storage(**{**S3, **options}), "a.jpg", size=1, modified_at=TIME)
-    assert (on_loop(member) is not member) == is_read
+    assert (async_member(member) is not member) == is_read
 
 
 @pytest.mark.parametrize(
@@ -265,9 +265,9 @@ def test_after_a_fork_obstore_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
 
     storage = S3Storage(**S3, region_name="eu-north-1")
     member = storage_member(storage, "a.jpg", size=1, modified_at=TIME)
-    assert on_loop(member) is not member
+    assert async_member(member) is not member
     monkeypatch.setattr(_Runtime, "process", 1)
-    assert on_loop(member) is member
+    assert async_member(member) is member
 
 
 class Token:

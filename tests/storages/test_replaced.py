@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members import storage_member
-from django_stream_zip.members.on_loop import on_loop
+from django_stream_zip.members.async_member import async_member
+from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.response import zip_response
 from tests.storages import clients
 from tests.storages.servers import require_packages
@@ -51,7 +51,7 @@ def asgi(members: list[Any], change: Callable[[], object]) -> bytes:
 
 def on_the_loop(members: list[Any], change: Callable[[], object]) -> bytes:
     require_packages("obstore")
-    members = [on_loop(member) for member in members]
+    members = [async_member(member) for member in members]
     assert all(hasattr(member[4], "__aiter__") for member in members)
     return asgi(members, change)
 
@@ -68,7 +68,7 @@ def test_without_promises_the_new_one_is_read(
     storage, store = served
     for name in ("a.txt", "b.txt"):
         store.put(name, OLD)
-    with override_settings(DJANGO_STREAM_ZIP={"READ_AHEAD_MEMBERS": ahead}):
+    with override_settings(DJANGO_STREAM_ZIP={"PREFETCH_MEMBERS": ahead}):
         members = [storage_member(storage, name) for name in ("a.txt", "b.txt")]
         archive = download(members, lambda: store.put("b.txt", NEW))
     with zipfile.ZipFile(BytesIO(archive)) as opened:
@@ -88,7 +88,7 @@ def test_what_breaks_off_goes_on_with_the_same_one(
     store.faults.break_after = [600_000]
     store.faults.replace_after = ("a.txt", Stored(NEW))
     with (
-        override_settings(DJANGO_STREAM_ZIP={"READ_AHEAD_MEMBERS": ahead}),
+        override_settings(DJANGO_STREAM_ZIP={"PREFETCH_MEMBERS": ahead}),
         pytest.raises(Exception, match="was replaced"),
     ):
         download([storage_member(storage, "a.txt")], lambda: None)
@@ -105,7 +105,7 @@ def test_with_an_entity_tag_the_new_one_is_an_error(
         store.put(name, OLD)
     members = [storage_member(storage, name) for name in ("a.jpg", "b.jpg")]
     with (
-        override_settings(DJANGO_STREAM_ZIP={"READ_AHEAD_MEMBERS": ahead}),
+        override_settings(DJANGO_STREAM_ZIP={"PREFETCH_MEMBERS": ahead}),
         pytest.raises(Exception, match=ContentChangedError.__name__),
     ):
         download(members, lambda: store.put("b.jpg", new))

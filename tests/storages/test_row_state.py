@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.test import AsyncRequestFactory, RequestFactory
 
-from django_stream_zip.download import ZipDownloadError
+from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import storage_member
-from django_stream_zip.members.on_loop import on_loop
+from django_stream_zip.members.async_member import async_member
 from django_stream_zip.members.readers import reader_for
 from django_stream_zip.response import zip_response
 from tests.storages import clients
@@ -72,7 +72,7 @@ def asgi(members: list[Any], **headers: str) -> tuple[Any, Callable[[], bytes]]:
 
 def on_the_loop(members: list[Any], **headers: str) -> tuple[Any, Callable[[], bytes]]:
     require_packages("obstore")
-    members = [on_loop(member) for member in members]
+    members = [async_member(member) for member in members]
     assert all(hasattr(member[4], "__aiter__") for member in members)
     return asgi(members, **headers)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from django_stream_zip.content import ContentChangedError
+from django_stream_zip.planning.content import ContentChangedError
 from tests.storages import clients, servers
 from tests.storages.contract import DATA, MIB, Place, ReaderContract
 from tests.storages.proxy import Proxy

@@ -13,10 +13,10 @@ from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import has_settled, one_state
 from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.planning.content import ContentChangedError
 
 
 class GenericReader(Reader):

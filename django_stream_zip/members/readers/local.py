@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import BytesContent, FileContent, has_settled
 from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.planning.content import ContentChangedError
 
 
 class FileReader(Reader):

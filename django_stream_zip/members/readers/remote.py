@@ -17,11 +17,11 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.gzipped import cut, unpacked
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Facts, Reader, archived_error
+from django_stream_zip.planning.content import ContentChangedError
 
 # Crossing threads and protocols costs per chunk; waiting for a chunk to be full costs the first
 # byte.

@@ -202,7 +202,7 @@ def _wide_client(storage: Any) -> Any:
 
     boto3 keeps ten; each more is opened for one request only, which is two or three round trips.
     """
-    number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("READ_AHEAD_MEMBERS"))
+    number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
     config = storage.client_config
     if config.max_pool_connections < number:
         # A copy has no connection yet, and makes its own as the storage does.

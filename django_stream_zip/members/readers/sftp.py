@@ -21,7 +21,6 @@ from paramiko import (
     SSHException,
 )
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.members.local import has_settled
 from django_stream_zip.members.member import time_of
 from django_stream_zip.members.readers.places import known_place
@@ -34,6 +33,7 @@ from django_stream_zip.members.readers.remote import (
     forget_after_fork,
     nothing,
 )
+from django_stream_zip.planning.content import ContentChangedError
 
 Answer = TypeVar("Answer")
 

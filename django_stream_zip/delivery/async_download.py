@@ -22,18 +22,19 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from django_stream_zip import AsyncMemberFile, MemberFile, conf
-from django_stream_zip.ahead import Source
-from django_stream_zip.ambient import Ambient, AsyncSteps, carried
-from django_stream_zip.async_ahead import AsyncAhead, AsyncDirect
-from django_stream_zip.checksums import CachedChecksums
-from django_stream_zip.download import BROKEN_PROMISES, Progress
+from django_stream_zip.delivery.checksums import CachedChecksums
+from django_stream_zip.delivery.download import BROKEN_PROMISES, Progress
 from django_stream_zip.engine.blocks import Pieces
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose, async_stream_with, close, make_options
-from django_stream_zip.plan import Pause, Plan, Reading, Step
+from django_stream_zip.members.connections import release_connections
+from django_stream_zip.planning.plan import Pause, Plan, Reading, Step
+from django_stream_zip.prefetch.ambient import Ambient, AsyncSteps, carried
+from django_stream_zip.prefetch.batches import Threaded
+from django_stream_zip.prefetch.source import Source
+from django_stream_zip.prefetch.tasks import AsyncDirect, AsyncPrefetch
 from django_stream_zip.signals import zip_download_finished, zip_download_started
-from django_stream_zip.threads import Threaded, release_connections
 
 AnyMembers = Iterable[MemberFile | AsyncMemberFile] | AsyncIterable[MemberFile | AsyncMemberFile]
 
@@ -145,10 +146,10 @@ def _is_cancelled(error: BaseException) -> bool:
     return is_asked and isinstance(error, asyncio.CancelledError)
 
 
-def source() -> AsyncAhead | AsyncDirect:
+def source() -> AsyncPrefetch | AsyncDirect:
     """Give what contents are read through, as the settings say. Starts nothing."""
-    number = conf.get("READ_AHEAD_MEMBERS")
-    return AsyncAhead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else AsyncDirect()
+    number = conf.get("PREFETCH_MEMBERS")
+    return AsyncPrefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else AsyncDirect()
 
 
 class _Primed:

@@ -1,4 +1,4 @@
-"""`manage.py zip_facts`: fill size, CRC-32 and time of files in rows that are there already."""
+"""`manage.py zip_metadata`: fill size, CRC-32 and time of files in rows that are there already."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 from django.db.utils import OperationalError, ProgrammingError
 
-from django_stream_zip.backfill import Backfill, Outcome
-from django_stream_zip.facts import file_fields
+from django_stream_zip.management.backfill import Backfill, Outcome
 from django_stream_zip.management.progress import ProgressLine
+from django_stream_zip.metadata.fields import file_fields
 
 # So many failures are told one by one; all are counted.
 _MAX_TOLD: Final = 100
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         """Fill one model after the other. Raises CommandError if a file couldn't be read."""
         models = [_model(label) for label in options["models"]] or list(_models())
         if not models:
-            raise CommandError("no model keeps facts of files: see ZipFactsModel")
+            raise CommandError("no model keeps facts of files: see ZipMetadataModel")
         fillings = [
             Backfill(model, field, options["database"], refill=options["refill"])
             for model in models
@@ -125,7 +125,7 @@ def _model(label: str) -> type[Model]:
     except LookupError as error:
         raise CommandError(f"{label!r} is no model: {error}") from error
     if not file_fields(model):
-        raise CommandError(f"{label} keeps no facts of files: see ZipFactsModel")
+        raise CommandError(f"{label} keeps no facts of files: see ZipMetadataModel")
     return model
 
 

@@ -10,34 +10,30 @@ from functools import partial
 from threading import get_ident
 from typing import Any, TypeVar
 
-from django_stream_zip.ahead import (
+from django_stream_zip.engine.members import AsyncMemberFile
+from django_stream_zip.engine.streams import aclose
+from django_stream_zip.prefetch.buffer import Budget, Buffer, Waiter, as_bytes
+from django_stream_zip.prefetch.source import Direct, PrefetchBase
+from django_stream_zip.prefetch.threads import (
     MAX_BYTES,
     MEMBERS,
     Carried,
-    Direct,
-    Expecting,
     Fetch,
-    Held,
-    Room,
-    Waiter,
-    as_bytes,
     copied,
     fetched_by_thread,
 )
-from django_stream_zip.engine.members import AsyncMemberFile
-from django_stream_zip.engine.streams import aclose
 
 T = TypeVar("T")
 
 
-def async_read_ahead(
+def aprefetched(
     members: AsyncIterable[AsyncMemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
 ) -> AsyncGenerator[AsyncMemberFile, None]:
-    """Do what `read_ahead` does, for `async_stream_zip`."""
-    return _read_ahead(members, AsyncAhead(number, max_bytes))
+    """Do what `prefetched` does, for `async_stream_zip`."""
+    return _prefetched(members, AsyncPrefetch(number, max_bytes))
 
 
-async def _read_ahead(members: Any, ahead: AsyncAhead) -> AsyncGenerator[AsyncMemberFile, None]:
+async def _prefetched(members: Any, ahead: AsyncPrefetch) -> AsyncGenerator[AsyncMemberFile, None]:
     async with aclosing(ahead), aclosing(ahead.members(members)) as given:
         async for member in given:
             yield member
@@ -50,25 +46,25 @@ class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
         """Do nothing."""
 
 
-class AsyncAhead(Expecting):
+class AsyncPrefetch(PrefetchBase):
     """Fetches remote contents for one archive: by tasks, and synchronous ones by threads."""
 
     def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
         super().__init__(number)
         self._carried = carried
-        self._room = _Room(max_bytes)
+        self._budget = _AsyncBudget(max_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def members(self, members: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         """Give the members with the contents of the remote ones being fetched."""
         iterator = aiter(members)
-        line: deque[Any] = deque()
+        queue: deque[Any] = deque()
         try:
             while True:
-                await self._pull(iterator, line)
-                if not line:
+                await self._pull(iterator, queue)
+                if not queue:
                     return
-                member = line.popleft()
+                member = queue.popleft()
                 if isinstance(member, Exception):
                     raise member
                 yield member
@@ -80,37 +76,37 @@ class AsyncAhead(Expecting):
         finally:
             await aclose(iterator)
 
-    async def _pull(self, members: AsyncIterator[Any], line: deque[Any]) -> None:
-        """Pull members until there are enough in line."""
-        enough = len(line) + 2
-        while self.wants(line, enough):
+    async def _pull(self, members: AsyncIterator[Any], queue: deque[Any]) -> None:
+        """Pull members until there are enough in the queue."""
+        enough = len(queue) + 2
+        while self.wants(queue, enough):
             try:
-                line.append(self.begun(await anext(members)))
+                queue.append(self.begun(await anext(members)))
             except StopAsyncIteration:
                 break
             except Exception as error:
-                line.append(error)
+                queue.append(error)
 
     def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:
         """Have a content fetched by a task of its own."""
         if not hasattr(content, "__aiter__"):
-            return fetched_by_thread(opened, self._room, self._carried)
-        fetch = AsyncFetch(opened, self._room)
+            return fetched_by_thread(opened, self._budget, self._carried)
+        fetch = AsyncFetch(opened, self._budget)
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._tasks.discard)
         return fetch
 
     async def aclose(self) -> None:
         """Cancel what is being fetched, and wait until it is closed."""
-        self._room.close()
+        self._budget.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Room(Room):
-    """The room that the tasks of an event loop share, and threads with them."""
+class _AsyncBudget(Budget):
+    """The budget that the tasks of an event loop share, and threads with them."""
 
     async def awhen(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
         """Wait in a task until somebody can go on; act with the lock held."""
@@ -139,33 +135,33 @@ def _set(woken: asyncio.Future[None]) -> None:
 class AsyncFetch:
     """Iterates the chunks of a content that a task fetches: see `ahead.Fetch`."""
 
-    def __init__(self, opened: Callable[[], AsyncIterable[bytes]], room: _Room) -> None:
+    def __init__(self, opened: Callable[[], AsyncIterable[bytes]], budget: _AsyncBudget) -> None:
         self._opened = opened
-        self._held = Held(room)
-        self._room = room
+        self._buffer = Buffer(budget)
+        self._budget = budget
         self.task = asyncio.create_task(self._take_all())
         self.task.add_done_callback(self._end)
 
     @property
     def is_begun(self) -> bool:
         """Whether something of it can be given at once."""
-        return self._held.is_begun
+        return self._buffer.is_begun
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Take note of how fetching ended: also where it was cancelled before it began."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        with self._room.lock:
-            self._held.end(error)
+        with self._budget.lock:
+            self._buffer.end(error)
 
     async def _take_all(self) -> None:
-        held, room = self._held, self._room
+        buffer, budget = self._buffer, self._budget
         chunks = aiter(self._opened())
         try:
-            await room.awhen(held.can_be_fetched, held.reserve)
+            await budget.awhen(buffer.can_be_fetched, buffer.reserve)
             async for chunk in chunks:
-                with room.lock:
-                    held.keep(as_bytes(chunk))
-                await room.awhen(held.can_be_fetched, held.reserve)
+                with budget.lock:
+                    buffer.keep(as_bytes(chunk))
+                await budget.awhen(buffer.can_be_fetched, buffer.reserve)
         finally:
             await aclose(chunks)
 
@@ -173,18 +169,18 @@ class AsyncFetch:
         return self
 
     async def __anext__(self) -> bytes:
-        held, room = self._held, self._room
-        if not held.is_due:
-            with room.lock:
-                held.ask()
-        for chunk in await room.awhen(held.can_be_taken, held.taken):
+        buffer, budget = self._buffer, self._budget
+        if not buffer.is_due:
+            with budget.lock:
+                buffer.ask()
+        for chunk in await budget.awhen(buffer.can_be_taken, buffer.taken):
             return chunk
         raise StopAsyncIteration
 
     def close(self) -> None:
         """Want no more of it, and wait for nobody."""
-        with self._room.lock:
-            self._held.want_no_more()
+        with self._budget.lock:
+            self._buffer.want_no_more()
         self.task.cancel()
 
     async def aclose(self) -> None:

@@ -18,17 +18,19 @@ from typing import Any, Final
 from django.http import HttpRequest
 
 from django_stream_zip import MemberFile, conf
-from django_stream_zip.ahead import Ahead, Direct
-from django_stream_zip.ambient import Ambient, Steps, carried
-from django_stream_zip.checksums import CachedChecksums
-from django_stream_zip.content import ContentChangedError
+from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.errors import ZipIntegrityError, one_line
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close, make_options, stream_with
-from django_stream_zip.plan import Plan
+from django_stream_zip.members.connections import release_connections
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.planning.plan import Plan
+from django_stream_zip.prefetch.ambient import Ambient, Steps, carried
+from django_stream_zip.prefetch.batches import ordinary
+from django_stream_zip.prefetch.source import Direct
+from django_stream_zip.prefetch.threads import Prefetch
 from django_stream_zip.signals import zip_download_finished, zip_download_started
-from django_stream_zip.threads import ordinary, release_connections
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -210,10 +212,10 @@ class Download:
             close(members)
 
 
-def source() -> Ahead | Direct[Iterator[MemberFile]]:
+def source() -> Prefetch | Direct[Iterator[MemberFile]]:
     """Give what contents are read through, as the settings say. Starts nothing."""
-    number = conf.get("READ_AHEAD_MEMBERS")
-    return Ahead(number, conf.get("READ_AHEAD_BYTES"), carried) if number else Direct()
+    number = conf.get("PREFETCH_MEMBERS")
+    return Prefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else Direct()
 
 
 class _Primed:

@@ -14,7 +14,7 @@ from typing import Any
 from django_stream_zip.engine.names import ManyNames, Names
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import text, wall_clock
-from django_stream_zip.misuse import unpacked
+from django_stream_zip.members.misuse import unpacked
 
 
 def named(members: Any) -> Any:

@@ -13,7 +13,7 @@ from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.engine.methods import DEFLATE
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import DefaultDeflate
-from django_stream_zip.misuse import unpacked
+from django_stream_zip.members.misuse import unpacked
 
 
 def decided(members: Any, compress: bool | None = None) -> Any:

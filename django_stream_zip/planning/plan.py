@@ -16,8 +16,6 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast
 
-from django_stream_zip.ahead import Direct, Source, is_remote
-from django_stream_zip.content import Content, ContentChangedError, Description
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
@@ -27,6 +25,8 @@ from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import close, default_compressobj
+from django_stream_zip.planning.content import Content, ContentChangedError, Description
+from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
 # What stands behind a member's data at most: a data descriptor of Zip64.
 _DESCRIPTOR_LENGTH: Final = 24

@@ -14,11 +14,11 @@ from django.conf import settings
 from django.db.models import FileField, Model, Q, QuerySet
 from django.utils import timezone
 
-from django_stream_zip.content import ContentChangedError
 from django_stream_zip.engine.accelerators import crc32
-from django_stream_zip.facts import Values, columns_of
 from django_stream_zip.members.field_files import is_column_enough, storage_of
 from django_stream_zip.members.readers import kept_validator, reader_for
+from django_stream_zip.metadata.fields import Values, columns_of
+from django_stream_zip.planning.content import ContentChangedError
 
 _PAGE_LENGTH: Final = 1000
 

@@ -44,10 +44,10 @@ else:
 Values: TypeAlias = Mapping[str, Any]
 
 # Where an instance keeps what its facts are of: by file field its name and the facts beside it.
-_SEEN: Final = "_zip_facts_seen"
+_SEEN: Final = "_zip_metadata_seen"
 
 
-class FactField(_Field):
+class MetadataField(_Field):
     """A column that holds a fact of a file of the same row. Not used itself.
 
     `file_field` names the FileField; the model's only one needn't be named. The column is null
@@ -103,8 +103,8 @@ class FactField(_Field):
             )
             hint = f"Set the storage's option {option}."
             found.append(checks.Warning(message, hint, obj=self, id="django_stream_zip.W001"))
-        if not hasattr(self.model, "zip_facts_at_upload"):
-            message = "The model must inherit from ZipFactsMixin, which keeps it up to date."
+        if not hasattr(self.model, "zip_metadata_at_upload"):
+            message = "The model must inherit from ZipMetadataMixin, which keeps it up to date."
             found.append(checks.Error(message, obj=self, id="django_stream_zip.E006"))
         return found
 
@@ -113,7 +113,7 @@ class FactField(_Field):
         if file_field is None:
             return  # the check says so
         vars(file_field).setdefault("zip_columns", {})[self.fact] = self.attname
-        if not issubclass(file_field.attr_class, FactsFieldFile):
+        if not issubclass(file_field.attr_class, MetadataFieldFile):
             file_field.attr_class = _with_facts(file_field.attr_class)
 
     def _of(self) -> models.FileField | None:
@@ -143,25 +143,25 @@ def overwriting_option(storage: Any) -> str | None:
     return None
 
 
-class ZipSizeField(FactField, _Integer):
+class ZipSizeField(MetadataField, _Integer):
     """Holds the number of bytes of a file."""
 
     fact = "size"
 
 
-class ZipCRC32Field(FactField, _Integer):
+class ZipCRC32Field(MetadataField, _Integer):
     """Holds the CRC-32 of a file's bytes."""
 
     fact = "crc_32"
 
 
-class ZipModifiedAtField(FactField, _DateTime):
+class ZipModifiedAtField(MetadataField, _DateTime):
     """Holds a time that is another one whenever a file's content is: when it was uploaded."""
 
     fact = "modified_at"
 
 
-class ZipValidatorField(FactField, _Char):
+class ZipValidatorField(MetadataField, _Char):
     """Holds what the storage itself tells states of a file apart by: an ETag, a generation.
 
     It is asked for it after an upload. Empty where it has none, null where it couldn't be asked.
@@ -173,12 +173,12 @@ class ZipValidatorField(FactField, _Char):
         super().__init__(file_field, **{"max_length": 255, **options})
 
 
-class FactsFieldFile(FieldFile):
+class MetadataFieldFile(FieldFile):
     """A FieldFile that takes down the facts of what it stores."""
 
     def save(self, name: str, content: File[Any], save: bool = True) -> None:
         """Store a content as the field's file, and set the facts on the instance."""
-        is_read = getattr(self.instance, "zip_facts_at_upload", True)
+        is_read = getattr(self.instance, "zip_metadata_at_upload", True)
         values = facts_of(content) if is_read else {}
         super().save(name, content, save=False)
         ask = getattr(self.instance, "zip_validator_of", None)
@@ -196,7 +196,7 @@ class FactsFieldFile(FieldFile):
         super().delete(save)
 
     @property
-    def zip_facts(self) -> Values:
+    def zip_metadata(self) -> Values:
         """What the row holds: options of `field_member`, such as `size` and `crc_32`.
 
         Nothing where another file was named since.
@@ -212,10 +212,10 @@ class FactsFieldFile(FieldFile):
 
 
 def _with_facts(attr_class: type[FieldFile]) -> type[FieldFile]:
-    if issubclass(FactsFieldFile, attr_class):
-        return FactsFieldFile
+    if issubclass(MetadataFieldFile, attr_class):
+        return MetadataFieldFile
     # Behind it: what it makes of a content before it is stored, the facts are of.
-    return type(f"Facts{attr_class.__name__}", (attr_class, FactsFieldFile), {})
+    return type(f"Facts{attr_class.__name__}", (attr_class, MetadataFieldFile), {})
 
 
 def _blank(field: models.FileField) -> FieldFile:
@@ -276,7 +276,7 @@ def remember(instance: models.Model, fields: Collection[str] | None = None) -> N
     instance.__dict__[_SEEN] = seen
 
 
-def saved_with_facts(
+def saved_with_metadata(
     instance: models.Model, update_fields: Iterable[str] | None
 ) -> set[str] | None:
     """Give the fields to save, with the facts of each file among them.

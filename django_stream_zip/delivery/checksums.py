@@ -15,8 +15,8 @@ from typing import Any, Final
 from django.core.cache import caches
 
 from django_stream_zip import conf
-from django_stream_zip.content import Description
 from django_stream_zip.engine import spec
+from django_stream_zip.planning.content import Description
 
 logger = logging.getLogger("django_stream_zip")
 

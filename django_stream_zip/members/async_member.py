@@ -8,13 +8,13 @@ from typing import Any
 
 from django_stream_zip.engine.streams import aclose
 from django_stream_zip.members.describe import PendingMember
+from django_stream_zip.members.misuse import unpacked
 from django_stream_zip.members.readers.loop import LoopReader, PackedError, loop_reader
 from django_stream_zip.members.storage import StorageContent
-from django_stream_zip.misuse import unpacked
-from django_stream_zip.threads import Threaded
+from django_stream_zip.prefetch.batches import Threaded
 
 
-def on_loop(member: Any) -> Any:
+def async_member(member: Any) -> Any:
     """Give the member with an asynchronous content, if it is in S3, Google Cloud or Azure.
 
     Any other member is given as it is; so are all without the extra `async`. Not to be called on an
@@ -22,7 +22,7 @@ def on_loop(member: Any) -> Any:
     hasn't been asked yet stays so.
     """
     if isinstance(member, PendingMember) and not member.is_described:
-        return member.then(on_loop)
+        return member.then(async_member)
     name, modified_at, mode, method, content = unpacked(member)
     if not isinstance(content, StorageContent):
         return member

@@ -1,0 +1,3 @@
+"""Contents fetched before their turn, and synchronous ones pulled from an event loop."""
+
+from __future__ import annotations

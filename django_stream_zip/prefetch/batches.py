@@ -1,0 +1,88 @@
+"""Synchronous iterables under ASGI: pulled in the request's own thread, in batches.
+
+It has to be that thread (`thread_sensitive`): database connections belong to it, and Django closes
+the response in it. From another one, closing could happen while the next chunk is being made.
+Back-pressure comes by itself: who isn't asked doesn't pull.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from asgiref.sync import sync_to_async
+
+from django_stream_zip.engine.streams import close
+
+# A batch is full when it has so many bytes, or is so many seconds old: a hop costs about 0.2 ms,
+# and a slow source must neither wait nor be hard to cancel. Measured from 128 KiB to 2 MiB: longer
+# batches are no faster, as what was read is out of the processor's cache when it is sent.
+_BATCH_LENGTH: Final = 384 << 10
+_BATCH_SECONDS: Final = 0.1
+
+
+class Threaded:
+    """Iterates chunks of bytes from an event loop, several of them with one hop to the thread."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._pulled = ordinary(self._chunks)
+        self._length = 0  # the first chunk goes on alone, at once
+        self._batch: deque[bytes] = deque()
+        self._error: Exception | None = None
+        self._is_over = False
+
+    def __aiter__(self) -> Threaded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._batch:
+            if self._is_over:
+                raise StopAsyncIteration
+            await sync_to_async(self._pull)()
+        self._length = _BATCH_LENGTH
+        return self._batch.popleft()
+
+    def _pull(self) -> None:
+        """Pull chunks until there are enough or a moment is over.
+
+        An error waits until what came before it has gone on. Empty chunks count as time: whoever
+        reads without sending comes back to the loop, which may learn that the client has gone.
+        """
+        if self._error is not None:
+            raise self._error
+        left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
+        try:
+            for chunk in self._pulled:
+                if chunk:
+                    self._batch.append(chunk)
+                    left -= len(chunk)
+                if (chunk and left <= 0) or time.monotonic() > deadline:
+                    return
+            self._is_over = True
+        except Exception as error:
+            if not self._batch:
+                raise
+            self._error = error
+
+    async def aclose(self) -> None:
+        """Close the iterator, after the batch that is being made."""
+        await sync_to_async(close)(self._chunks)
+
+
+def ordinary(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield chunks, with an ordinary error where they end by a GeneratorExit.
+
+    Nobody closes them while they are asked for one: something that they read from was closed. That
+    must not look as if the download were.
+    """
+    while True:
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return
+        except GeneratorExit as error:
+            raise RuntimeError("reading the content was ended by GeneratorExit") from error
+        yield chunk

@@ -1,0 +1,197 @@
+"""The chunks that wait for their turn, and the budget of bytes that they share.
+
+Pure bookkeeping: who fetches puts chunks in, who reads takes them out. Threads and tasks only wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import Condition, RLock
+from typing import Any, Final, NamedTuple, TypeVar
+
+#: What the next chunk is taken to need until it has come, if none before it was longer.
+CHUNK_LENGTH: Final = 256 << 10
+# What a chunk takes besides its bytes: a million of one byte are no megabyte.
+_OVERHEAD: Final = 64
+
+T = TypeVar("T")
+
+
+class Budget:
+    """How many bytes may wait for their turn, of all contents together.
+
+    Hold `lock` to look at it, or at a buffer of it. Only those who can go on are woken.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.free = length
+        # For the content whose turn it is: otherwise those behind it take all, and it gets on chunk
+        # by chunk. Of a budget for few chunks nothing is set aside, or nothing would be prefetched.
+        self.share = length // 4 if length >= 4 * CHUNK_LENGTH else 0
+        self.is_closed = False
+        self.lock = RLock()
+        self.waiting: list[Waiter] = []
+
+    def change(self) -> None:
+        """Wake those who can go on. Call it with the lock held, whenever something changed."""
+        ready = [waiter for waiter in self.waiting if waiter.is_ready()]
+        for waiter in ready:
+            self.waiting.remove(waiter)
+            waiter.wake()
+
+    def when(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
+        """Wait in a thread until somebody can go on; act with the lock held."""
+        with self.lock:
+            if not is_ready():
+                woken = Condition(self.lock)
+                waiter = Waiter(is_ready, woken.notify)
+                while not is_ready():
+                    self.waiting.append(waiter)
+                    woken.wait()
+            return act()
+
+    def close(self) -> None:
+        """Want no more of anything."""
+        with self.lock:
+            self.is_closed = True
+            self.change()
+
+
+class Waiter(NamedTuple):
+    """Somebody who waits in a budget, and how to wake them."""
+
+    is_ready: Callable[[], bool]
+    wake: Callable[[], object]
+
+
+class Buffer:
+    """The chunks of one content between the one who fetches them and the one who takes them.
+
+    The content whose turn it is always has budget for one chunk, and a share that is kept for it:
+    whatever waits behind it, it gets on. To be called with `budget.lock` buffer.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.is_due = False
+        self._error: Exception | None = None
+        self._chunks: deque[bytes] = deque()
+        self._longest = CHUNK_LENGTH
+        self._reserved = 0
+        self._is_over = False
+        self._is_closed = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of it can be given at once."""
+        return bool(self._chunks) or self._is_over
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody wants any more of it."""
+        return self._is_closed or self.budget.is_closed
+
+    def can_be_fetched(self) -> bool:
+        """Say whether there is budget for one more chunk, or no more reason to wait for it."""
+        if self.is_due:
+            has_room = self.budget.free >= self._longest or not self._chunks
+        else:
+            has_room = self.budget.free - self.budget.share >= self._longest
+        return has_room or self.is_unwanted
+
+    def can_be_taken(self) -> bool:
+        """Say whether there is no more to wait for."""
+        return self.is_begun or self.is_unwanted
+
+    def reserve(self) -> bool:
+        """Reserve bytes for the next chunk, as many as the longest had; return if it is wanted."""
+        self._reserve(self._longest)
+        return not self.is_unwanted
+
+    def keep(self, chunk: bytes) -> None:
+        """Keep a chunk in the bytes that were reserved for it, if it is still wanted."""
+        if self.is_unwanted:
+            return
+        self._chunks.append(chunk)
+        self.budget.free -= cost(chunk)
+        self._longest = max(self._longest, cost(chunk))
+        self._reserve(0)
+
+    def end(self, error: BaseException | None) -> None:
+        """Take note that nothing more comes, and of the error that is the reason, if one is."""
+        self._error = closed_error() if self.is_unwanted else _ordinary(error)
+        self._is_over = True
+        self._reserve(0)
+
+    def ask(self) -> None:
+        """Take note that it is its turn."""
+        self.is_due = True
+        self.budget.change()
+
+    def taken(self) -> tuple[bytes, ...]:
+        """Give the next chunk, and no chunk at the end. Raises what fetching it raised, once."""
+        if self._chunks:
+            chunk = self._chunks.popleft()
+            self._give_back(cost(chunk))
+            return (chunk,)
+        if not self._is_over:
+            raise closed_error()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return ()
+
+    def want_no_more(self) -> None:
+        """Drop all chunks. Whoever takes one nevertheless gets an error."""
+        self._is_closed = True
+        if self._chunks:
+            self._error = closed_error()
+        length = sum(map(cost, self._chunks))
+        self._chunks.clear()
+        self._give_back(length)
+
+    def _reserve(self, length: int) -> None:
+        before, self._reserved = self._reserved, length
+        self._give_back(before - length)
+
+    def _give_back(self, length: int) -> None:
+        self.budget.free += length
+        if length >= 0:  # nobody waits for less budget
+            self.budget.change()
+
+
+def as_bytes(chunk: Any) -> bytes:
+    """Give a chunk as bytes that nobody changes while they wait.
+
+    What isn't bytes-like is given as it is: the engine says what is wrong.
+    """
+    try:
+        return chunk if chunk.__class__ is bytes else bytes(memoryview(chunk))
+    except TypeError:
+        return chunk  # type: ignore[no-any-return]
+
+
+def cost(chunk: bytes) -> int:
+    """Return how much of the budget a chunk takes."""
+    return _OVERHEAD + (len(chunk) if isinstance(chunk, bytes) else 0)
+
+
+def _ordinary(error: BaseException | None) -> Exception | None:
+    """Return what to raise to the one who takes the chunks, if fetching them ended by an error.
+
+    What somebody else was cancelled or closed by must not look as if the taker were, and what
+    means the end of an iteration must not look like the end of the content.
+    """
+    if error is None:
+        return None
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    ordinary = RuntimeError(f"fetching the content was ended by {type(error).__name__}")
+    ordinary.__cause__ = error
+    return ordinary
+
+
+def closed_error() -> Exception:
+    """Give what to raise to who reads too late."""
+    return ValueError("the content is closed: read it before the next member is asked for")

@@ -1,0 +1,170 @@
+"""Contents of remote storages, fetched before their turn by threads, and yielded in order.
+
+Without it a hundred small objects cost a hundred round trips, one after the other. While one is
+read, threads fetch those that come next, as far as the budget allows. Which may be fetched by
+another thread, contents say themselves (`is_remote`): knows no storage and no Django.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from contextvars import copy_context
+from threading import Thread
+from typing import Any, Final
+
+from django_stream_zip.engine.members import MemberFile
+from django_stream_zip.engine.streams import close
+from django_stream_zip.prefetch.buffer import Budget, Buffer, as_bytes, closed_error
+from django_stream_zip.prefetch.source import PrefetchBase
+
+#: How many contents are fetched at a time, and how many bytes of them may wait, if nobody says.
+MEMBERS: Final = 8
+MAX_BYTES: Final = 4 << 20
+
+#: Gives what a thread calls a function by, so that it finds the context of the one who starts it.
+Carried = Callable[[], Callable[..., Any]]
+
+
+def copied() -> Callable[..., Any]:
+    """Return what calls a function in a copy of this context."""
+    return copy_context().run
+
+
+def prefetched(
+    members: Iterable[MemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
+) -> Generator[MemberFile, None, None]:
+    """Give the members, and meanwhile fetch the remote contents of those that come next.
+
+    For the engine alone: `stream_zip(prefetched(members))`. (`zip_response` does it by itself.) Up
+    to `number` contents are fetched at a time, each by a thread, and about `max_bytes` wait for
+    their turn. A member is asked for ahead only while the one before it is remote. Errors come when
+    it is their turn. A content has to be read before the next member is asked for. Closing stops
+    the threads, each after the chunk that it waits for. Raises ZipValueError for a wrong `number`.
+    """
+    return _prefetched(members, Prefetch(number, max_bytes))
+
+
+def _prefetched(
+    members: Iterable[MemberFile], ahead: Prefetch
+) -> Generator[MemberFile, None, None]:
+    with closing(ahead):
+        yield from ahead.members(members)
+
+
+class Prefetch(PrefetchBase):
+    """Fetches remote contents for one archive, by threads."""
+
+    def __init__(self, number: int, max_bytes: int, carried: Carried = copied) -> None:
+        super().__init__(number)
+        self._carried = carried
+        self._budget = Budget(max_bytes)
+
+    def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
+        """Give the members with the contents of the remote ones being fetched."""
+        iterator = iter(members)
+        queue: deque[Any] = deque()
+        try:
+            while True:
+                self._pull(iterator, queue)
+                if not queue:
+                    return
+                member = queue.popleft()
+                if isinstance(member, Exception):
+                    raise member
+                yield member
+                if isinstance(member[4], Fetch):
+                    member[4].close()  # who has not read it won't any more
+        finally:
+            close(iterator)
+
+    def _pull(self, members: Iterator[MemberFile], queue: deque[Any]) -> None:
+        """Pull members until there are enough in the queue."""
+        enough = len(queue) + 2
+        while self.wants(queue, enough):
+            try:
+                queue.append(self.begun(next(members)))
+            except StopIteration:
+                break
+            except Exception as error:
+                queue.append(error)
+
+    def fetched(self, content: Any, opened: Callable[[], Iterable[bytes]]) -> Fetch:
+        """Have a content fetched by a thread of its own."""
+        return fetched_by_thread(opened, self._budget, self._carried)
+
+    def close(self) -> None:
+        """Have the threads close what they read from, each after the chunk that it waits for.
+
+        Nobody waits for them: a store may have fallen silent.
+        """
+        self._budget.close()
+
+
+def fetched_by_thread(
+    opened: Callable[[], Iterable[bytes]], budget: Budget, carried: Carried
+) -> Fetch:
+    """Have a content fetched by a thread.
+
+    It is no reason for a process to stay that a client has fallen silent.
+    """
+    fetch = Fetch(opened, budget)
+    Thread(target=carried(), args=(fetch.run,), name="zip_prefetch", daemon=True).start()
+    return fetch
+
+
+class Fetch:
+    """Iterates the chunks of a content that a thread fetches; it stops where there is no budget."""
+
+    def __init__(self, opened: Callable[[], Iterable[bytes]], budget: Budget) -> None:
+        self._opened = opened
+        self._buffer = Buffer(budget)
+        self._budget = budget
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of it can be given at once."""
+        return self._buffer.is_begun
+
+    def run(self) -> None:
+        """Fetch it. To be called once, in a thread."""
+        ending: BaseException | None = None
+        try:
+            chunks = iter(self._opened())
+            try:
+                self._take_all(chunks)
+            finally:
+                close(chunks)
+        except BaseException as error:
+            ending = error
+        with self._budget.lock:
+            self._buffer.end(ending)
+
+    def _take_all(self, chunks: Iterator[bytes]) -> None:
+        buffer, budget = self._buffer, self._budget
+        while budget.when(buffer.can_be_fetched, buffer.reserve):
+            try:
+                chunk = as_bytes(next(chunks))
+            except StopIteration:
+                return
+            with budget.lock:
+                buffer.keep(chunk)
+        raise closed_error()
+
+    def __iter__(self) -> Fetch:
+        return self
+
+    def __next__(self) -> bytes:
+        buffer, budget = self._buffer, self._budget
+        if not buffer.is_due:
+            with budget.lock:
+                buffer.ask()
+        for chunk in budget.when(buffer.can_be_taken, buffer.taken):
+            return chunk
+        raise StopIteration
+
+    def close(self) -> None:
+        """Want no more of it."""
+        with self._budget.lock:
+            self._buffer.want_no_more()

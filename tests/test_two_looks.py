@@ -369,7 +369,7 @@ def test_what_is_no_file_is_refused_when_it_is_described(
 UNREADABLE = """
 import os, sys
 from django.conf import settings
-settings.configure()
+settings.configure(USE_I18N=False)
 from django.core.files.storage import FileSystemStorage
 from django_stream_zip.members import file_member
 from django_stream_zip.members.collect import Collector, StoredFile

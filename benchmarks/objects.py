@@ -48,8 +48,8 @@ class Objects:
         if missing:
             raise CellError(f"needs {', '.join(missing)}")
         from benchmarks.delay import delayed
-        from tests.contents import Pattern
-        from tests.storages.stub import S3Handler, serving
+        from tests.support.contents import Pattern
+        from tests.support.object_store import S3Handler, serving
 
         with serving(S3Handler) as (store, url), delayed(_port(url), ROUND_TRIP) as port:
             for name, size in (_FIRST, *_files(self.number, self.size)):
@@ -83,7 +83,7 @@ def _port(url: str) -> int:
 def _known(storage: Any, files: Files) -> list[Any]:
     """Give members of which the application knows size and time."""
     from django_stream_zip.members import storage_member
-    from tests.storages.stub import TIME
+    from tests.support.object_store import TIME
 
     return [storage_member(storage, name, size=size, modified_at=TIME) for name, size in files]
 
@@ -162,7 +162,7 @@ def stream_zip_of_field_files(storage: Any, files: Files) -> Iterable[bytes]:
     """Feed stream-zip with what FieldFile gives, as its users do."""
     from stream_zip import ZIP_32, stream_zip
 
-    from tests.storages.stub import TIME
+    from tests.support.object_store import TIME
 
     def members() -> Iterator[Any]:
         for name, _ in files:
@@ -235,7 +235,7 @@ def run(way: str, url: str, number: int, size: int) -> Figures:
 def _storage(url: str) -> Any:
     from storages.backends.s3 import S3Storage
 
-    from tests.storages.stub import BUCKET
+    from tests.support.object_store import BUCKET
 
     return S3Storage(
         bucket_name=BUCKET,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.oracle import File
-from tests.storages.proxy import Proxy
+from tests.support.proxy import Proxy
 
 # Seconds between two writes: each is to have its own time. Old kernels count by 4 ms.
 TICK = 0.02

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.chaos.places import LocalPlace, S3Place
 from tests.servers.harness import ROOT, Server, end, eventually, without_proxies
-from tests.storages.proxy import Proxy
+from tests.support.proxy import Proxy
 
 APPLICATION = "tests.chaos.application"
 COMMANDS = {
@@ -181,7 +181,7 @@ def local_place(folder: Path) -> Iterator[tuple[Any, str]]:
 
 @contextmanager
 def s3_place(folder: Path) -> Iterator[tuple[Any, str]]:
-    from tests.storages.stub import S3Handler, serving
+    from tests.support.object_store import S3Handler, serving
 
     with serving(S3Handler) as (store, url), Proxy(int(url.rpartition(":")[2])) as proxy:
         yield S3Place(store, proxy), f"http://127.0.0.1:{proxy.port}"

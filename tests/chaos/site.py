@@ -35,8 +35,8 @@ from django_stream_zip.members import async_member, file_member, storage_member
 from django_stream_zip.response import zip_response
 from tests.chaos.tables import ENDINGS, POISON, SHAPES
 from tests.servers.site import DATA, LEDGERS, open_files, thread_names
-from tests.storages.clients import s3
-from tests.storages.stub import BUCKET
+from tests.support.clients import s3
+from tests.support.object_store import BUCKET
 
 _stack = ExitStack()
 

@@ -25,7 +25,7 @@ FOLDERS, FILES = 300, 3
 def main() -> None:
     """Fill the database, and read each way's archive."""
     values = {name: value for name, value in vars(test_settings).items() if name.isupper()}
-    storage = {"BACKEND": "tests.database.storages.SmallStorage"}
+    storage = {"BACKEND": "tests.support.counting.SmallStorage"}
     values["STORAGES"] = {**values["STORAGES"], "default": storage}
     values["DATABASES"] = {"default": json.loads(os.environ["NESTED_DATABASE"])}
     settings.configure(**values)

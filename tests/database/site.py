@@ -26,9 +26,9 @@ from django_stream_zip.views import (
     QuerySetZipDownloadView,
     ZipDownloadView,
 )
-from tests.database.admin_site import site as admin_site
-from tests.database.rows import KNOWN
 from tests.models import Document
+from tests.support.admin_site import site as admin_site
+from tests.support.rows import KNOWN
 
 
 def documents(title: str) -> QuerySet[Document]:

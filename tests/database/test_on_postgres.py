@@ -15,8 +15,8 @@ from tests.servers.harness import ROOT
 
 # What is about ids, and about selections that are links.
 TESTS = {
-    "test_views.py": "id or ids or link or picks or resumed",
-    "test_admin.py": "large or across or lost",
+    "web/test_queryset_view.py": "id or ids or link or picks or resumed",
+    "web/test_admin.py": "large or across or lost",
 }
 
 
@@ -40,7 +40,7 @@ def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
             TESTS[name],
         ]
         run = subprocess.run(
-            [*command, str(Path(__file__).with_name(name))],
+            [*command, str(ROOT / "tests" / name)],
             cwd=ROOT,
             env=environment(database, tmp_path),
             capture_output=True,

@@ -20,9 +20,9 @@ from django_stream_zip.engine import accelerators
 from django_stream_zip.engine.accelerators import FAST, ZLIB, Deflate
 from django_stream_zip.engine.methods import deflated
 from tests.engine.test_streams import MODE, TIME
-from tests.readers import PYTHON_READERS, assert_reads
-from tests.sources import chunked
-from tests.strategies import contents
+from tests.support.readers import PYTHON_READERS, assert_reads
+from tests.support.sources import chunked
+from tests.support.strategies import contents
 
 ROOT = Path(__file__).parent.parent.parent
 LIBRARIES = {"isal": "isal.isal_zlib", "zlib_ng": "zlib_ng.zlib_ng", "zlib": "zlib"}

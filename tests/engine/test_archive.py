@@ -37,9 +37,9 @@ from django_stream_zip.engine.bodies import STORED as STORED_BODY
 from django_stream_zip.engine.bodies import Body
 from django_stream_zip.engine.entry import Options, Promised
 from django_stream_zip.engine.errors import MisuseError
-from tests.engine.parser import WIDE, Member, parse, zip64
-from tests.sources import BrokenSourceError, chunked, failing, numbered_random
-from tests.strategies import METHODS
+from tests.support.parser import WIDE, Member, parse, zip64
+from tests.support.sources import BrokenSourceError, chunked, failing, numbered_random
+from tests.support.strategies import METHODS
 
 TIME = datetime(2024, 2, 29, 12, 34, 57, tzinfo=UTC)
 DOS_DATE, DOS_TIME = 0x585D, 0x645C  # 2024-02-29, 12:34:56

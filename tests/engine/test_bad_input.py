@@ -23,7 +23,7 @@ from django_stream_zip import (
     async_stream_zip,
     stream_zip,
 )
-from tests.sources import aiterated
+from tests.support.sources import aiterated
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 MODE = 0o100644

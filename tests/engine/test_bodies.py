@@ -17,8 +17,8 @@ from django_stream_zip.engine.bodies import (
     StoredBlocks,
     stored_blocks_size,
 )
-from tests.sources import chunked
-from tests.strategies import contents
+from tests.support.sources import chunked
+from tests.support.strategies import contents
 
 SIZES = (0, 1, 65534, 65535, 65536, 131069, 131070, 131071, 300000)
 CONTENT = random.Random(1).randbytes(max(SIZES))

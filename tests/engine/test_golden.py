@@ -26,7 +26,7 @@ from django_stream_zip import (
     stream_zip,
 )
 from django_stream_zip.engine import spec
-from tests.sources import numbered_random
+from tests.support.sources import numbered_random
 
 CONTENT = bytes(range(256)) * 300  # longer than a stored block
 FILE, FOLDER, LINK = stat.S_IFREG | 0o640, stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777

@@ -20,9 +20,9 @@ import pytest
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, Method, stream_zip
 from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import deflated
-from tests import readers
-from tests.readers import BY_NAME, ReaderError, assert_reads, require
-from tests.strategies import METHODS
+from tests.support import readers
+from tests.support.readers import BY_NAME, ReaderError, assert_reads, require
+from tests.support.strategies import METHODS
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 FILE, FOLDER = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
@@ -200,7 +200,7 @@ def built(kind: str) -> tuple[bytes, dict[str, bytes]]:
 @pytest.mark.parametrize("kind", BUILT)
 def test_what_builders_make_is_read_by_unzipper(kind: str, node_modules: Path) -> None:
     data, files = built(kind)
-    script = Path(__file__).parent.parent / "node" / "unzipper.js"
+    script = readers.JAVA_SOURCE.parents[1] / "node" / "unzipper.js"
     environment = {**os.environ, "NODE_PATH": str(node_modules)}
     done = subprocess.run(
         ["node", str(script)], input=data, capture_output=True, env=environment, check=False

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from django_stream_zip import ZIP_32, stream_zip
 from django_stream_zip.engine.names import Names, distinct_names, safe_name
-from tests.readers import ENVIRONMENT
+from tests.support.readers import ENVIRONMENT
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 FILE, FOLDER = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755

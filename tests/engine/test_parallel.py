@@ -31,7 +31,6 @@ from django_stream_zip import (
 from django_stream_zip.engine import parallel
 from django_stream_zip.engine.accelerators import FAST, ZLIB, Deflate
 from django_stream_zip.engine.methods import deflated
-from tests.engine.parser import parse
 from tests.engine.test_streams import (
     EVERY_ERROR,
     EVERY_METHOD,
@@ -42,8 +41,9 @@ from tests.engine.test_streams import (
     drain,
     peak,
 )
-from tests.readers import BY_NAME, PYTHON_READERS, assert_reads, verify_stream
-from tests.sources import (
+from tests.support.parser import parse
+from tests.support.readers import BY_NAME, PYTHON_READERS, assert_reads, verify_stream
+from tests.support.sources import (
     BrokenSourceError,
     aiterated,
     amembers,
@@ -55,7 +55,7 @@ from tests.sources import (
     numbered_random,
     watched,
 )
-from tests.strategies import METHODS, Drawn, archives, expected, passwords
+from tests.support.strategies import METHODS, Drawn, archives, expected, passwords
 
 BLOCK = parallel.BLOCK_LENGTH
 WORKERS = st.integers(1, 3)

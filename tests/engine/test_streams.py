@@ -29,9 +29,9 @@ from django_stream_zip import (
     async_stream_zip,
     stream_zip,
 )
-from tests.engine.parser import local_header, parse
-from tests.readers import BY_NAME, PYTHON_READERS, assert_reads
-from tests.sources import (
+from tests.support.parser import local_header, parse
+from tests.support.readers import BY_NAME, PYTHON_READERS, assert_reads
+from tests.support.sources import (
     BrokenSourceError,
     aiterated,
     amembers,
@@ -42,7 +42,7 @@ from tests.sources import (
     numbered_random,
     watched,
 )
-from tests.strategies import METHODS, Drawn, archives, expected, passwords
+from tests.support.strategies import METHODS, Drawn, archives, expected, passwords
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 MODE = 0o100644

@@ -38,7 +38,7 @@ from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, Directory, HeldDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.methods import deflated
-from tests.engine.parser import (
+from tests.support.parser import (
     WIDE,
     CentralHeader,
     DataDescriptor,
@@ -51,8 +51,8 @@ from tests.engine.parser import (
     local_header,
     zip64,
 )
-from tests.readers import assert_reads, require, verify_stream
-from tests.strategies import METHODS, contents, names, passwords
+from tests.support.readers import assert_reads, require, verify_stream
+from tests.support.strategies import METHODS, contents, names, passwords
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 MODE = 0o100644

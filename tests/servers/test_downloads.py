@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.readers import require
 from tests.servers.harness import (
     Route,
     Server,
@@ -27,6 +26,7 @@ from tests.servers.harness import (
     without_proxies,
     write_file,
 )
+from tests.support.readers import require
 
 Whole = Callable[[str], bytes]
 Resume = Callable[[str, Path], "subprocess.CompletedProcess[str]"]

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.contents import Pattern
-from tests.storages import clients
-from tests.storages.stub import BUCKET, S3Handler, serving
+from tests.support import clients
+from tests.support.contents import Pattern
+from tests.support.object_store import BUCKET, S3Handler, serving
 
 
 def chunks_of_field_file(storage: Any) -> Iterable[bytes]:

@@ -11,9 +11,9 @@ import pytest
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.readers.reader import ArchivedError
-from tests.storages import clients
 from tests.storages.servers import require_packages
-from tests.storages.stub import BUCKET, TIME, AzureHandler, S3Handler, Store, serving
+from tests.support import clients
+from tests.support.object_store import BUCKET, TIME, AzureHandler, S3Handler, Store, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 

@@ -19,10 +19,10 @@ from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import combine
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
-from tests.contents import NoChecksums, Pattern
-from tests.storages import clients
-from tests.storages.contract import DATA, MIB
-from tests.storages.stub import BUCKET, S3Handler, Store, serving
+from tests.support import clients
+from tests.support.contents import NoChecksums, Pattern
+from tests.support.contract import DATA, MIB
+from tests.support.object_store import BUCKET, S3Handler, Store, serving
 
 CRC_32 = zlib.crc32(DATA)
 PARTS = [MIB, 2 * MIB, 12_345]

@@ -16,9 +16,18 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
-from tests import example
-from tests.example import MANAGE, SERVERS, Row, Site, environment, listens, serving, unzipped
-from tests.storages import clients, servers
+from tests.storages import servers
+from tests.support import clients, example
+from tests.support.example import (
+    MANAGE,
+    SERVERS,
+    Row,
+    Site,
+    environment,
+    listens,
+    serving,
+    unzipped,
+)
 
 # What its users may have set for other things. Nothing listens at the discard port.
 ELSEWHERE = {

@@ -19,12 +19,13 @@ from django_stream_zip.members.readers.reader import Facts, Reader
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.response import zip_response
-from tests.contents import Pattern
-from tests.storages import clients, test_servers, test_stubs
-from tests.storages.contract import DATA, MIB, TIME, Faulty, Place
+from tests.storages import test_servers, test_stubs
 from tests.storages.servers import require_packages
-from tests.storages.stub import BUCKET, S3Handler, eventually, serving
 from tests.storages.test_servers import folder, moto, swift  # noqa: F401  # fixtures
+from tests.support import clients
+from tests.support.contents import Pattern
+from tests.support.contract import DATA, MIB, TIME, Faulty, Place
+from tests.support.object_store import BUCKET, S3Handler, eventually, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 

@@ -16,9 +16,9 @@ from django_stream_zip.members import storage_member
 from django_stream_zip.members.async_member import async_member
 from django_stream_zip.members.readers import reader_for
 from django_stream_zip.response import zip_response
-from tests.storages import clients
 from tests.storages.servers import require_packages
-from tests.storages.stub import BUCKET, S3Handler, Store, serving
+from tests.support import clients
+from tests.support.object_store import BUCKET, S3Handler, Store, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from django_stream_zip.planning.content import ContentChangedError
-from tests.storages import clients, servers
-from tests.storages.contract import DATA, MIB, Place, ReaderContract
-from tests.storages.proxy import Proxy
+from tests.storages import servers
+from tests.support import clients
+from tests.support.contract import DATA, MIB, Place, ReaderContract
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 

@@ -10,10 +10,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.storages import clients
-from tests.storages.contract import DATA, MIB, FaultContract, Faulty
 from tests.storages.servers import require_packages
-from tests.storages.stub import BUCKET, AzureHandler, GoogleHandler, S3Handler, Store, serving
+from tests.support import clients
+from tests.support.contract import DATA, MIB, FaultContract, Faulty
+from tests.support.object_store import (
+    BUCKET,
+    AzureHandler,
+    GoogleHandler,
+    S3Handler,
+    Store,
+    serving,
+)
 
 # django-storages asks for the time in a way that Python 3.12 finds old.
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")

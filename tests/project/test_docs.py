@@ -1,0 +1,241 @@
+"""What README and docs say is run here: every Python block, and what they state of the package."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.checks import run_checks
+from django.core.files.base import ContentFile
+from django.core.management import load_command_class
+from django.db import connection, models
+from django.http import Http404
+from django.test import AsyncRequestFactory, RequestFactory, override_settings
+from django.test.utils import isolate_apps
+
+from django_stream_zip import NO_COMPRESSION_AUTO, conf
+from django_stream_zip.members import field_member, queryset_members
+from django_stream_zip.response import zip_response
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+
+
+class Photo(models.Model):
+    """The model that the examples speak of."""
+
+    album_id = models.IntegerField()
+    title = models.CharField(max_length=100)
+    image = models.FileField()
+
+    class Meta:
+        app_label = "tests_docs"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
+    return [dedent(block) for block in re.findall(pattern, page.read_text())]
+
+
+def block_with(page: str, word: str) -> str:
+    [block] = [block for block in blocks(ROOT / page, "python") if word in block]
+    return block
+
+
+def run(block: str, **names: Any) -> dict[str, Any]:
+    names["__name__"] = __name__
+    exec(compile(block, "example", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def photo(transactional_db: None) -> Iterator[Photo]:
+    with connection.schema_editor() as editor:
+        editor.create_model(Photo)
+    photo = Photo(album_id=7, title="Dawn")
+    photo.image.save("dawn.jpg", ContentFile(b"\xff\xd8" * 1000))
+    yield photo
+    photo.image.delete(save=False)
+    with connection.schema_editor() as editor:
+        editor.delete_model(Photo)
+
+
+def members_of(response: Any, path: Path) -> list[str]:
+    path.write_bytes(b"".join(response.streaming_content))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return archive.namelist()
+
+
+def test_the_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> None:
+    view = run(block_with("README.rst", "class AlbumDownload(ZipDownloadView)"), Photo=Photo)
+    response = view["AlbumDownload"].as_view()(RequestFactory().get("/"), pk=7)
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert members_of(response, tmp_path / "a.zip") == ["album/Dawn.jpg"]
+
+
+def test_the_queryset_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> None:
+    block = block_with("README.rst", "QuerySetZipDownloadView")
+    view = run(block, Photo=Photo)["PhotoDownload"].as_view()
+    request = RequestFactory().get("/", {"ids": str(photo.pk)})
+    request.user = AnonymousUser()
+    assert view(request).status_code == 302
+    request.user = User(username="somebody")
+    assert members_of(view(request), tmp_path / "a.zip") == ["Dawn.jpg"]
+
+
+@override_settings(
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"photos/too_large.html": "<p>{{ reason }}</p>"},
+                    )
+                ]
+            },
+        }
+    ]
+)
+def test_the_page_of_the_docs_for_what_is_too_large_works(photo: Photo) -> None:
+    view = run(block_with("docs/members.rst", "def without_members"), Photo=Photo)
+    cls, request = view["LimitedDownload"], RequestFactory().get("/")
+    assert cls.as_view()(request).status_code == 200
+    Photo(album_id=7, title="Noon", image=photo.image.name).save()
+    response = cls.as_view(member_options={"limit": 1})(request)
+    assert response.status_code == 413
+    page = "<p>This download is limited to 1 file. Select fewer files.</p>"
+    assert response.content.decode() == page
+    Photo.objects.update(image="gone.jpg")
+    with pytest.raises(Http404):
+        cls.as_view()(request)
+
+
+def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:
+    view = run(block_with("docs/members.rst", "class ReportDownload"), Photo=Photo)
+    response = view["ReportDownload"].as_view()(RequestFactory().get("/"))
+    assert members_of(response, tmp_path / "a.zip") == ["photos.csv"]
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.read("photos.csv") == b"%d,Dawn\r\n" % photo.pk
+
+
+def test_the_admin_of_the_readme_passes_the_checks() -> None:
+    from django.contrib import admin
+
+    names = run(block_with("README.rst", "ZipDownloadAdminMixin"), Photo=Photo)
+    try:
+        assert admin.site.get_model_admin(Photo).actions == ["download_as_zip"]
+        assert [m for m in run_checks() if "Photo" in str(m.obj)] == []
+    finally:
+        admin.site.unregister(Photo)
+    assert names["PhotoAdmin"]
+
+
+async def _body(response: Any) -> bytes:
+    return b"".join([block async for block in response])
+
+
+def test_the_asynchronous_view_of_the_docs_works(photo: Photo) -> None:
+    from asgiref.sync import async_to_sync
+
+    block = block_with("docs/async.rst", "AsyncZipDownloadView")
+    view = run(block, Photo=Photo)["AlbumDownload"].as_view()
+
+    async def download() -> bytes:
+        return await _body(await view(AsyncRequestFactory().get("/"), pk=7))
+
+    assert b"dawn" in async_to_sync(download)()
+
+
+def test_the_rows_and_the_report_of_the_docs_are_members(photo: Photo, tmp_path: Path) -> None:
+    rows = run(block_with("docs/members.rst", "missing="), Photo=Photo)["members_of"](7)
+    report = run(block_with("docs/members.rst", "def report"), Photo=Photo)["report"]()
+    response = zip_response(RequestFactory().get("/"), [*rows, report])
+    assert members_of(response, tmp_path / "a.zip") == ["7/Dawn.jpg", "photos.csv"]
+
+
+@pytest.mark.parametrize("name", ["Recording", "Concert"])
+@pytest.mark.django_db(transaction=True)
+@isolate_apps("tests")
+def test_the_models_of_the_docs_hold_the_facts_of_their_files(name: str) -> None:
+    model = run(block_with("docs/members.rst", f"class {name}("))[name]
+    assert model.check() == []
+    with connection.schema_editor() as editor:
+        editor.create_model(model)
+    try:
+        field = "file" if name == "Recording" else "video"
+        row = model.objects.create(**{field: ContentFile(b"la la", "song.mp3")})
+        [member] = queryset_members(model.objects.all(), field)
+        assert (member[4].size, member[4].crc_32) == (5, zlib.crc32(b"la la"))
+        file = getattr(row, field)
+        assert field_member(file, **file.zip_metadata)[4].validator == member[4].validator
+        file.delete(save=False)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+
+
+def test_the_options_of_the_docs_are_those_of_the_command() -> None:
+    section = (ROOT / "docs" / "members.rst").read_text().partition("manage.py zip_metadata")[2]
+    section = section.partition("For a model with several")[0]
+    parser = load_command_class("django_stream_zip", "zip_metadata").create_parser(
+        "", "zip_metadata"
+    )
+    own = {option for action in parser._actions for option in action.option_strings}
+    told = set(re.findall(r"``(--[a-z-]+)``", section))
+    assert told == {"--dry-run", "--all", "--database", "--no-progress"}
+    assert told <= own
+
+
+def test_the_content_of_the_docs_has_ranges() -> None:
+    page = run(block_with("docs/async.rst", "class Page"))["Page"](b"0123456789")
+    member = ("page.txt", datetime(2026, 1, 31), 0o644, NO_COMPRESSION_AUTO(page.size), page)
+    response = zip_response(RequestFactory().get("/", headers={"Range": "bytes=0-3"}), [member])
+    assert response.status_code == 206
+
+
+def test_the_engine_example_writes_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(block_with("README.rst", "ZIP_32, stream_zip"))
+    with zipfile.ZipFile("lines.zip") as archive:
+        assert archive.read("lines.txt").splitlines()[999] == b"line 999"
+
+
+def test_the_settings_page_has_every_key_and_its_default() -> None:
+    names = run(block_with("docs/settings.rst", "DJANGO_STREAM_ZIP"))
+    assert names["DJANGO_STREAM_ZIP"] == {name: key.default for name, key in conf.KEYS.items()}
+    with override_settings(DJANGO_STREAM_ZIP=names["DJANGO_STREAM_ZIP"]):
+        assert [m for m in run_checks() if (m.id or "").startswith("django_stream_zip")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_compiles(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, page.name, "exec")
+
+
+def test_the_versions_that_the_readme_states_are_the_package_s() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    readme = (ROOT / "README.rst").read_text()
+    assert f"Python {project['requires-python'].removeprefix('>=')} and newer" in readme
+    djangos = [c.split(" :: ")[2] for c in project["classifiers"] if "Django :: " in c]
+    assert f"Django {', '.join(djangos[:-1])} and {djangos[-1]}" in readme
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    commands = [block.strip() for block in blocks(ROOT / "README.rst", "sh")]
+    [command] = [command for command in commands if "tox" in command]
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()

@@ -419,8 +419,12 @@ def no_field(model: type[Model], path: str, related: Any, part: str) -> ValueErr
 def no_file_field(model: type[Model], path: str) -> ValueError:
     """Return the error for a field that holds no files, with those that do."""
     names = [field.name for field in model._meta.get_fields() if isinstance(field, FileField)]
-    known = f"; its file fields are {', '.join(names)}" if names else ""
-    return ValueError(f"{path!r} of {model._meta.label} is no FileField{known}")
+    known = (
+        f"its file fields are {', '.join(names)}"
+        if names
+        else "if it holds stored names, as rows of a history do, use storage_member(storage, name)"
+    )
+    return ValueError(f"{path!r} of {model._meta.label} is no FileField; {known}")
 
 
 def with_hints(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:

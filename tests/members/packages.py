@@ -161,11 +161,44 @@ def create(*of: type[models.Model]) -> None:
 
 
 # What each package is tried by, and the apps that it needs.
+def simple_history(folder: Path) -> Any:
+    """Pack what historical rows name: their column is a text, and holds the stored name."""
+    from simple_history.models import HistoricalRecords
+
+    from django_stream_zip.members import queryset_members, storage_member
+
+    class Charter(models.Model):
+        file = models.FileField()
+        history = HistoricalRecords()
+
+        class Meta:
+            app_label = "tests"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Charter)
+        editor.create_model(Charter.history.model)
+    made = Charter.objects.create(file=ContentFile(b"first", "a.txt"))
+    made.file = ContentFile(b"second", "b.txt")
+    made.save()
+    storage = Charter._meta.get_field("file").storage
+    rows = made.history.order_by("history_id")
+    try:
+        queryset_members(rows, "file")
+    except ValueError as error:
+        refused = str(error)
+    return {
+        "refused": refused,
+        "history": contents_of(storage_member(storage, str(row.file)) for row in rows),
+        "as of": contents_of([storage_member(storage, str(rows[0].instance.file))]),
+    }
+
+
 PACKAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "filer": (filer, ["easy_thumbnails", "polymorphic", "filer"]),
     "polymorphic": (polymorphic, ["polymorphic"]),
     "safedelete": (safedelete, ["safedelete"]),
     "django_tenants": (tenants, []),
+    "simple_history": (simple_history, ["simple_history"]),
 }
 
 

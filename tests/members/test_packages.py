@@ -63,3 +63,9 @@ def test_rows_that_django_safedelete_hides_are_left_out(tmp_path: Path) -> None:
 def test_a_tenant_s_file_of_django_tenants_stays_the_tenant_s(tmp_path: Path) -> None:
     expected = {"x.txt": "me "}
     assert packed("django_tenants", tmp_path) == {"asked": expected, "known": expected}
+
+
+def test_rows_of_a_history_name_files_of_a_storage(tmp_path: Path) -> None:
+    told = packed("simple_history", tmp_path)
+    assert "use storage_member(storage, name)" in told.pop("refused")
+    assert told == {"history": {"a.txt": "first", "b.txt": "second"}, "as of": {"a.txt": "first"}}

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.places import LocalPlace, S3Place
-from tests.servers.harness import ROOT, Server, end, eventually, without_proxies
+from tests.servers.harness import ROOT, Server
+from tests.support.network import end, eventually, without_proxies
 from tests.support.proxy import Proxy
 
 APPLICATION = "tests.chaos.application"

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.servers.harness import end, eventually, free_port
+from tests.support.network import end, eventually, free_port
 
 DATABASE = "site"
 # Where Debian has the programs that are not for everybody.

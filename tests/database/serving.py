@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,15 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.servers.harness import (
-    COMMANDS,
-    ROOT,
-    Server,
-    end,
-    eventually,
-    free_port,
-    without_proxies,
-)
+from tests.servers.harness import COMMANDS, ROOT, Server
+from tests.support.network import end, eventually, free_port, listens, without_proxies
 
 
 def environment(database: dict[str, Any], data: Path) -> dict[str, str]:
@@ -58,16 +50,8 @@ def serving(name: str, database: dict[str, Any], data: Path, log: Path) -> Itera
             process_group=0,
         )
     try:
-        eventually(lambda: process.poll() is not None or _listens(port), seconds=30)
+        eventually(lambda: process.poll() is not None or listens(port), seconds=30)
         assert process.poll() is None, f"{name} ended: {log.read_text()}"
         yield Server(name, port, log)
     finally:
         end(process)
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

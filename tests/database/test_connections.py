@@ -20,7 +20,8 @@ import pytest
 from tests.database.fill import LARGE, LARGE_FILES, TINY_FILES
 from tests.database.postgres import DATABASE, Postgres, pgbouncer, postgres
 from tests.database.serving import fill, serving
-from tests.servers.harness import END_SIGNATURE, Server, eventually
+from tests.servers.harness import END_SIGNATURE, Server
+from tests.support.network import eventually
 
 # How the site gets its connections, beside where from.
 KINDS: dict[str, dict[str, Any]] = {

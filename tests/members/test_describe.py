@@ -23,7 +23,7 @@ from django_stream_zip.members.describe import PendingMember, all_described
 from django_stream_zip.members.misuse import unpacked
 from django_stream_zip.planning.content import Content
 from django_stream_zip.response import zip_response
-from tests.support.object_store import eventually
+from tests.support.network import eventually
 
 TIME = datetime(2024, 2, 29, 12, 34, 56)
 VALUES = ("a.jpg", TIME, 0o644, NO_COMPRESSION_AUTO(1), (b"x",))

@@ -34,6 +34,7 @@ from tests.support.contents import (
     NoChecksums,
     errors_of,
 )
+from tests.support.network import eventually
 from tests.support.sources import BrokenSourceError, collected
 
 MIB = 1 << 20
@@ -127,13 +128,6 @@ async def amembers(members: Iterable[ContentMember]) -> AsyncIterator[ContentMem
 
 def given_of(contents: Iterable[CountingContent]) -> int:
     return sum(last - first for content in contents for first, last in content.given)
-
-
-def eventually(is_true: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + 10
-    while not is_true() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return bool(is_true())
 
 
 def threads() -> list[str]:

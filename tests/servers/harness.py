@@ -11,19 +11,18 @@ import json
 import os
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+
+from tests.support.network import end, eventually, free_port, listens, without_proxies
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,48 +186,11 @@ def running(name: str, data: Path, log: Path) -> Iterator[Server]:
         )
     server = Server(name, port, log)
     try:
-        eventually(lambda: process.poll() is not None or _answers(port), seconds=30)
+        eventually(lambda: process.poll() is not None or listens(port), seconds=30)
         assert process.poll() is None, f"{name} ended: {log.read_text()}"
         yield server
     finally:
         end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group of its own, and what is left of the group."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=10)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
-
-
-def free_port() -> int:
-    """Give a port that nobody has right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for a condition; what it is in the end the caller finds out."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def without_proxies() -> dict[str, str]:
-    """Give the environment of a program that is to go to loopback straight."""
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
 
 
 # Clients.

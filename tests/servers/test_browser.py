@@ -22,17 +22,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Error, Page, sync_playwright
 
-from tests.servers.harness import (
-    MIB,
-    Server,
-    end,
-    eventually,
-    need,
-    new_token,
-    sha256,
-    without_proxies,
-    write_file,
-)
+from tests.servers.harness import MIB, Server, need, new_token, sha256, write_file
+from tests.support.network import end, eventually, without_proxies
 
 Whole = Callable[[str], bytes]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.harness import MIB, THREADS, Route, cut_download, eventually, new_token, sha256
+from tests.servers.harness import MIB, THREADS, Route, cut_download, new_token, sha256
+from tests.support.network import eventually
 
 DISCONNECTS = int(os.environ.get("SERVER_DISCONNECTS", "20"))
 

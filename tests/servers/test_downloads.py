@@ -17,15 +17,14 @@ from tests.servers.harness import (
     aria2c_arguments,
     curl,
     cut_download,
-    eventually,
     need,
     new_token,
     run,
     sha256,
     wget,
-    without_proxies,
     write_file,
 )
+from tests.support.network import eventually, without_proxies
 from tests.support.readers import require
 
 Whole = Callable[[str], bytes]

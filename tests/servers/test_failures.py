@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.harness import END_SIGNATURE, Route, Server, curl, eventually, new_token
+from tests.servers.harness import END_SIGNATURE, Route, Server, curl, new_token
 from tests.servers.site import FAILURES
+from tests.support.network import eventually
 
 EVERY_FAILURE = pytest.mark.parametrize("failure", FAILURES)
 

@@ -6,16 +6,17 @@ import getpass
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.network import end, free_port, listens
 
 
 def require(is_there: object, what: str, *, in_ci: bool = True) -> None:
@@ -46,13 +47,6 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join(places))
 
 
-def free_port() -> int:
-    """Give a port that nobody has right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(
     command: Sequence[str], port: int, log: Path, *, answers: Callable[[], bool] | None = None
@@ -72,25 +66,6 @@ def running(
             yield
         finally:
             end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(5)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-    process.wait(5)
-
-
-def listens(port: int) -> bool:
-    """Tell whether somebody answers at a port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

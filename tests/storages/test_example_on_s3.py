@@ -18,16 +18,8 @@ import pytest
 
 from tests.storages import servers
 from tests.support import clients, example
-from tests.support.example import (
-    MANAGE,
-    SERVERS,
-    Row,
-    Site,
-    environment,
-    listens,
-    serving,
-    unzipped,
-)
+from tests.support.example import MANAGE, SERVERS, Row, Site, environment, serving, unzipped
+from tests.support.network import listens
 
 # What its users may have set for other things. Nothing listens at the discard port.
 ELSEWHERE = {

@@ -25,7 +25,8 @@ from tests.storages.test_servers import folder, moto, swift  # noqa: F401  # fix
 from tests.support import clients
 from tests.support.contents import Pattern
 from tests.support.contract import DATA, MIB, TIME, Faulty, Place
-from tests.support.object_store import BUCKET, S3Handler, eventually, serving
+from tests.support.network import eventually
+from tests.support.object_store import BUCKET, S3Handler, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 
@@ -47,6 +48,12 @@ class Looped:
 
     def describe(self) -> Facts:
         return self.reader.describe()
+
+    def expect(self, size: int | None = None, validator: str | None = None) -> None:
+        self.reader.expect(size, validator)
+
+    def afresh(self) -> Looped:
+        return Looped(self.reader.afresh())
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         with asyncio.Runner() as runner:

@@ -29,7 +29,8 @@ from tests.models import Document
 from tests.support import clients
 from tests.support.contents import Pattern
 from tests.support.contract import DATA, MIB, TIME
-from tests.support.object_store import BUCKET, S3Handler, Store, eventually, serving
+from tests.support.network import eventually
+from tests.support.object_store import BUCKET, S3Handler, Store, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 

@@ -25,7 +25,8 @@ from django_stream_zip.members.readers.reader import Reader
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
 from tests.support.contents import NoChecksums
-from tests.support.object_store import Faults, Store, Stored, eventually
+from tests.support.network import eventually
+from tests.support.object_store import Faults, Store, Stored
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
 MIB = 1 << 20

@@ -8,15 +8,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import Request, urlopen
 
-import pytest
+from tests.support.network import eventually, listens
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "example_project"
@@ -109,7 +108,8 @@ def serving(arguments: list[str], environment: dict[str, str], log: Path) -> Ite
         ) as server,
     ):
         try:
-            wait_for(port, server, log)
+            eventually(lambda: server.poll() is not None or listens(port), seconds=60)
+            assert server.poll() is None, f"the server did not start: {log.read_text()}"
             yield Site(f"http://127.0.0.1:{port}", log, server)
         finally:
             server.terminate()
@@ -117,22 +117,6 @@ def serving(arguments: list[str], environment: dict[str, str], log: Path) -> Ite
                 server.wait(10)
             except subprocess.TimeoutExpired:
                 server.kill()
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        if listens(port):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"the server did not start: {log.read_text()}")
-
-
-def listens(port: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    return False
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:

@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -395,13 +395,3 @@ def serving(handler: type[Handler]) -> Iterator[tuple[Store, str]]:
         server.shutdown()
         server.server_close()
         thread.join(10)
-
-
-def eventually(is_true: Callable[[], bool], seconds: float = 5) -> bool:
-    """Wait until something is true, but not for ever."""
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

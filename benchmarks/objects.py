@@ -1,6 +1,6 @@
 """Members in an object store that is 30 ms away: a stand-in for S3, behind a proxy.
 
-The server is that of the tests, which answers as S3 does and counts what it is asked. The cell
+The server (`bucket.py`) answers as S3 does and counts what it is asked. The cell
 reads in a process of its own, `python -m benchmarks.objects WAY URL NUMBER SIZE`.
 """
 
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from subprocess import PIPE
 from typing import Any
-from urllib.parse import urlsplit
 
-from benchmarks import memory
+from benchmarks import bucket, memory
 from benchmarks.samples import Samples
 from benchmarks.workload import CellError, Figures
 
@@ -48,33 +47,24 @@ class Objects:
         if missing:
             raise CellError(f"needs {', '.join(missing)}")
         from benchmarks.delay import delayed
-        from tests.support.contents import Pattern
-        from tests.support.object_store import S3Handler, serving
 
-        with serving(S3Handler) as (store, url), delayed(_port(url), ROUND_TRIP) as port:
-            for name, size in (_FIRST, *_files(self.number, self.size)):
-                store.put(name, Pattern(size))
+        sizes = dict([_FIRST, *_files(self.number, self.size)])
+        with bucket.serving(sizes) as (store, own), delayed(own, ROUND_TRIP) as port:
             command = [sys.executable, "-m", "benchmarks.objects", engine]
             command += [f"http://127.0.0.1:{port}", str(self.number), str(self.size)]
             with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as cell:
                 assert cell.stdout is not None
                 cell.stdout.readline()  # when it is warm
-                before = len(store.asked)
+                before = store.requests
                 told, errors = cell.communicate("go\n")
             if cell.returncode:
                 raise CellError(errors.strip().splitlines()[-1])
             figures: Figures = json.loads(told)
-            return figures | {"requests": float(len(store.asked) - before)}
+            return figures | {"requests": float(store.requests - before)}
 
 
 def _files(number: int, size: int) -> list[tuple[str, int]]:
     return [(f"{one:04}.jpg", size + one) for one in range(number)]
-
-
-def _port(url: str) -> int:
-    port = urlsplit(url).port
-    assert port is not None
-    return port
 
 
 # The ways, in the cell's process.
@@ -83,9 +73,10 @@ def _port(url: str) -> int:
 def _known(storage: Any, files: Files) -> list[Any]:
     """Give members of which the application knows size and time."""
     from django_stream_zip.members import storage_member
-    from tests.support.object_store import TIME
 
-    return [storage_member(storage, name, size=size, modified_at=TIME) for name, size in files]
+    return [
+        storage_member(storage, name, size=size, modified_at=bucket.TIME) for name, size in files
+    ]
 
 
 def _asked(storage: Any, files: Files) -> list[Any]:
@@ -162,11 +153,9 @@ def stream_zip_of_field_files(storage: Any, files: Files) -> Iterable[bytes]:
     """Feed stream-zip with what FieldFile gives, as its users do."""
     from stream_zip import ZIP_32, stream_zip
 
-    from tests.support.object_store import TIME
-
     def members() -> Iterator[Any]:
         for name, _ in files:
-            yield name, TIME, 0o600, ZIP_32, _field_file(storage, name).chunks()
+            yield name, bucket.TIME, 0o600, ZIP_32, _field_file(storage, name).chunks()
 
     return stream_zip(members())
 
@@ -235,10 +224,8 @@ def run(way: str, url: str, number: int, size: int) -> Figures:
 def _storage(url: str) -> Any:
     from storages.backends.s3 import S3Storage
 
-    from tests.support.object_store import BUCKET
-
     return S3Storage(
-        bucket_name=BUCKET,
+        bucket_name=bucket.NAME,
         endpoint_url=url,
         region_name="us-east-1",
         addressing_style="path",

@@ -18,8 +18,8 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 
 T = TypeVar("T")
 
-# What is used of asgiref though it isn't documented, all of it here. tests/prefetch/test_ambient.py says
-# what is expected of each, and fails with a release that is otherwise.
+# What is used of asgiref though it isn't documented, all of it here. tests/prefetch/test_ambient.py
+# says what is expected of each, and fails with a release that is otherwise.
 
 # A `Local`, as the active language is one, is for its own thread only; this brings it to another.
 # Releases of asgiref in which it is for every thread don't need that.

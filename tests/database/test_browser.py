@@ -12,7 +12,7 @@ import pytest
 from tests.database.fill import LARGE, PASSWORD
 from tests.database.serving import fill, serving
 from tests.servers.harness import Server
-from tests.servers.test_browser import Browser, browser
+from tests.support.browser import Browser, browser
 
 __all__ = ["browser"]
 

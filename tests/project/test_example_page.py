@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.test_browser import Browser, browser
+from tests.support.browser import Browser, browser
 from tests.support.example import SERVERS, environment, run_demo, serving
 
 __all__ = ["browser"]

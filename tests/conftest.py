@@ -17,9 +17,28 @@ from hypothesis import settings as hypothesis_settings
 from tests.support.counting import CountingStorage
 
 # No deadline: the time an example takes says more about the machine than about the code.
-hypothesis_settings.register_profile("default", deadline=None)
-hypothesis_settings.register_profile("ci", deadline=None, derandomize=False, max_examples=50)
-hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "default")
+for _profile, _examples in {"dev": 25, "ci": 50, "nightly": 300}.items():
+    hypothesis_settings.register_profile(
+        _profile, deadline=None, derandomize=False, max_examples=_examples
+    )
+hypothesis_settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+# Fixtures that start what takes seconds: with xdist, the tests of each run in one process.
+STARTED = ("moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")
+# Modules whose tests share what was started, or look at what the whole machine has.
+TOGETHER = ("test_connections", "test_example_on_s3", "test_example_project", "test_example_page")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests that share a server: `--dist loadgroup` keeps them together."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        module = item.path.stem
+        groups = [module] if module in TOGETHER else [name for name in STARTED if name in fixtures]
+        for group in groups[:1]:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)

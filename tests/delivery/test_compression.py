@@ -16,7 +16,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import (
@@ -444,7 +444,6 @@ def has_known_positions(made: Sequence[Any]) -> bool:
     )
 
 
-@settings(max_examples=150)
 @given(made=members(), data=st.data())
 def test_what_is_stored_has_a_length_and_is_at_most_a_tenth_larger(
     made: list[Any], data: st.DataObject
@@ -474,7 +473,6 @@ def test_what_is_stored_has_a_length_and_is_at_most_a_tenth_larger(
         assert (part.status_code, body(part)) == (206, whole[start : stop + 1])
 
 
-@settings(max_examples=100)
 @given(made=members(), compress=st.sampled_from([None, True, False]))
 def test_a_member_s_own_choice_wins(made: list[Any], compress: bool | None) -> None:
     for old, new in zip(made, decided(made, compress), strict=True):

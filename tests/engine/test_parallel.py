@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import (
@@ -145,7 +145,6 @@ def test_the_bytes_depend_on_nothing_but_the_members(
 
 
 @given(drawn=archives(), password=st.none() | passwords())
-@settings(max_examples=30)
 def test_short_members_are_the_same_as_without_workers(
     drawn: list[Drawn], password: str | None
 ) -> None:

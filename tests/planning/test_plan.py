@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip import (
@@ -176,7 +176,6 @@ def read(members: list[ContentMember]) -> list[tuple[int, int] | None]:
     return [content.was_given for *_, content in members]
 
 
-@settings(max_examples=100)
 @given(st.data())
 def test_a_window_is_a_slice_and_only_content_in_it_is_read(data: st.DataObject) -> None:
     members = data.draw(archives())
@@ -435,7 +434,6 @@ def test_what_is_read_and_not_sent_is_known_before() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
 def test_no_window_has_more_read_for_it_than_was_said(data: st.DataObject) -> None:
     members = data.draw(archives())
     archive, plan = whole(members), planned(members)
@@ -454,7 +452,6 @@ def test_no_window_has_more_read_for_it_than_was_said(data: st.DataObject) -> No
 
 
 @given(sent=st.integers(1, 60_000), back=st.integers(0, 9_000), chunk=st.integers(500, 40_000))
-@settings(deadline=None)
 def test_who_resumes_in_a_long_content_has_it_read_from_the_mark_before(
     sent: int, back: int, chunk: int
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,19 @@ from tests.servers.harness import (
     running,
 )
 
+# Of each kind one, which all tests run with. The others run by `-m matrix`, and only the tests in
+# which a server has a say: how it parses a request, frames and ends a response.
+BOTH = ("gunicorn", "uvicorn")
 ROUTES = [
     *((name, "folder") for name in COMMANDS),
     *((name, "async") for name in COMMANDS if name not in WSGI_SERVERS),
 ]
+
+
+def param(name: str, *views: str) -> Any:
+    """Return a server (with a view) as a parameter; a process has all tests of a server."""
+    marks = [pytest.mark.xdist_group(name), *([] if name in BOTH else [pytest.mark.matrix])]
+    return pytest.param((name, *views) if views else name, marks=marks, id="-".join((name, *views)))
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +60,28 @@ def start(
         yield start
 
 
-@pytest.fixture(params=COMMANDS)
+@pytest.fixture(params=[param(name) for name in COMMANDS])
 def server(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Server:
-    """Give each of the servers."""
+    """Return each of the servers."""
     return start(request.param)
 
 
-@pytest.fixture(params=ROUTES, ids=[f"{name}-{view}" for name, view in ROUTES])
+@pytest.fixture(params=[param(name) for name in BOTH])
+def one_of_each(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Server:
+    """Return a server of each kind, for what the package alone decides."""
+    return start(request.param)
+
+
+@pytest.fixture(params=[param(*route) for route in ROUTES])
 def route(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Route:
-    """Give each of the servers with each view that it can have."""
+    """Return each of the servers with each view that it can have."""
+    name, view = request.param
+    return Route(start(name), view)
+
+
+@pytest.fixture(params=[param(*route) for route in ROUTES if route[0] in BOTH])
+def route_of_each(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Route:
+    """Return a server of each kind with each view, for what the package alone decides."""
     name, view = request.param
     return Route(start(name), view)
 
@@ -85,7 +108,8 @@ def pytest_runtest_makereport(
     """Show the end of the server's log when a test fails."""
     report = yield
     fixtures = getattr(item, "funcargs", {})
-    server = fixtures["route"].server if "route" in fixtures else fixtures.get("server")
+    route = fixtures.get("route") or fixtures.get("route_of_each")
+    server = route.server if route else fixtures.get("server") or fixtures.get("one_of_each")
     if report.failed and server is not None:
         log = server.log.read_text(errors="replace")[-5000:]
         report.sections.append((f"log of {server.name}", log))

@@ -19,6 +19,8 @@ from tests.support.proxy import CuttingProxy, cutting
 
 __all__ = ["browser"]
 
+pytestmark = pytest.mark.xdist_group("uvicorn")
+
 Whole = Callable[[str], bytes]
 
 

@@ -67,8 +67,8 @@ def test_what_is_known_before_decides_the_headers_and_never_the_bytes(
         assert require("zipfile").read(reply.body, None).keys() == {"notes.txt", "photo.jpg"}
 
 
-def test_the_function_answers_as_the_view_does(server: Server, whole: Whole) -> None:
-    by_view, by_function = server.ask("/folder/tiny/"), server.ask("/function/tiny/")
+def test_the_function_answers_as_the_view_does(one_of_each: Server, whole: Whole) -> None:
+    by_view, by_function = one_of_each.ask("/folder/tiny/"), one_of_each.ask("/function/tiny/")
     assert by_function.body == by_view.body == whole("tiny")
     assert by_function.headers["etag"] == by_view.headers["etag"]
 
@@ -96,16 +96,24 @@ EVERY_RESUMING = pytest.mark.parametrize("resume", RESUMING.values(), ids=RESUMI
     ids=["in the first header", "in the middle", "in the directory"],
 )
 def test_a_connection_cut_anywhere_is_resumed(
-    route: Route, whole: Whole, tmp_path: Path, resume: Resume, folder: str, first: int, last: int
+    route_of_each: Route,
+    whole: Whole,
+    tmp_path: Path,
+    resume: Resume,
+    folder: str,
+    first: int,
+    last: int,
 ) -> None:
     length = len(whole(folder))
     position = random.randint(first % length, last % length)
     file, token = tmp_path / "archive.zip", new_token()
-    file.write_bytes(cut_download(route.server, route.path(folder, token=token), position))
-    resume(route.url(folder, token=token), file).check_returncode()
+    file.write_bytes(
+        cut_download(route_of_each.server, route_of_each.path(folder, token=token), position)
+    )
+    resume(route_of_each.url(folder, token=token), file).check_returncode()
     assert same(file, whole(folder)), f"cut after {position} bytes"
     # aria2c asks for its blocks, which are of 16 KiB.
-    starts = range_starts(route.server, token)[1:]
+    starts = range_starts(route_of_each.server, token)[1:]
     assert any(position - 16384 < start <= position for start in starts)
 
 
@@ -116,11 +124,11 @@ def range_starts(server: Server, token: str) -> list[int]:
 
 
 def test_a_connection_cut_again_and_again_is_resumed(
-    server: Server, whole: Whole, tmp_path: Path
+    one_of_each: Server, whole: Whole, tmp_path: Path
 ) -> None:
     wanted, got = whole("photos"), b""
     while len(got) < len(wanted):
-        with server.connect() as connection:
+        with one_of_each.connect() as connection:
             headers = {"Range": f"bytes={len(got)}-"} if got else {}
             connection.request("GET", "/folder/photos/", headers=headers)
             with connection.getresponse() as response:
@@ -141,10 +149,10 @@ def test_aria2c_downloads_in_four_segments_at_once(
 
 
 def test_aria2c_that_is_interrupted_resumes_its_segments(
-    server: Server, whole: Whole, tmp_path: Path
+    one_of_each: Server, whole: Whole, tmp_path: Path
 ) -> None:
     file, token = tmp_path / "album.zip", new_token()
-    url = server.url(f"/folder/album/?token={token}")
+    url = one_of_each.url(f"/folder/album/?token={token}")
     interrupted_aria2c(url, file)
     assert file.with_name("album.zip.aria2").exists()
     run("aria2c", *aria2c_arguments(url, file, "--continue=true")).check_returncode()
@@ -181,11 +189,13 @@ def change(file: Path) -> None:
     file.write_bytes(random.randbytes(file.stat().st_size))
 
 
-def test_a_range_of_the_archive_that_if_range_names_is_sent(server: Server, data: Path) -> None:
+def test_a_range_of_the_archive_that_if_range_names_is_sent(
+    one_of_each: Server, data: Path
+) -> None:
     _, path = changing_folder(data)
-    first = server.ask(path)
+    first = one_of_each.ask(path)
     range_headers = {"Range": "bytes=200000-", "If-Range": first.headers["etag"]}
-    second = server.ask(path, range_headers)
+    second = one_of_each.ask(path, range_headers)
     assert second.status == 206
     assert second.headers["etag"] == first.headers["etag"]
     assert (
@@ -195,12 +205,12 @@ def test_a_range_of_the_archive_that_if_range_names_is_sent(server: Server, data
 
 
 def test_a_changed_member_gets_all_of_the_new_archive_by_if_range(
-    server: Server, data: Path
+    one_of_each: Server, data: Path
 ) -> None:
     file, path = changing_folder(data)
-    first = server.ask(path)
+    first = one_of_each.ask(path)
     change(file)
-    second = server.ask(path, {"Range": "bytes=200000-", "If-Range": first.headers["etag"]})
+    second = one_of_each.ask(path, {"Range": "bytes=200000-", "If-Range": first.headers["etag"]})
     assert second.status == 200
     assert second.headers["etag"] != first.headers["etag"]
     assert "content-range" not in second.headers
@@ -209,6 +219,7 @@ def test_a_changed_member_gets_all_of_the_new_archive_by_if_range(
 
 # curl, wget and aria2c resume by a range alone, so that a changed archive would be spliced to the
 # old one. Once this fails they send If-Range, and the documentation can stop warning of it.
+@pytest.mark.xdist_group("uvicorn")
 @EVERY_RESUMING
 def test_command_line_downloaders_send_no_if_range(
     start: Callable[[str], Server], tmp_path: Path, resume: Resume

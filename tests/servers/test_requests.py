@@ -52,34 +52,34 @@ def test_the_connection_goes_on_after_answers_without_archive(server: Server, wh
         assert connection.sock is first_socket is not None
 
 
-def test_head_ignores_ranges(server: Server, whole: Whole) -> None:
-    head = server.ask("/folder/tiny/", {"Range": "bytes=0-9"}, method="HEAD")
+def test_head_ignores_ranges(one_of_each: Server, whole: Whole) -> None:
+    head = one_of_each.ask("/folder/tiny/", {"Range": "bytes=0-9"}, method="HEAD")
     assert head.status == 200
     assert head.headers["content-length"] == str(len(whole("tiny")))
     assert "content-range" not in head.headers
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_archive_that_the_client_has_is_not_sent_again(server: Server, method: str) -> None:
+def test_an_archive_that_the_client_has_is_not_sent_again(one_of_each: Server, method: str) -> None:
     token = new_token()
     path = f"/folder/tiny/?token={token}"
-    tag = server.ask(path, method="HEAD").headers["etag"]
+    tag = one_of_each.ask(path, method="HEAD").headers["etag"]
     for condition in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         headers = {"If-None-Match": condition, "Range": "bytes=0-1"}
-        reply = server.ask(path, headers, method)
+        reply = one_of_each.ask(path, headers, method)
         assert (reply.status, reply.body) == (304, b"")
         assert reply.headers["etag"] == tag
-    assert server.debug(token)["opened"] == 0
+    assert one_of_each.debug(token)["opened"] == 0
 
 
-def test_another_archive_than_the_client_demands_is_not_sent(server: Server) -> None:
+def test_another_archive_than_the_client_demands_is_not_sent(one_of_each: Server) -> None:
     token = new_token()
     path = f"/folder/tiny/?token={token}"
-    tag = server.ask(path, method="HEAD").headers["etag"]
+    tag = one_of_each.ask(path, method="HEAD").headers["etag"]
     for condition in ('"other"', f"W/{tag}"):
-        assert server.ask(path, {"If-Match": condition, "Range": "bytes=0-1"}).status == 412
-    assert server.debug(token)["opened"] == 0
-    assert server.ask(path, {"If-Match": tag, "Range": "bytes=0-1"}).status == 206
+        assert one_of_each.ask(path, {"If-Match": condition, "Range": "bytes=0-1"}).status == 412
+    assert one_of_each.debug(token)["opened"] == 0
+    assert one_of_each.ask(path, {"If-Match": tag, "Range": "bytes=0-1"}).status == 206
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_another_archive_than_the_client_demands_is_not_sent(server: Server) -> 
     ],
 )
 def test_a_range_is_a_slice(
-    route: Route, whole: Whole, header: str, first: int, stop: int | None
+    route_of_each: Route, whole: Whole, header: str, first: int, stop: int | None
 ) -> None:
     archive = whole("tiny")
-    reply = route.server.ask(route.path("tiny"), {"Range": header})
+    reply = route_of_each.server.ask(route_of_each.path("tiny"), {"Range": header})
     begin, end, _ = slice(first, stop).indices(len(archive))
     assert reply.status == 206
     assert reply.body == archive[first:stop]
@@ -107,9 +107,9 @@ def test_a_range_is_a_slice(
     assert reply.headers["content-range"] == f"bytes {begin}-{end - 1}/{len(archive)}"
 
 
-def test_ranges_that_overlap_are_asked_on_one_connection(server: Server, whole: Whole) -> None:
+def test_ranges_that_overlap_are_asked_on_one_connection(one_of_each: Server, whole: Whole) -> None:
     archive = whole("tiny")
-    with server.connect() as connection:
+    with one_of_each.connect() as connection:
         for start in range(0, len(archive), 3000):
             headers: dict[str, str | bytes] = {"Range": f"bytes={start}-{start + 3999}"}
             reply = ask(connection, "/folder/tiny/", headers)
@@ -120,10 +120,10 @@ def test_ranges_that_overlap_are_asked_on_one_connection(server: Server, whole: 
     "header", ["bytes=30273-", "bytes=999999999999999999999-", "bytes=-0", "bytes=30272-"]
 )
 def test_a_range_behind_the_end_is_refused_and_told_the_length(
-    server: Server, whole: Whole, header: str
+    one_of_each: Server, whole: Whole, header: str
 ) -> None:
     assert len(whole("tiny")) == 30272
-    reply = server.ask("/folder/tiny/", {"Range": header})
+    reply = one_of_each.ask("/folder/tiny/", {"Range": header})
     assert reply.status == 416
     assert reply.headers["content-range"] == "bytes */30272"
 
@@ -188,9 +188,9 @@ def test_a_strange_if_range_gets_the_whole(
     assert reply.body == whole("tiny")
 
 
-def test_a_weak_tag_gets_the_whole_by_if_range(server: Server, whole: Whole) -> None:
-    tag = server.ask("/folder/tiny/", method="HEAD").headers["etag"]
-    reply = server.ask("/folder/tiny/", {"Range": "bytes=0-5", "If-Range": f"W/{tag}"})
+def test_a_weak_tag_gets_the_whole_by_if_range(one_of_each: Server, whole: Whole) -> None:
+    tag = one_of_each.ask("/folder/tiny/", method="HEAD").headers["etag"]
+    reply = one_of_each.ask("/folder/tiny/", {"Range": "bytes=0-5", "If-Range": f"W/{tag}"})
     assert (reply.status, reply.body) == (200, whole("tiny"))
 
 
@@ -212,8 +212,8 @@ def test_strange_conditions_are_answered(server: Server, header: str | bytes) ->
 
 
 @pytest.mark.parametrize("shape", ["sized", "generator"])
-def test_without_a_tag_a_range_is_ignored(server: Server, shape: str) -> None:
-    reply = server.ask(f"/folder/tiny/?shape={shape}", {"Range": "bytes=0-5"})
+def test_without_a_tag_a_range_is_ignored(one_of_each: Server, shape: str) -> None:
+    reply = one_of_each.ask(f"/folder/tiny/?shape={shape}", {"Range": "bytes=0-5"})
     assert reply.status == 200
     assert len(reply.body) >= 30_000
     assert "accept-ranges" not in reply.headers

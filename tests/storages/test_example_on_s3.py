@@ -174,28 +174,23 @@ def test_the_admin_s_action_downloads(
     assert hashes(tmp_path / "admin.zip") == originals["photographs"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_s3_ends_with_the_command(tmp_path: Path, number: signal.Signals) -> None:
+def test_each_run_begins_with_what_it_has_and_its_s3_ends_with_it(tmp_path: Path) -> None:
     # Python heeds no interruption where its parent doesn't.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with demo(tmp_path) as site:
-            port = urlsplit(variables_in(site)["AWS_ENDPOINT_URL_S3"]).port
-            assert port is not None
-            assert listens(port)
-            os.kill(site.process.pid, number)
-            site.process.wait(10)
-            assert not listens(port)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            with demo(tmp_path) as site:
+                assert "Photographs: 24 files" in site.log.read_text()
+                assert "all there already" not in site.log.read_text()
+                curl(f"{site.url}/folders/photographs/download/", tmp_path / "folder.zip")
+                port = urlsplit(variables_in(site)["AWS_ENDPOINT_URL_S3"]).port
+                assert port is not None
+                assert listens(port)
+                os.kill(site.process.pid, number)
+                site.process.wait(10)
+                assert not listens(port), number
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def test_another_run_begins_with_what_it_has(tmp_path: Path) -> None:
-    for _ in range(2):
-        with demo(tmp_path) as site:
-            assert "Photographs: 24 files" in site.log.read_text()
-            assert "all there already" not in site.log.read_text()
-            curl(f"{site.url}/folders/photographs/download/", tmp_path / "folder.zip")
 
 
 def test_an_s3_that_is_there_is_filled_once(tmp_path: Path) -> None:

@@ -77,8 +77,12 @@ def members_of(response: Any, path: Path) -> list[str]:
 
 
 def test_the_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> None:
-    view = run(block_with("README.rst", "class AlbumDownload(ZipDownloadView)"), Photo=Photo)
-    response = view["AlbumDownload"].as_view()(RequestFactory().get("/"), pk=7)
+    view = run(block_with("README.rst", "class AlbumDownload("), Photo=Photo)["AlbumDownload"]
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    assert view.as_view()(request, pk=7).status_code == 302
+    request.user = User(username="somebody")
+    response = view.as_view()(request, pk=7)
     assert response.headers["Accept-Ranges"] == "bytes"
     assert members_of(response, tmp_path / "a.zip") == ["album/Dawn.jpg"]
 
@@ -239,3 +243,59 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = [block.strip() for block in blocks(ROOT / "README.rst", "sh")]
     [command] = [command for command in commands if "tox" in command]
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("accept", ["application/zip", "application/json", "text/html"])
+def test_the_rest_framework_view_of_the_docs_takes_any_accept(
+    photo: Photo, tmp_path: Path, accept: str
+) -> None:
+    from rest_framework.permissions import AllowAny
+
+    block = block_with("docs/recipes.rst", "class AlbumArchive")
+    view = run(block, Photo=Photo)["AlbumArchive"]
+    request = RequestFactory().get("/", headers={"Accept": accept})
+    denied = view.as_view(authentication_classes=())(request, pk=7)
+    assert denied.status_code in {401, 403}
+    assert denied.render().headers["Content-Type"] == "application/json"
+    allowed = view.as_view(permission_classes=[AllowAny], authentication_classes=())
+    assert members_of(allowed(request, pk=7), tmp_path / "a.zip") == ["dawn.jpg"]
+
+
+def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path) -> None:
+    album = run(block_with("docs/recipes.rst", "def album"), Photo=Photo)["album"]
+    request = RequestFactory().get("/")
+    assert members_of(album(request, 7), tmp_path / "a.zip") == ["dawn.jpg"]
+    with override_settings(DJANGO_STREAM_ZIP={"MAX_BYTES": 1}):
+        assert album(request, 7).status_code == 413
+    Photo.objects.update(image="gone.jpg")
+    with pytest.raises(Http404):
+        album(request, 7)
+
+
+def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:
+    names_in = run(block_with("docs/recipes.rst", "def names_in"))["names_in"]
+    response = zip_response(RequestFactory().get("/"), [field_member(photo.image)])
+    assert names_in(response) == [Path(photo.image.name).name]
+
+
+DESIGN = (ROOT / "docs" / "design.rst").read_text()
+
+
+def test_what_the_design_page_names_is_there() -> None:
+    package, tests = ROOT / "django_stream_zip", ROOT / "tests"
+    named = set(re.findall(r"``([\w/]+(?:\.py|/))``", DESIGN))
+    found = {path.name for path in tests.rglob("*.py")}
+    places = (package, ROOT)
+    assert {
+        name for name in named if name not in found and not any((p / name).exists() for p in places)
+    } == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    re.findall(r"``([\w/]+\.py)``,\s+``((?!\w+\.py)[\w.]+)``", DESIGN),
+)
+def test_each_name_of_the_design_page_is_in_its_module(path: str, name: str) -> None:
+    text = (ROOT / "django_stream_zip" / path).read_text()
+    for part in name.split("."):
+        assert re.search(rf"^\s*((async )?(def|class) )?{part}\b", text, re.MULTILINE), part

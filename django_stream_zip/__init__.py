@@ -67,8 +67,17 @@ _ELSEWHERE: Final = {
         ["AsyncZipDownloadView", "QuerySetZipDownloadView", "ZipDownloadView"], "views"
     ),
     **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
-    **dict.fromkeys(["ZipMetadataMixin", "ZipMetadataModel"], "models"),
-    **dict.fromkeys(["ZipCRC32Field", "ZipModifiedAtField", "ZipSizeField"], "facts"),
+    **dict.fromkeys(
+        [
+            "ZipCRC32Field",
+            "ZipMetadataMixin",
+            "ZipMetadataModel",
+            "ZipModifiedAtField",
+            "ZipSizeField",
+            "ZipValidatorField",
+        ],
+        "models",
+    ),
     **dict.fromkeys(["zip_download_finished", "zip_download_started"], "signals"),
     **dict.fromkeys(
         [

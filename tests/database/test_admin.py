@@ -245,7 +245,7 @@ def test_more_related_files_than_the_limit_are_a_message(
 def test_without_files_there_is_a_message(root: Client, storage: CountingStorage) -> None:
     row = make_document(storage, "a", file="")
     response = run_action(root, row, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 def test_without_a_selection_the_admin_says_so_itself(
@@ -619,7 +619,7 @@ def test_on_the_form_nothing_is_called_selected(root: Client, documents: list[Do
 def test_on_the_form_there_are_messages_too(root: Client, storage: CountingStorage) -> None:
     row = make_document(storage, "a", file="")
     response = run_on_form(root, row, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 @NEEDS_61
@@ -715,7 +715,7 @@ def test_the_plain_function_says_when_there_are_no_files(
 ) -> None:
     scan = Scan.objects.create(file="")
     response = run_action(root, scan, url=SCANS, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 def test_the_plain_function_is_for_who_may_view(scans: list[Scan]) -> None:

@@ -16,6 +16,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core import checks, signing
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
@@ -240,6 +241,25 @@ def test_more_related_files_than_the_limit_are_a_message(
         Attachment.objects.create(document=documents[0], file=f"{number}.jpg")
     response = run_action(root, documents[0], follow=True)
     assert messages_of(response) == ["This download is limited to 2 files. Select fewer files."]
+
+
+def test_the_limit_of_the_options_is_known_before_the_redirect(
+    root: Client, documents: list[Document], document_admin: Callable[..., None]
+) -> None:
+    document_admin(zip_options={"limit": 2})
+    response = run_action(root, *documents, follow=True)
+    text = "You selected 4 items, but only 2 items can be downloaded at a time."
+    assert messages_of(response) == [text]
+
+
+def test_more_rows_than_the_database_can_look_up_are_a_message(
+    root: Client, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = link_to(root, *documents)
+    monkeypatch.setattr(connection, "vendor", "another")
+    monkeypatch.setattr(connection.features, "max_query_params", 2, raising=False)
+    text = "You selected 4 items, but only 2 items can be downloaded at a time."
+    assert messages_of(root.get(link, follow=True)) == [text]
 
 
 def test_without_files_there_is_a_message(root: Client, storage: CountingStorage) -> None:

@@ -1,8 +1,7 @@
-"""The admin action "Download as ZIP": a mixin, whose downloads resume, and a plain function."""
+"""The admin action "Download as ZIP": a mixin whose downloads can be resumed, and a function."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -30,6 +29,7 @@ from django_stream_zip.members import (
 )
 from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
+from django_stream_zip.refusals import REFUSALS, explain
 from django_stream_zip.response import zip_response
 
 if TYPE_CHECKING:
@@ -37,16 +37,17 @@ if TYPE_CHECKING:
 else:
     _Admin = object
 
-logger = logging.getLogger("django_stream_zip")
+__all__ = ["ZipDownloadAdminMixin", "download_as_zip"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _DESCRIPTION = gettext_lazy("Download selected %(verbose_name_plural)s as ZIP")
 _DESCRIPTION_OF_ONE = gettext_lazy("Download %(verbose_name)s as ZIP")
+_NO_FILES = gettext_lazy("The selected items have no files.")
 
 
 def _action(permission: str) -> Callable[[_Function], _Function]:
-    """Decorate an action; since Django 6.1 it is offered for a single object too."""
+    """Decorate an action; since Django 6.1 it is offered on the page of one object too."""
     options: dict[str, Any] = {"description": _DESCRIPTION}
     if django.VERSION >= (6, 1):
         locations = admin.ActionLocation
@@ -63,27 +64,27 @@ class ZipDownloadAdminMixin(_Admin):
     """Adds the action to a ModelAdmin: put it before ModelAdmin among the bases.
 
     The action keeps the selection and redirects to a GET, which serves the archive with ranges, so
-    that an interrupted download can be resumed. Both ask `has_zip_download_permission`, by default
-    whether the user may view the model.
+    that an interrupted download can be resumed. Both require `has_zip_download_permission`: by
+    default the permission to view the model.
     """
 
-    #: File fields of the model, also across relations. Its only one needn't be named.
+    #: File fields of the model, also across relations. A model's only one needn't be named.
     zip_file_fields: tuple[str, ...] = ()
-    #: The archive's name; by default the model's.
+    #: The archive's name; None for the model's.
     zip_filename: str | None = None
-    #: How many members it may have; None leaves that to the settings.
+    #: How many members it may have; None for what `zip_options` and the settings say.
     zip_limit: int | None = None
-    #: Whether files are deflated that `zip_options` leave open: see `zip_response`.
+    #: Whether to deflate what `zip_options` leave open: see `zip_response`.
     zip_compress: bool | None = None
     #: More options of `queryset_members`: how members are named, what to do with missing files.
     zip_options: Mapping[str, Any] = {"missing": "report"}
-    #: For how many seconds a download can be resumed.
+    #: For how many seconds a download can be started or resumed.
     zip_link_max_age = 24 * 60 * 60
-    #: Whether the admin's log tells who downloaded what.
+    #: Whether the admin's log records who downloaded what.
     zip_log_entries = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """See that the mixin comes first: behind ModelAdmin it would be without effect."""
+        """Require that the mixin comes first: behind ModelAdmin it would have no effect."""
         super().__init_subclass__(**kwargs)
         order = cls.__mro__
         if admin.ModelAdmin in order[: order.index(ZipDownloadAdminMixin)]:
@@ -102,7 +103,7 @@ class ZipDownloadAdminMixin(_Admin):
     def download_as_zip(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
-        """Redirect to the archive of the selected rows, or say why there is none."""
+        """Redirect to the archive of the selected rows, or show why there is none."""
         with_files = self._with_files(queryset)
         pks = list(with_files.order_by("pk").values_list("pk", flat=True).distinct())
         problem = self._problem(len(pks))
@@ -149,13 +150,13 @@ class ZipDownloadAdminMixin(_Admin):
             yield "zip_options", error
 
     def has_zip_download_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may download."""
+        """Return whether the user may download."""
         return self.has_view_permission(request)
 
     def get_zip_members(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> Iterable[MemberFile]:
-        """Give the members for these rows."""
+        """Return the members for these rows."""
         return _members(self, queryset)
 
     def get_zip_filename(self, request: HttpRequest) -> str:
@@ -168,36 +169,41 @@ class ZipDownloadAdminMixin(_Admin):
         return [path("zip/<str:token>/", view, name=self._url_name()), *super().get_urls()]
 
     def zip_download_view(self, request: HttpRequest, token: str) -> HttpResponseBase:
-        """Serve the archive that a link stands for, if it may still be had."""
+        """Serve the archive that a link stands for.
+
+        Raises:
+            PermissionDenied: The user may not download, or the link isn't valid any more.
+            Http404: A row or a file is missing.
+        """
         if not self.has_zip_download_permission(request):
             raise PermissionDenied
         try:
             keys = selection.opened(self.model, self._scope(request), token, self.zip_link_max_age)
-        except selection.LostSelectionError as error:
-            raise PermissionDenied(str(error)) from error
-        try:
             queryset = selection.rows(self.get_queryset(request), keys)
-        except selection.UnknownRowsError as error:
-            raise Http404(str(error)) from error
-        try:
             members = self.get_zip_members(request, queryset)
             filename = self.get_zip_filename(request)
             return zip_response(request, members, filename=filename, compress=self.zip_compress)
-        except DownloadTooLargeError as error:
+        except selection.LostSelectionError as error:
+            raise PermissionDenied(str(error)) from error
+        except selection.UnknownRowsError as error:
+            raise Http404(str(error)) from error
+        except REFUSALS as error:
             return self._refused(request, error)
-        except FileNotFoundError as error:
-            logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
-            raise Http404(_("A file of this download is missing.")) from error
 
     def _problem(self, rows: int) -> str | None:
+        """Return why these rows can't be downloaded, as far as it is known without their files."""
         if not rows:
-            return _("There are no files in what you selected.")
-        if self.zip_limit is not None and rows > self.zip_limit:
-            return TooManyMembersError(self.zip_limit, rows).client_text
+            return str(_NO_FILES)
+        limit = _member_options(self).get("limit")
+        if isinstance(limit, int) and rows > limit:
+            return TooManyMembersError(limit, rows).client_text
         return None
 
-    def _refused(self, request: HttpRequest, error: DownloadTooLargeError) -> HttpResponseBase:
-        self.message_user(request, error.client_text, messages.WARNING)
+    def _refused(self, request: HttpRequest, error: Exception) -> HttpResponseBase:
+        text = explain(error)
+        if not isinstance(error, DownloadTooLargeError):
+            raise Http404(text) from error
+        self.message_user(request, text, messages.WARNING)
         opts = self.opts
         changelist = f"{self.admin_site.name}:{opts.app_label}_{opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(changelist))
@@ -224,38 +230,40 @@ def download_as_zip(
     """Answer with the archive of the selected rows' files: an action for any ModelAdmin.
 
     It reads `zip_file_fields`, `zip_filename`, `zip_limit`, `zip_compress` and `zip_options` of the
-    ModelAdmin, if they are there. An action is a POST, and its download can't be resumed: see the
-    mixin for that.
+    ModelAdmin, where it has them. An action is a POST, whose download can't be resumed: for that
+    there is the mixin.
     """
     try:
         members = _members(modeladmin, queryset)
-    except DownloadTooLargeError as error:
-        modeladmin.message_user(request, error.client_text, messages.WARNING)
-        return None
-    except FileNotFoundError as error:
-        logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
-        message = _("A file of this download is missing.")
-        modeladmin.message_user(request, message, messages.ERROR)
-        return None
-    if not members:
-        message = _("There are no files in what you selected.")
-        modeladmin.message_user(request, message, messages.WARNING)
-        return None
-    compress = getattr(modeladmin, "zip_compress", None)
-    return zip_response(request, members, filename=_filename(modeladmin), compress=compress)
+        if members:
+            filename, compress = _filename(modeladmin), _option(modeladmin, "zip_compress")
+            return zip_response(request, members, filename=filename, compress=compress)
+    except REFUSALS as error:
+        level = messages.WARNING if isinstance(error, DownloadTooLargeError) else messages.ERROR
+        modeladmin.message_user(request, explain(error), level)
+    else:
+        modeladmin.message_user(request, str(_NO_FILES), messages.WARNING)
+    return None
+
+
+def _option(modeladmin: Any, name: str) -> Any:
+    """Return an option of any ModelAdmin: the mixin's default where it has none."""
+    return getattr(modeladmin, name, getattr(ZipDownloadAdminMixin, name))
 
 
 def _members(modeladmin: Any, queryset: QuerySet[Any]) -> list[ContentMember]:
-    """Make members as the options of a ModelAdmin say, which needn't have any."""
-    options = dict(getattr(modeladmin, "zip_options", ZipDownloadAdminMixin.zip_options))
-    limit = getattr(modeladmin, "zip_limit", None)
-    if limit is not None:
-        options["limit"] = limit
-    return queryset_members(queryset, *getattr(modeladmin, "zip_file_fields", ()), **options)
+    file_fields = _option(modeladmin, "zip_file_fields")
+    return queryset_members(queryset, *file_fields, **_member_options(modeladmin))
+
+
+def _member_options(modeladmin: Any) -> dict[str, Any]:
+    """Return the options of `queryset_members`, `zip_limit` among them."""
+    limit = _option(modeladmin, "zip_limit")
+    return {**_option(modeladmin, "zip_options"), **({} if limit is None else {"limit": limit})}
 
 
 def _filename(modeladmin: Any) -> str:
-    name: str | None = getattr(modeladmin, "zip_filename", None)
+    name: str | None = _option(modeladmin, "zip_filename")
     return name or f"{capfirst(str(modeladmin.opts.verbose_name_plural))}.zip"
 
 

@@ -1,13 +1,15 @@
-"""The app, for INSTALLED_APPS."""
+"""The app's configuration, which Django finds through INSTALLED_APPS."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
 
+__all__ = ["DjangoStreamZipConfig"]
+
 
 class DjangoStreamZipConfig(AppConfig):
-    """Streaming ZIP downloads."""
+    """The app: system checks, management commands, translations."""
 
     name = "django_stream_zip"
     verbose_name = "Streaming ZIP downloads"

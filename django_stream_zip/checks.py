@@ -1,4 +1,4 @@
-"""System checks: what is wrong with the settings, said before the first download."""
+"""System checks of the settings, and what checks of views and the admin have in common."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from django.db.models import Manager, Model, QuerySet
 
 from django_stream_zip import conf
 
+__all__ = ["check_settings", "rows_to_check"]
+
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Check the keys and values of DJANGO_STREAM_ZIP."""
-    given = getattr(settings, conf.SETTING, {})
+    given = getattr(settings, conf.NAME, {})
     if wrong := conf.wrong_type(given):
         return [Error(wrong, id="django_stream_zip.E001")]
     return [*_unknown_keys(given), *_wrong_values(given), *_slow_cache(given)]
@@ -28,7 +30,7 @@ def _unknown_keys(given: dict[Any, Any]) -> Iterator[CheckMessage]:
     for key in sorted(given.keys() - conf.KEYS.keys(), key=str):
         matches = get_close_matches(str(key), conf.KEYS, n=1)
         hint = f"Did you mean {matches[0]!r}?" if matches else f"Known are {', '.join(conf.KEYS)}."
-        yield Error(f"{conf.SETTING} has no key {key!r}.", hint=hint, id="django_stream_zip.E002")
+        yield Error(f"{conf.NAME} has no key {key!r}.", hint=hint, id="django_stream_zip.E002")
 
 
 def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
@@ -38,26 +40,27 @@ def _wrong_values(given: dict[Any, Any]) -> Iterator[CheckMessage]:
 
 
 def _slow_cache(given: dict[Any, Any]) -> Iterator[CheckMessage]:
-    """Find caches that take longer to keep a CRC-32 than reading most files again would."""
+    """Warn of caches that take longer to keep a CRC-32 than reading most files again does."""
     alias = given.get("CRC_32_CACHE", conf.KEYS["CRC_32_CACHE"].default)
     if not isinstance(alias, str) or alias not in settings.CACHES:
         return
     cache = caches[alias]
     if isinstance(cache, DatabaseCache | FileBasedCache):
         yield Warning(
-            f"{type(cache).__name__} is too slow to keep CRC-32s: it writes them one by one.",
-            hint=f"Name one in Redis or memcached by {conf.SETTING}['CRC_32_CACHE'], or set None.",
+            f"{type(cache).__name__} is too slow for CRC-32s: it writes them one by one.",
+            hint=f"Set {conf.NAME}['CRC_32_CACHE'] to one in Redis or memcached, or to None.",
             id="django_stream_zip.W002",
         )
 
 
 def rows_to_check(model: type[Model]) -> QuerySet[Any] | None:
-    """Return a queryset whose fields are those of the model's own, to check options against.
+    """Return a queryset with the model's own fields, to check options against.
 
-    None if the default manager may add others, or want to know of a request.
+    None if the default manager has a `get_queryset` of its own, which may add fields, or need a
+    request.
     """
     manager = type(model._default_manager)
-    # Managers made of a queryset's methods inherit Django's, too.
+    # Managers made by `from_queryset()` inherit Django's method.
     if getattr(manager.get_queryset, "__module__", "") != Manager.__module__:
         return None
     return QuerySet(model)

@@ -1,8 +1,8 @@
 """A selection of rows: read from a request, kept in a link, and found again in a queryset.
 
-A download that was started by a POST can't be resumed. So a POST redirects to a GET, whose URL
-holds the primary keys: signed, for one user and one place, and for a while only. Where they are too
-many for a URL, it holds the digest of what is kept on the server.
+A download that was started by a POST can't be resumed. So a POST redirects to a GET whose URL has
+the primary keys, signed for one user, one place and a limited time. If they are too many for a URL,
+it has the digest of a token that is stored on the server.
 """
 
 from __future__ import annotations
@@ -40,15 +40,26 @@ from django.utils.translation import gettext_lazy as _
 from django_stream_zip import conf
 from django_stream_zip.members import TooManyMembersError
 
+__all__ = [
+    "LostSelectionError",
+    "SelectionError",
+    "UnknownRowsError",
+    "keys_of",
+    "link_token",
+    "opened",
+    "rows",
+    "scope_of",
+]
+
 _SALT: Final = "django_stream_zip.selection"
-# Browsers and servers take URLs of 8 KB, gunicorn 4 KB. The rest of the URL needs little.
+# Browsers and servers take URLs of 8 KB, gunicorn of 4 KB. The rest of the URL is short.
 _MAX_TOKEN_LENGTH: Final = 1500
-# The name under which a session of ours holds selections, and how many: the newest.
-_KEPT: Final = "django_stream_zip_selections"
-_KEPT_EACH: Final = 8
-# Who isn't logged in shares so many places with all others who aren't.
-_ANONYMOUS_PLACES: Final = 256
-# Python's int() reads more than people write: spaces, underscores, full-width digits.
+# The key of a session of ours that holds tokens, and how many it holds: the newest.
+_TOKENS: Final = "django_stream_zip_selections"
+_MAX_TOKENS: Final = 8
+# All who aren't logged in share so many sessions of ours.
+_ANONYMOUS_SESSIONS: Final = 256
+# Python's int() also reads spaces, underscores and full-width digits, which no page of ours sends.
 _SPELLINGS: Final[dict[type[Field[Any, Any]], re.Pattern[str]]] = {
     IntegerField: re.compile(r"-?[0-9]{1,40}"),
     UUIDField: re.compile(r"[0-9A-Za-z{}:-]{32,60}"),
@@ -56,24 +67,27 @@ _SPELLINGS: Final[dict[type[Field[Any, Any]], re.Pattern[str]]] = {
 
 
 class SelectionError(Exception):
-    """A selection can't be had. Its text is for the client, and reveals nothing of the rows."""
+    """A selection can't be had. The text is for the client, and reveals nothing about the rows."""
 
 
 class UnknownRowsError(SelectionError):
-    """A key is none, or not one of the queryset."""
+    """A text doesn't spell a key, or the queryset has no row with that key."""
 
 
 class LostSelectionError(SelectionError):
-    """A link is not ours, not for this user or place, too old, or what it stands for is gone."""
+    """A link isn't ours, is for another user or place, is too old, or its token was dropped."""
 
 
 # Keys.
 
 
 def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
-    """Return the primary keys that strings of a request spell. Raises UnknownRowsError.
+    """Return the primary keys that strings of a request spell.
 
     A composite key is spelled as a JSON list: [1, "de"].
+
+    Raises:
+        UnknownRowsError: A string doesn't spell a key of this model.
     """
     pk: Any = model._meta.pk
     try:
@@ -86,26 +100,26 @@ def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
 
 
 def _key(field: Field[Any, Any], value: str) -> Any:
-    # What PostgreSQL refuses as text: no key has it. (UTF-8 has no surrogates.)
+    # PostgreSQL refuses NUL in text, so no key has it. (To encode refuses surrogates.)
     if b"\0" in value.encode():
-        raise ValueError("no text")
+        raise ValueError("not a text")
     for kind, spelling in _SPELLINGS.items():
         if isinstance(field, kind) and not spelling.fullmatch(value):
-            raise ValueError(f"no {kind.__name__}")
+            raise ValueError(f"not a value of {kind.__name__}")
     return field.clean(value, None)
 
 
 def _composite_key(pk: CompositePrimaryKey, value: str) -> tuple[Any, ...]:
     parts = json.loads(value)
     if not isinstance(parts, list) or not all(type(part) in (int, str) for part in parts):
-        raise ValueError("no list of numbers and texts")
+        raise ValueError("not a list of numbers and texts")
     return tuple(
         _key(_target(field), str(part)) for field, part in zip(pk.fields, parts, strict=True)
     )
 
 
 def _target(field: Any) -> Field[Any, Any]:
-    """Follow a foreign key, whose own check would ask the database, to the field it refers to."""
+    """Follow a foreign key, whose own check would query the database, to the field it refers to."""
     while field.is_relation:
         field = field.target_field
     found: Field[Any, Any] = field
@@ -118,7 +132,9 @@ def _target(field: Any) -> Field[Any, Any]:
 def rows(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
     """Return the rows of a queryset that have these primary keys, in its order.
 
-    However many they are, it is one queryset. Raises UnknownRowsError unless there is each of them.
+    Raises:
+        UnknownRowsError: There are no keys, or not each of them has a row.
+        TooManyMembersError: The database can't look up so many keys.
     """
     if not keys:
         raise UnknownRowsError(_("Nothing was selected."))
@@ -129,10 +145,10 @@ def rows(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
 
 
 def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
-    """Return a queryset that can be filtered by key, and has then no rows that this one hasn't.
+    """Return a queryset that can be filtered by key without getting rows that this one lacks.
 
-    A slice and a union can't be filtered. Of what DISTINCT ON or a window picks, a filter would
-    make it pick other rows. For these the keys are compared here.
+    A slice and a union can't be filtered, and with a filter DISTINCT ON or a window would pick
+    other rows. For these the keys are compared here.
     """
     query = queryset.query
     windowed = any(annotation.contains_over_clause for annotation in query.annotations.values())
@@ -154,7 +170,7 @@ def _among(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
         composite = isinstance(pk, CompositePrimaryKey)
         names = pk.field_names if composite else ("pk",)
         return queryset.filter(_HasKey(*names, keys=tuple(keys if composite else zip(keys))))
-    # MySQL takes any number of variables, Oracle 65,535.
+    # MySQL takes any number of parameters, Oracle 65,535.
     limit = connection.features.max_query_params
     if limit is not None and len(keys) > limit:
         raise TooManyMembersError(limit, len(keys))
@@ -162,9 +178,9 @@ def _among(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
 
 
 class _HasKey(Func):
-    """Whether a row's key, of one column or several, is among those that one variable holds.
+    """Whether a row's key, of one column or several, is among those in one query parameter.
 
-    A variable for each key would be too many: SQLite takes 32,766 and PostgreSQL 65,535.
+    A parameter for each key would be too many: SQLite takes 32,766 and PostgreSQL 65,535.
     """
 
     def __init__(self, *names: str, keys: tuple[tuple[Any, ...], ...]) -> None:
@@ -190,7 +206,7 @@ class _HasKey(Func):
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         fields = self._fields()
-        # Without a length: to cast to varchar(20) would cut a longer key.
+        # Without a length: a cast to varchar(20) would truncate longer keys.
         types = [str(field.cast_db_type(connection)).partition("(")[0] for field in fields]
         columns = [
             [field.get_db_prep_value(value, connection) for value in values]
@@ -212,7 +228,7 @@ class _HasKey(Func):
 
 
 def scope_of(request: HttpRequest, *place: str) -> str:
-    """Return the scope of a link: whose it is, and what it is for."""
+    """Return the scope of a link: its user, and the place it is for."""
     user: Any = getattr(request, "user", None)
     return json.dumps([None if user is None or user.pk is None else str(user.pk), *place])
 
@@ -222,25 +238,29 @@ def link_token(scope: str, keys: Iterable[Any], max_age: int) -> str:
 
     Only the same scope can open it.
     """
-    packed = _packed(keys)
-    token = signing.dumps(packed, salt=_SALT + scope, compress=True)
+    compact = _compact(keys)
+    token = signing.dumps(compact, salt=_SALT + scope, compress=True)
     if len(token) <= _MAX_TOKEN_LENGTH:
         return token
-    digest = sha256(json.dumps(packed).encode()).hexdigest()
-    _keep(scope, digest, token, max_age)
+    digest = sha256(json.dumps(compact).encode()).hexdigest()
+    _store(scope, digest, token, max_age)
     return signing.dumps({"kept": digest}, salt=_SALT + scope)
 
 
 def opened(model: type[Model], scope: str, token: str, max_age: int) -> set[Any]:
-    """Return the keys that a token stands for. Raises LostSelectionError."""
-    packed = _verified(scope, token, max_age)
-    if "kept" in packed:
-        kept = _kept(scope, packed["kept"])
-        if kept is None:
+    """Return the keys that a token stands for.
+
+    Raises:
+        LostSelectionError: It isn't valid in this scope, or not any more.
+    """
+    compact = _verified(scope, token, max_age)
+    if "kept" in compact:
+        stored = _stored(scope, compact["kept"])
+        if stored is None:
             raise LostSelectionError(_("This selection is no longer stored. Select again."))
-        packed = _verified(scope, kept, max_age)
+        compact = _verified(scope, stored, max_age)
     try:
-        return _unpacked(model, packed)
+        return _keys(model, compact)
     except (ValidationError, ValueError, TypeError) as error:
         raise LostSelectionError(_("This download link is no longer valid.")) from error
 
@@ -252,8 +272,8 @@ def _verified(scope: str, token: str, max_age: int) -> Any:
         raise LostSelectionError(_("This download link is no longer valid.")) from error
 
 
-def _packed(keys: Iterable[Any]) -> dict[str, Any]:
-    """Return keys as what signing compresses best: 100,000 integers in a row become 300 bytes."""
+def _compact(keys: Iterable[Any]) -> dict[str, Any]:
+    """Return keys in the form that compresses best: 100,000 integers in a row become 300 bytes."""
     listed = list(keys)
     if all(type(key) is int for key in listed):
         listed.sort()
@@ -263,41 +283,41 @@ def _packed(keys: Iterable[Any]) -> dict[str, Any]:
     return {"keys": sorted(map(str, listed))}
 
 
-def _unpacked(model: type[Model], packed: dict[str, Any]) -> set[Any]:
+def _keys(model: type[Model], compact: dict[str, Any]) -> set[Any]:
     pk: Any = model._meta.pk
-    if "steps" in packed:
-        return set(accumulate(packed["steps"]))
-    if "tuples" in packed:
+    if "steps" in compact:
+        return set(accumulate(compact["steps"]))
+    if "tuples" in compact:
         fields = [_target(field) for field in pk.fields]
         return {
             tuple(field.to_python(part) for field, part in zip(fields, key, strict=True))
-            for key in packed["tuples"]
+            for key in compact["tuples"]
         }
     field = _target(pk)
-    return {field.to_python(key) for key in packed["keys"]}
+    return {field.to_python(key) for key in compact["keys"]}
 
 
-# What is kept on the server.
+# Tokens on the server.
 
 
-def _keep(scope: str, digest: str, token: str, max_age: int) -> None:
-    """Keep a long token: in a cache, or where sessions are kept, which all workers share.
+def _store(scope: str, digest: str, token: str, max_age: int) -> None:
+    """Store a long token: in a cache, or where sessions are, which all workers share.
 
-    Not one session for each, which would stay until it expires, but one for each scope, with the
-    newest. Nobody knows the key of it, so nobody can log in over it.
+    A session for each token would stay until it expires, so there is one for each scope, with the
+    newest tokens. Its key is secret, so nobody can use it as a session of their own.
     """
     cache, place = _cache(), _place(scope, digest)
     if cache is not None:
         cache.set(place, token, max_age)
         return
     session = _session(place)
-    kept = {**session.get(_KEPT, {})}
-    kept.pop(digest, None)
-    session[_KEPT] = dict([*kept.items(), (digest, token)][-_KEPT_EACH:])
+    tokens = {**session.get(_TOKENS, {})}
+    tokens.pop(digest, None)
+    session[_TOKENS] = dict([*tokens.items(), (digest, token)][-_MAX_TOKENS:])
     session.set_expiry(max_age)
-    is_new = session.session_key is None  # what couldn't be loaded has lost its key
+    is_new = session.session_key is None  # one that couldn't be loaded has lost its key
     session._session_key = place
-    # Another request may have made or removed it meanwhile; what has expired is there, too.
+    # Another request may have created or deleted it meanwhile, and an expired one still exists.
     for must_create in (is_new, not is_new, is_new):
         try:
             session.save(must_create=must_create)
@@ -306,29 +326,29 @@ def _keep(scope: str, digest: str, token: str, max_age: int) -> None:
         return
 
 
-def _kept(scope: str, digest: str) -> str | None:
+def _stored(scope: str, digest: str) -> str | None:
     cache, place = _cache(), _place(scope, digest)
     found: str | None
     if cache is not None:
         found = cache.get(place)
     else:
-        found = _session(place).get(_KEPT, {}).get(digest)
+        found = _session(place).get(_TOKENS, {}).get(digest)
     return found
 
 
 def _place(scope: str, digest: str) -> str:
-    """Return the key under which the server keeps it."""
+    """Return the key of the cache or session where a token is stored."""
     if _cache() is not None:
-        within = digest  # a cache drops things by itself
+        within = digest  # a cache evicts by itself
     elif json.loads(scope)[0] is None:
-        within = str(int(digest, 16) % _ANONYMOUS_PLACES)
+        within = str(int(digest, 16) % _ANONYMOUS_SESSIONS)
     else:
         within = ""
     return salted_hmac(_SALT, scope + within, algorithm="sha256").hexdigest()[:32]
 
 
 def _cache() -> Any:
-    """Return the cache that the setting names, or the default one where no sessions are kept."""
+    """Return the cache that the setting names; the default one if the server stores no sessions."""
     name: str | None = conf.get("SELECTION_CACHE")
     keeps_sessions = apps.is_installed("django.contrib.sessions")
     if name is None and (not keeps_sessions or settings.SESSION_ENGINE.endswith("signed_cookies")):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
@@ -26,9 +25,16 @@ from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
 from django_stream_zip.members.misuse import check_members
 from django_stream_zip.members.queryset import check_options
+from django_stream_zip.refusals import REFUSALS, explain
 from django_stream_zip.response import zip_response
 
-logger = logging.getLogger("django_stream_zip")
+__all__ = [
+    "SELECTION_PARAM",
+    "AsyncZipDownloadView",
+    "QuerySetZipDownloadView",
+    "ZipDownloadView",
+    "ZipViewMixin",
+]
 
 if TYPE_CHECKING:
     _MultipleObjectMixin = MultipleObjectMixin[Any]
@@ -40,13 +46,13 @@ SELECTION_PARAM = "selection"
 
 
 class ZipViewMixin:
-    """What the views have in common: set `filename` or override `get_filename`; so `password`."""
+    """What the views have in common: for each attribute there is a `get_` method to override."""
 
     filename = "archive.zip"
     password: str | None = None
-    #: Without members: a 404, or an empty archive. Of a generator nobody knows that beforehand.
+    #: Without members: False for a 404, True for an empty archive, which a generator always gets.
     allow_empty = False
-    #: Whether members are deflated where their builders weren't told: see `zip_response`.
+    #: Whether to deflate members whose builder had no `compress`: see `zip_response`.
     compress: bool | None = None
 
     def get_filename(self) -> str:
@@ -54,15 +60,19 @@ class ZipViewMixin:
         return self.filename
 
     def get_password(self) -> str | None:
-        """Return the password to encrypt the members with, None for none."""
+        """Return the password to encrypt the members with, or None."""
         return self.password
 
     def get_allow_empty(self) -> bool:
-        """Return whether an archive without members is wanted."""
+        """Return whether to send an archive without members."""
         return self.allow_empty
 
     def render_to_zip(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
-        """Answer with the archive of these members. Raises Http404 without any."""
+        """Answer with the archive of these members.
+
+        Raises:
+            Http404: There are none, and `get_allow_empty()` is false.
+        """
         if isinstance(members, Sequence) and not members and not self.get_allow_empty():
             raise Http404(_("There are no files to download."))
         return zip_response(
@@ -74,30 +84,32 @@ class ZipViewMixin:
         )
 
     def without_members(self, error: Exception) -> HttpResponseBase:
-        """Answer where members can't be had: 413 over a limit, 404 if a file is missing."""
+        """Answer where there are no members to send: over a limit, or as a file is missing.
+
+        Args:
+            error: A DownloadTooLargeError, which becomes a 413, or a FileNotFoundError.
+
+        Raises:
+            Http404: A file is missing.
+        """
+        text = explain(error)
         if isinstance(error, DownloadTooLargeError):
-            kind = "text/plain; charset=utf-8"
-            return HttpResponse(error.client_text, status=413, content_type=kind)
-        # The error's own text, which has the path, is for the log and not for the client.
-        logger.warning("a download is not found: %s: %r", type(error).__name__, str(error))
-        raise Http404(_("A file of this download is missing.")) from error
-
-
-_NO_MEMBERS = (FileNotFoundError, DownloadTooLargeError)
+            return HttpResponse(text, status=413, content_type="text/plain; charset=utf-8")
+        raise Http404(text) from error
 
 
 class ZipDownloadView(ZipViewMixin, View):
     """Answers GET and HEAD with the archive of what `get_members` returns.
 
-    It streams under WSGI and under ASGI. If a file is missing when members are made or described,
-    or a list has none, it is a 404.
+    It streams under WSGI and ASGI. It is a 404 if the list of members is empty, or if a file is
+    found to be missing before the first byte.
     """
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
             return self.render_to_zip(request, self.get_members())
-        except _NO_MEMBERS as error:
+        except REFUSALS as error:
             return self.without_members(error)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -105,33 +117,41 @@ class ZipDownloadView(ZipViewMixin, View):
         return self.get(request, *args, **kwargs)
 
     def get_members(self) -> Iterable[MemberFile]:
-        """Return the archive's members. A list makes more of it known than a generator."""
+        """Return the archive's members.
+
+        Prefer a list: with a generator, neither length nor missing files are known before sending
+        starts.
+        """
         raise ImproperlyConfigured(f"{type(self).__name__} needs a get_members() method")
 
 
 class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
-    """Answers with the files of a queryset's rows, or of those of them that a request selects.
+    """Answers with the files of a queryset's rows, of all or of those that a request selects.
 
     Set `model`, `queryset` or `get_queryset`, as with Django's ListView, and `file_fields` where
     the model has several; `member_options` are those of `queryset_members`.
 
-    With `ids_param = "ids"` it serves a selection: ids come in the query string (?ids=1&ids=2), or
-    in the form of a POST where they are many. That redirects to a GET, which can be resumed and is
-    for this user, URL and model. Each id has to be in `get_queryset()`: one of somebody else's row,
-    or none at all, is a 404. A download over a limit is a 413.
+    With `ids_param = "ids"` it serves a selection: the ids come in the query string (?ids=1&ids=2)
+    or, where they are many, in the form of a POST. That redirects to a GET, which can be resumed,
+    by this user at this URL. A request without ids, and one with an id that isn't in
+    `get_queryset()`, is a 404. A download over a limit is a 413.
     """
 
     file_fields: tuple[str, ...] = ()
     member_options: Mapping[str, Any] = {}
-    #: The parameter that selects rows, then required. None: all rows, whatever a request says.
+    #: The parameter that selects rows, required if set. None: all rows, whatever a request says.
     ids_param: str | None = None
-    #: For how many seconds what a POST selected can be downloaded.
+    #: For how many seconds the selection of a POST can be downloaded.
     selection_max_age = 24 * 60 * 60
     allow_empty = False
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        """Return the view. Raises ImproperlyConfigured where an option is wrong."""
+        """Return the view.
+
+        Raises:
+            ImproperlyConfigured: An option is wrong.
+        """
         if problem := _problem(cls, initkwargs):
             raise ImproperlyConfigured(f"{cls.__name__}: {problem}")
         view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
@@ -143,7 +163,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
             self.http_method_names = [name for name in self.http_method_names if name != "post"]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Redirect to a GET that stands for the ids of a form, which may be more than a URL takes.
+        """Redirect to a GET for the ids in a form, which may be more than a URL takes.
 
         The rest of the query string stays.
         """
@@ -169,7 +189,11 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         return queryset_members(queryset, *self.file_fields, **self.member_options)
 
     def get_selected(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return those rows of the queryset that the request asks for. Raises Http404."""
+        """Return those rows of the queryset that the request selects.
+
+        Raises:
+            Http404: It selects none, or one that isn't there.
+        """
         if self.ids_param is None:
             return queryset
         try:
@@ -190,40 +214,53 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
 
 
 def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) -> str | None:
-    """Say what is wrong with a view's options, as it would only be seen at a download."""
+    """Return what is wrong with a view's options, before the first download would show it."""
 
     def option(name: str) -> Any:
         return initkwargs.get(name, getattr(view, name, None))
 
-    file_fields, ids_param = option("file_fields"), option("ids_param")
-    wrong = {
-        'ids_required is gone: ids_param = "ids" requires ids, and ids_param = None ignores them': (
-            option("ids_required") is not None
-        ),
-        f"ids_param must be a name or None, not {ids_param!r}": (
-            ids_param is not None and not (isinstance(ids_param, str) and ids_param)
-        ),
-        f"ids_param can't be {ids_param!r}, which stands for what a POST selected": (
-            ids_param == SELECTION_PARAM
-        ),
-        "paginate_by has no effect, an archive has all rows: slice them in get_queryset()": (
-            option("paginate_by") is not None
-        ),
-        f"compress must be True, False or None, not {option('compress')!r}": (
-            not is_choice(option("compress"))
-        ),
-        f"file_fields must be a tuple: ({file_fields!r},)": isinstance(file_fields, str),
-    }
-    for problem, is_so in wrong.items():
-        if is_so:
-            return problem
+    for name, is_valid, problem in _OPTIONS:
+        value = option(name)
+        if not is_valid(value):
+            return problem.format(value)
     if view.get_members is not QuerySetZipDownloadView.get_members:
-        return None
+        return None  # it may use the options in other ways
     try:
-        check_options(_rows_of(view, option), *file_fields, **option("member_options"))
+        check_options(_rows_of(view, option), *option("file_fields"), **option("member_options"))
     except (ValueError, TypeError) as error:
         return f"file_fields or member_options are wrong: {error}"
     return None
+
+
+# What an option must be, and what to say of another value.
+_OPTIONS: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
+    (
+        "ids_required",
+        lambda value: value is None,
+        'ids_required is gone: ids_param = "ids" requires ids, and ids_param = None ignores them',
+    ),
+    (
+        "ids_param",
+        lambda value: value is None or (isinstance(value, str) and value != ""),
+        "ids_param must be a name or None, not {!r}",
+    ),
+    (
+        "ids_param",
+        lambda value: value != SELECTION_PARAM,
+        "ids_param can't be {!r}, the parameter of the URL that a POST redirects to",
+    ),
+    (
+        "paginate_by",
+        lambda value: value is None,
+        "paginate_by has no effect, an archive has all rows: slice them in get_queryset()",
+    ),
+    ("compress", is_choice, "compress must be True, False or None, not {!r}"),
+    (
+        "file_fields",
+        lambda value: not isinstance(value, str),
+        "file_fields must be a tuple: ({!r},)",
+    ),
+)
 
 
 def _rows_of(
@@ -239,26 +276,26 @@ def _rows_of(
 
 
 class AsyncZipDownloadView(ZipViewMixin, View):
-    """The same with an asynchronous `get_members`, for ASGI.
+    """A ZipDownloadView whose `get_members` is asynchronous, for ASGI.
 
-    It may give an asynchronous iterable of members, asynchronous contents, or what ZipDownloadView
-    takes. With the extra `async`, those in S3, Google Cloud and Azure are read on the event loop.
-    Django's LoginRequiredMixin and its kin work, in a thread: their `dispatch` is synchronous, and
-    asks the database for the user.
+    It may return an asynchronous iterable of members, members with asynchronous contents, or what
+    ZipDownloadView takes. With the extra `async`, those in S3, Google Cloud and Azure are read on
+    the event loop. Django's LoginRequiredMixin and the like run in a thread: their `dispatch` is
+    synchronous, and queries the database for the user.
     """
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """Return the view, which is asynchronous also where `dispatch` is somebody's own."""
+        """Return the view, which is asynchronous even if `dispatch` was overridden."""
         view: Callable[..., Any] = super().as_view(**initkwargs)
         if cls.dispatch is View.dispatch or iscoroutinefunction(cls.dispatch):
             return view
 
         @wraps(view)
         async def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            # A response, or a coroutine from further on: asgiref sees in the view only the latter.
-            made: Any = await sync_to_async(lambda: view(request, *args, **kwargs))()
-            response: HttpResponseBase = await made if isawaitable(made) else made
+            # A response of the overridden `dispatch`, or the coroutine of what it calls.
+            result: Any = await sync_to_async(lambda: view(request, *args, **kwargs))()
+            response: HttpResponseBase = await result if isawaitable(result) else result
             return response
 
         return answered
@@ -266,18 +303,18 @@ class AsyncZipDownloadView(ZipViewMixin, View):
     async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
-            made: Any = self.get_members()
-            members = await made if isawaitable(made) else made
-            # In a thread: to plan 100,000 members takes 0.7 s, and storages are asked.
+            result: Any = self.get_members()
+            members = await result if isawaitable(result) else result
+            # In a thread: planning 100,000 members takes 0.7 s, and storages are queried.
             return await sync_to_async(self._rendered)(request, members)
-        except _NO_MEMBERS as error:
-            # In a thread: its template may ask the database who the user is.
+        except REFUSALS as error:
+            # In a thread: its template may query the database for the user.
             return await sync_to_async(self.without_members)(error)
 
     def _rendered(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
         check_members(members)
         if isinstance(members, Sequence):
-            # What is to be described stays so: `zip_response` describes several at a time.
+            # They aren't described yet: `zip_response` describes several at a time.
             members = [async_member(member) for member in members]
         return self.render_to_zip(request, members)
 
@@ -286,5 +323,5 @@ class AsyncZipDownloadView(ZipViewMixin, View):
         return await self.get(request, *args, **kwargs)
 
     async def get_members(self) -> AnyMembers:
-        """Return the archive's members: a list, of which more is known, or an iterable."""
+        """Return the archive's members, preferably as a list: see ZipDownloadView."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs an async get_members() method")

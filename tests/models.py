@@ -11,8 +11,13 @@ from django.core.files.storage import InMemoryStorage
 from django.db import models
 from django.db.models.fields.files import FieldFile, FileDescriptor
 
-from django_stream_zip.metadata.fields import ZipCRC32Field, ZipModifiedAtField, ZipSizeField
-from django_stream_zip.models import ZipMetadataMixin, ZipMetadataModel
+from django_stream_zip.models import (
+    ZipCRC32Field,
+    ZipMetadataMixin,
+    ZipMetadataModel,
+    ZipModifiedAtField,
+    ZipSizeField,
+)
 
 
 class Folder(models.Model):

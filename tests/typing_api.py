@@ -99,6 +99,13 @@ class Recording(ZipMetadataModel):
         app_label = "tests"
 
 
+class Song(ZipMetadataModel):
+    file = models.FileField()
+
+    class Meta(ZipMetadataModel.Meta):
+        app_label = "tests"
+
+
 def facts_of(recording: Recording) -> tuple[int | None, int | None, datetime | None]:
     return recording.zip_size, recording.zip_crc_32, recording.zip_modified_at
 

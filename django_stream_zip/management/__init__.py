@@ -1,1 +1,1 @@
-"""Django finds the commands in here."""
+"""Management commands, where Django looks for them."""

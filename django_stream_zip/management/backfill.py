@@ -1,7 +1,7 @@
-"""Fills the facts of files in rows that are there already, by asking and reading their storage.
+"""Fill the metadata of files into existing rows, from what their storage knows or by reading them.
 
-Knows models and readers, no command line. Any number of rows takes the same memory, and what is
-filled is saved row by row: whoever stops can go on later.
+Knows models and readers, no command line. Memory doesn't grow with the number of rows. Each row is
+saved as it is filled, so a run that was stopped can be continued.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from django.utils import timezone
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.field_files import is_column_enough, storage_of
 from django_stream_zip.members.readers import kept_validator, reader_for
-from django_stream_zip.metadata.fields import Values, columns_of
+from django_stream_zip.metadata.tracking import Metadata, columns_of
 from django_stream_zip.planning.content import ContentChangedError
 
 _PAGE_LENGTH: Final = 1000
 
-# Told how many bytes were read, as they are.
-Progress = Callable[[int], object]
+# Called with the length of each chunk that was read.
+OnChunk = Callable[[int], object]
 
 
 class Outcome(NamedTuple):
-    """What became of a row: filled, or its file can't be read, or neither as it was changed."""
+    """What became of a row: filled, or its file couldn't be read, or neither: it was changed."""
 
     pk: Any
     stored_name: str
@@ -36,10 +36,7 @@ class Outcome(NamedTuple):
 
 
 class Backfill:
-    """The rows of a model with a file in one field, whose facts are to be filled.
-
-    With `refill` these are all, else those of which a fact is missing.
-    """
+    """The rows of a model with a file in one field: all to `refill`, else those to be filled."""
 
     def __init__(
         self, model: type[Model], file_field: FileField, database: str, *, refill: bool = False
@@ -65,18 +62,18 @@ class Backfill:
         """Count the rows."""
         return self._rows.count()
 
-    def run(self, progress: Progress = bool) -> Iterator[Outcome]:
-        """Fill them, and give what became of each. What goes wrong with one doesn't stop it."""
+    def run(self, on_chunk: OnChunk) -> Iterator[Outcome]:
+        """Fill the rows, and yield what became of each. An error with one doesn't stop the rest."""
         for file, (pk, stored_name, *held) in self._files():
             if file is None:
                 yield Outcome(pk, stored_name)
                 continue
             try:
-                values = stored_facts(*file, self._columns, progress)
+                metadata = stored_metadata(*file, self._columns, on_chunk)
             except Exception as error:
                 yield Outcome(pk, stored_name, error=error)
             else:
-                yield Outcome(pk, stored_name, self._save(pk, stored_name, held, values))
+                yield Outcome(pk, stored_name, self._save(pk, stored_name, held, metadata))
 
     def _is_missing(self) -> Q:
         missing = Q()
@@ -96,7 +93,7 @@ class Backfill:
                 yield (storage_of(file), str(file.name)) if file else None, row
 
     def _pages(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield primary key, stored name and facts of rows, with a query for each page."""
+        """Yield primary key, stored name and metadata of rows, with a query for each page."""
         ordered = self._rows.order_by("pk")
         page = ordered
         while rows := list(
@@ -105,46 +102,54 @@ class Backfill:
             yield rows
             page = ordered.filter(pk__gt=rows[-1][0])
 
-    def _save(self, pk: Any, stored_name: str, held: list[Any], values: Values) -> bool:
-        """Write the facts, unless somebody replaced the file or filled them while it was read."""
+    def _save(self, pk: Any, stored_name: str, held: list[Any], metadata: Metadata) -> bool:
+        """Write the metadata, unless the file was replaced or the row filled while it was read."""
         seen = dict(zip(self._columns.values(), held, strict=True))
         row = self._owner.filter(pk=pk, **{self._name: stored_name}, **seen)
-        return bool(row.update(**{self._columns[fact]: values[fact] for fact in self._columns}))
+        return bool(row.update(**{column: metadata[key] for key, column in self._columns.items()}))
 
 
-def stored_facts(
-    storage: Any, stored_name: str, wanted: Collection[str], progress: Progress = bool
-) -> Values:
-    """Give the facts of a stored file: those that the storage knows, and else by reading it.
+def stored_metadata(
+    storage: Any, stored_name: str, wanted: Collection[str], on_chunk: OnChunk
+) -> Metadata:
+    """Return the metadata of a stored file: what the storage knows, and the rest by reading it.
 
-    Raises what readers raise, ContentChangedError where the storage told another size.
+    Args:
+        storage: Where the file is.
+        stored_name: Its name there.
+        wanted: Keys of metadata. The file isn't read for a CRC-32 that isn't wanted.
+        on_chunk: Called with the length of each chunk that is read.
+
+    Raises:
+        ContentChangedError: The file has another size than its storage declared, or was overwritten
+            while it was read. What the storage's reader raises is raised as well.
     """
     reader = reader_for(storage, stored_name)
-    told = reader.describe()
-    validator = kept_validator(told)
-    size, crc_32 = told.size, told.crc_32
+    described = reader.describe()
+    validator = kept_validator(described)
+    size, crc_32 = described.size, described.crc_32
     if size is None or (crc_32 is None and "crc_32" in wanted):
-        size, crc_32 = _read(reader.chunks(), progress)
-        if told.size not in (None, size):
-            raise ContentChangedError(f"it has {size:,} bytes, where {told.size:,} were told")
+        size, crc_32 = _read(reader.chunks(), on_chunk)
+        if described.size not in (None, size):
+            declared = f"{described.size:,}"
+            raise ContentChangedError(f"it has {size:,} bytes, where {declared} were declared")
         if "validator" in wanted and validator != kept_validator(reader.describe()):
             raise ContentChangedError("it was overwritten while it was read")
-    at = told.modified_at or timezone.now()
-    at = _as_in_models(at)
+    at = _as_in_models(described.modified_at or timezone.now())
     return {"size": size, "crc_32": crc_32, "modified_at": at, "validator": validator}
 
 
-def _read(chunks: Iterator[bytes], progress: Progress) -> tuple[int, int]:
+def _read(chunks: Iterator[bytes], on_chunk: OnChunk) -> tuple[int, int]:
     size = crc_32 = 0
     for chunk in chunks:
         size += len(chunk)
         crc_32 = crc32(chunk, crc_32)
-        progress(len(chunk))
+        on_chunk(len(chunk))
     return size, crc_32
 
 
 def _as_in_models(at: datetime) -> datetime:
-    """Give a time with a zone, or without one, as USE_TZ says."""
+    """Return a time with a zone, or without one, as USE_TZ says."""
     if settings.USE_TZ and timezone.is_naive(at):
         return timezone.make_aware(at)
     if not settings.USE_TZ and timezone.is_aware(at):

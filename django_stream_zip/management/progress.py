@@ -1,4 +1,4 @@
-"""A line that shows how far something is, on a terminal and nowhere else."""
+"""A line of progress, for terminals."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import time
 from django.core.management.base import OutputWrapper
 from django.template.defaultfilters import filesizeformat
 
-# Seconds between two states of the line: more often costs time, and nobody can read it.
+# Seconds between two states of the line: nobody could read more, and they would cost time.
 _PAUSE = 0.1
 _BAR_LENGTH = 20
 
 
 class ProgressLine:
-    """Counts files out of a `total`, and bytes, and writes both over and over on one line.
-
-    Writes nothing unless it `is_shown`.
-    """
+    """Counts files, out of a `total`, and bytes, and shows both on one line if it `is_shown`."""
 
     def __init__(self, label: str, total: int, out: OutputWrapper, *, is_shown: bool) -> None:
         self._label = label
@@ -27,17 +24,17 @@ class ProgressLine:
         self._shown_at = float("-inf")
 
     def add_bytes(self, length: int) -> None:
-        """Take note of bytes read."""
+        """Count bytes that were read."""
         self._bytes += length
         self._show()
 
     def add_file(self) -> None:
-        """Take note of a file that is done."""
+        """Count a file that is done."""
         self._files += 1
         self._show()
 
     def close(self) -> None:
-        """Wipe the line off."""
+        """Clear the line."""
         if self._length:
             self._write("", end="\r")
 
@@ -53,8 +50,8 @@ class ProgressLine:
         self._length = len(text)
 
     def __str__(self) -> str:
-        """Show how far it is."""
-        # Rows may be added meanwhile.
+        """Return the line."""
+        # Rows may be added while it runs.
         share = min(1.0, self._files / self._total) if self._total else 1.0
         bar = ("#" * int(share * _BAR_LENGTH)).ljust(_BAR_LENGTH, ".")
         counts = f"{self._files:,} of {self._total:,} files, {filesizeformat(self._bytes)} read"

@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(
         "django.db.models.fields.files",
         "django.db.models.manager",
         "django.db.models.query_utils",
-        "django_stream_zip.metadata.fields",
+        "django_stream_zip.metadata.uploads",
         "django_stream_zip.models",
     }
 )

@@ -45,7 +45,7 @@ from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.misuse import check_rows, no_field, no_file_field, with_hints
 from django_stream_zip.members.row_names import Name, naming
-from django_stream_zip.metadata.fields import columns_of
+from django_stream_zip.metadata.tracking import columns_of
 
 # A field's name, or one for each file field.
 Fields: TypeAlias = str | Mapping[str, str] | None

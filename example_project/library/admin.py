@@ -15,7 +15,7 @@ from library.models import Document, Folder
 
 @admin.register(Folder)
 class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Folders, with the number of their documents; all of these can be downloaded."""
+    """Folders with the number of their documents, and a download of these."""
 
     zip_file_fields = ("documents__file",)
     zip_options = {"name": "{name}/{documents.name}"}
@@ -25,18 +25,18 @@ class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
     prepopulated_fields = {"slug": ["name"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Folder]:
-        """Count in the same query that lists."""
+        """Count the documents in the query for the list."""
         return super().get_queryset(request).annotate(count=Count("documents"))
 
     @admin.display(description="documents", ordering="count")
     def document_count(self, folder: Folder) -> int:
-        """How many documents lie in the folder."""
+        """Return how many documents are in the folder."""
         return folder.count
 
 
 @admin.register(Document)
 class DocumentAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Documents, to be found by folder, type and date, and downloaded."""
+    """Documents, filtered by folder, type and date, and their download."""
 
     zip_options = {"name": "{folder.name}/{name}", "missing": "report"}
 
@@ -50,13 +50,13 @@ class DocumentAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
 
     @admin.display(description="size", ordering="size")
     def human_size(self, document: Document) -> str:
-        """The size as people read it."""
+        """Return the size for people."""
         return filesizeformat(document.size)
 
     def save_model(
         self, request: HttpRequest, obj: Document, form: ModelForm, change: bool
     ) -> None:
-        """A file put in place of another one brings its own name, type and date."""
+        """Save a document: a file that replaces another one has its own name, type and date."""
         if change and "file" in form.changed_data:
             replaced = {"name": "", "content_type": "", "uploaded_at": timezone.now()}
             for field in replaced.keys() - set(form.changed_data):

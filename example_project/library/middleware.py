@@ -1,4 +1,4 @@
-"""Not found: a page of the library, also with DEBUG on, where Django shows one for developers."""
+"""The library's own 404 page, which Django replaces by one for developers while DEBUG is on."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from library.views import not_found
 
 
 class NotFoundMiddleware(MiddlewareMixin):
-    """Answers what no view knows, and what a view can't find. A site with DEBUG off has no need."""
+    """Answers 404s with the library's page. A site with DEBUG off needs no such middleware."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Replace the page for an address that leads to no view."""
+        """Replace the page for a URL without a view."""
         if response.status_code == 404 and request.resolver_match is None:
             return not_found(request, "There is no page at this address.")
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Replace the page for what a view didn't find."""
+        """Replace the page for a view's Http404."""
         if isinstance(exception, Http404):
             return not_found(request, "There is nothing at this address.")
         return None

@@ -21,7 +21,7 @@ KINDS = {
     "image/jpeg": "JPEG image",
     "text/csv": "CSV table",
     "text/plain": "Plain text",
-    # The names differ between versions of Python and between systems.
+    # These depend on the version of Python and on the system.
     "audio/wav": "WAV audio",
     "audio/x-wav": "WAV audio",
     "audio/vnd.wave": "WAV audio",
@@ -30,7 +30,7 @@ KINDS = {
 
 
 class Folder(models.Model):
-    """A shelf of documents; its name is the folder's name inside a ZIP."""
+    """A folder of documents, of the same name inside a ZIP."""
 
     name = models.CharField(max_length=100, unique=True, validators=[one_path_step])
     slug = models.SlugField(max_length=100, unique=True)
@@ -44,15 +44,15 @@ class Folder(models.Model):
 
 
 def stored_path(document: Document, file_name: str) -> str:
-    """Where the storage keeps a document's file; the storage sees to it that it is a new one."""
+    """Return the path of a document's file in the storage, which makes it unique."""
     return f"documents/{document.folder.slug}/{file_name}"
 
 
 class Document(models.Model):
-    """A file that somebody put into a folder.
+    """A file in a folder.
 
-    The storage changes names (no spaces, no name twice), so `name` keeps the one that the file
-    came with: that is the name people look for in a ZIP.
+    The storage changes names (no spaces, no name twice), so `name` keeps the one that the file was
+    uploaded with: the name that people look for in a ZIP.
     """
 
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="documents")
@@ -76,16 +76,16 @@ class Document(models.Model):
         return self.title
 
     def save(self, *args, **kwargs) -> None:
-        """Fill in what the file itself can tell."""
+        """Fill in what can be learned from the file, and save."""
         if not self.name:
             self.name = PurePosixPath(self.file.name).name
         if not self.content_type:
             self.content_type = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
-        # Always asked anew: a ZIP announces this size, so it has to be that of the file.
+        # Queried each time: a ZIP declares this size, so it must be that of the file.
         self.size = self.file.size
         super().save(*args, **kwargs)
 
     @property
     def kind(self) -> str:
-        """The content type, said for people."""
+        """The content type, in words for people."""
         return KINDS.get(self.content_type, self.content_type)

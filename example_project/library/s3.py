@@ -1,4 +1,4 @@
-"""The S3 that the command `demo` fills: one on this machine that it starts, or somebody's."""
+"""The S3 that the command `demo` fills: one that it starts on this machine, or another one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ ACCESS = {
     "AWS_SECRET_ACCESS_KEY": "demo",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-# With these, nothing that is set for another S3 leads away from it.
+# With these, no setting for another S3 is used instead.
 STRAIGHT = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false", "no_proxy": "127.0.0.1"}
 
 
 class UnusableError(Exception):
-    """There is no S3 to use; says what to do."""
+    """There is no S3 to use. The text says what to do."""
 
 
 def prepare() -> dict[str, str]:
-    """See to it that there is a bucket; give the variables that lead other processes there.
+    """Make sure that there is a bucket.
 
-    Raises UnusableError.
+    Returns:
+        The environment variables with which other processes find it.
+
+    Raises:
+        UnusableError: There is none.
     """
     needed = PACKAGES if settings.STARTS_S3 else PACKAGES[:2]
     missing = [name for name in needed if find_spec(name) is None]
@@ -47,7 +51,7 @@ def prepare() -> dict[str, str]:
 
 
 def check_bucket() -> None:
-    """Say now what would otherwise fail in the middle of the samples. Raises UnusableError."""
+    """Raise UnusableError if the bucket can't be used, before any sample is stored."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -56,18 +60,18 @@ def check_bucket() -> None:
         raise UnusableError(
             f"The bucket {settings.S3_BUCKET} can't be used: {error} (DEMO_S3_BUCKET"
             " names it, AWS_ENDPOINT_URL_S3 the server, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            " who asks.)"
+            " the account.)"
         ) from error
 
 
 def start() -> dict[str, str]:
-    """Start moto on a free port; give the variables with which it is found.
+    """Start moto on a free port, and return the environment variables with which it is found.
 
-    It is a thread, so that it ends with this process, however that ends. So do its objects.
+    It runs in a thread, so it ends with this process, however that ends, and its objects with it.
     """
     from moto.server import ThreadedMotoServer
 
-    # It would tell of each request.
+    # Else it logs each request.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

@@ -1,4 +1,4 @@
-"""Addresses of the library."""
+"""URLs of the library."""
 
 from __future__ import annotations
 

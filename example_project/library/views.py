@@ -12,12 +12,12 @@ from django_stream_zip.views import SELECTION_PARAM, QuerySetZipDownloadView
 from library.models import Document, Folder
 
 # How documents become members of a ZIP: in a folder named like the library's, under the name they
-# came with. Sizes and times are in the database, so the storage isn't asked for them.
+# were uploaded with. The database has sizes and times, so the storage isn't queried for them.
 MEMBER_OPTIONS = {"name": "{folder.name}/{name}", "size": "size", "modified_at": "uploaded_at"}
 
 
 def index(request: HttpRequest) -> HttpResponse:
-    """All folders with their documents, each with a box to tick."""
+    """Show all folders with their documents, each with a checkbox."""
     folders = Folder.objects.annotate(count=Count("documents"), size=Sum("documents__size"))
     folders = folders.order_by("name").prefetch_related("documents")
     context = {"folders": folders, "place": settings.STORAGE_PLACE()}
@@ -25,15 +25,14 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, reason: str) -> HttpResponse:
-    """A page that says what is missing and leads back to the library."""
+    """Show what is missing, and a link back to the library."""
     return render(request, "library/not_found.html", {"reason": reason}, status=404)
 
 
 class SelectedDocuments(QuerySetZipDownloadView):
-    """The ticked documents.
+    """The download of the documents that were ticked.
 
-    A GET with the ids in the address, so that it is a plain link: a browser can resume it, and
-    people can bookmark it.
+    A GET with the ids in the URL is a plain link: browsers can resume it, people can bookmark it.
     """
 
     model = Document
@@ -42,7 +41,7 @@ class SelectedDocuments(QuerySetZipDownloadView):
     filename = "documents.zip"
 
     def get(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
-        """Refuse what cannot be sent on a page that says why."""
+        """Answer with the archive, or with a page that says why there is none."""
         if not request.GET.keys() & {self.ids_param, SELECTION_PARAM}:
             messages.warning(request, "Nothing was selected: tick at least one document.")
             return redirect("library:index")
@@ -54,22 +53,22 @@ class SelectedDocuments(QuerySetZipDownloadView):
 
 
 class FolderDownload(QuerySetZipDownloadView):
-    """All documents of one folder."""
+    """The download of all documents in one folder."""
 
     model = Document
     member_options = MEMBER_OPTIONS
 
     def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
-        """Find the folder first: the name of the ZIP is its name."""
+        """Find the folder first: the ZIP is named after it."""
         self.folder = Folder.objects.filter(slug=kwargs["slug"]).first()
         if self.folder is None:
             return not_found(request, "There is no such folder in the library.")
         return super().dispatch(request, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[Document]:
-        """Only what is in the folder."""
+        """Return the documents in the folder."""
         return super().get_queryset().filter(folder=self.folder)
 
     def get_filename(self) -> str:
-        """The ZIP is called like the folder."""
+        """Return the folder's name for the ZIP."""
         return f"{self.folder.name}.zip"

@@ -1,7 +1,7 @@
 """Settings of the example: a small document library for one person's own machine.
 
-Everything that the example writes goes to one folder, `demo-data` beside `manage.py`, or to the
-folder that the environment variable `DEMO_DATA` names. With `DEMO_STORAGE=s3`, the files go to S3.
+The example writes to one folder only: `demo-data` beside `manage.py`, or the one that the
+environment variable `DEMO_DATA` names. With `DEMO_STORAGE=s3`, the files go to S3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from project import storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DEMO_DATA") or BASE_DIR / "demo-data").resolve()
-# SQLite makes its file but not the folder around it.
+# SQLite creates its file but not the folder.
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # For the demo only: a site of your own keeps its key secret, and has DEBUG off.
@@ -64,7 +64,7 @@ TEMPLATES = [
 STORAGE = storage.chosen()
 STORAGE_PLACE = storage.CHOICES[STORAGE].place
 S3_BUCKET = storage.S3_BUCKET
-# Whether the command `demo` does, because the environment names none.
+# Whether the command `demo` starts the S3, because the environment names none.
 STARTS_S3 = storage.is_to_be_started(STORAGE)
 STORAGES = {
     "default": storage.CHOICES[STORAGE].setting,

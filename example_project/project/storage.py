@@ -1,7 +1,7 @@
-"""Which storage keeps the documents' files: the environment variable `DEMO_STORAGE` says.
+"""Which storage keeps the documents' files, as chosen by the environment variable `DEMO_STORAGE`.
 
-`files`, or nothing, is a folder of this machine. `s3` is the bucket `DEMO_S3_BUCKET`, to which
-AWS's own variables lead; without one, it is a bucket on a local S3 that `manage.py demo` starts.
+`files`, or nothing, is a folder on this machine. `s3` is the bucket `DEMO_S3_BUCKET`, found by
+AWS's own variables; without one, a bucket on a local S3 that `manage.py demo` starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-# Unlike what people call theirs: the database of this one is emptied with it.
+# A name that no bucket in use has: the rows for this one are deleted at each start.
 LOCAL_BUCKET = "started-by-demo"
 S3_BUCKET = os.environ.get("DEMO_S3_BUCKET") or LOCAL_BUCKET
 
@@ -26,14 +26,14 @@ class Choice:
 
     # For the setting STORAGES.
     setting: dict[str, Any]
-    # Its own, because rows and files belong together.
+    # One for each storage, because rows and files belong together.
     database: str
     # For people. The address of a local S3 isn't known before it runs.
     place: Callable[[], str]
 
 
 def s3_endpoint() -> str | None:
-    """Give the address of S3 that is in the environment; without one, it is Amazon's."""
+    """Return the URL of S3 from the environment, None for Amazon's."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
@@ -46,7 +46,7 @@ CHOICES = {
     "s3": Choice(
         setting={
             "BACKEND": "storages.backends.s3.S3Storage",
-            # Where it is, and who asks, it takes from the environment.
+            # boto3 takes URL and credentials from the environment.
             "OPTIONS": {
                 "bucket_name": S3_BUCKET,
                 # Each file's CRC-32 is kept with it, see docs/storages.rst.
@@ -65,7 +65,7 @@ CHOICES = {
 
 
 def chosen() -> str:
-    """Give the key of the storage that the environment chooses."""
+    """Return the key of the storage that the environment chooses."""
     choice = os.environ.get("DEMO_STORAGE") or "files"
     if choice not in CHOICES:
         known = " or ".join(map(repr, CHOICES))
@@ -74,7 +74,7 @@ def chosen() -> str:
 
 
 def is_to_be_started(choice: str) -> bool:
-    """Tell whether the command `demo` starts the storage, because none is named."""
+    """Return whether the command `demo` starts the storage, because none is named."""
     if choice != "s3" or os.environ.get("DEMO_S3_BUCKET"):
         return False
     if s3_endpoint():
@@ -82,7 +82,7 @@ def is_to_be_started(choice: str) -> bool:
             f"DEMO_STORAGE is 's3', and that is on {s3_endpoint()}; set DEMO_S3_BUCKET too."
         )
     if sys.argv[1:2] != ["demo"]:
-        # Anything else would ask Amazon, for a bucket that is somebody else's.
+        # Anything else would query Amazon for a bucket of a stranger's.
         raise ImproperlyConfigured(
             "DEMO_STORAGE is 's3', but nothing says where that is. `manage.py demo` starts an S3,"
             " and prints what other processes need to use it too. For another one, set"

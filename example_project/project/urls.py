@@ -1,4 +1,4 @@
-"""Addresses of the example: the library at the root, and Django's admin."""
+"""URLs of the example: the library at the root, and Django's admin."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ admin.site.index_title = "Document library"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("library.urls")),
-    # With DEBUG on only: the admin links to the file of a document.
+    # Only while DEBUG is on: the admin links to a document's file.
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

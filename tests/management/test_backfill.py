@@ -18,7 +18,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.test.utils import CaptureQueriesContext
 
-from django_stream_zip.management.backfill import stored_facts
+from django_stream_zip.management.backfill import stored_metadata
 from django_stream_zip.members import queryset_members
 from django_stream_zip.members.readers import Facts, Reader, register_reader
 from django_stream_zip.members.readers.generic import GenericReader
@@ -293,7 +293,7 @@ def test_a_file_of_another_size_than_was_told_fails(
     storage: WatchedStorage, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(storage, "a.pdf")
-    with pytest.raises(CommandError, match="it has 4 bytes, where 9 were told"):
+    with pytest.raises(CommandError, match="it has 4 bytes, where 9 were declared"):
         run("tests.Book")
     assert held() == [UNKNOWN]
     monkeypatch.setattr(LyingReader, "told", None)
@@ -305,8 +305,9 @@ def test_a_file_of_another_size_than_was_told_fails(
 
 def test_nothing_is_read_for_a_crc_32_that_nobody_wants(storage: WatchedStorage) -> None:
     storage.files["a.pdf"] = b"four"
-    values = stored_facts(storage, "a.pdf", ["size"])
-    assert values["size"] == 4
+    read: list[int] = []
+    values = stored_metadata(storage, "a.pdf", ["size"], read.append)
+    assert (values["size"], read) == (4, [])
     assert {call for call, _ in storage.calls} == {"size", "get_modified_time"}
 
 
@@ -314,7 +315,7 @@ def test_nothing_is_read_for_a_crc_32_that_nobody_wants(storage: WatchedStorage)
 def test_times_are_as_the_site_s_are(storage: WatchedStorage, settings: Any, use_tz: bool) -> None:
     settings.USE_TZ = use_tz
     storage.files["a.pdf"] = b"four"
-    values = stored_facts(storage, "a.pdf", ["size"])
+    values = stored_metadata(storage, "a.pdf", ["size"], print)
     assert values["modified_at"] == (TIME if use_tz else TIME.replace(tzinfo=None))
     make(storage, "b.pdf")
     run("tests.Book")
@@ -353,10 +354,13 @@ def test_a_child_has_its_own_rows_filled_and_a_proxy_all(storage: WatchedStorage
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("tests.Nope", "'tests.Nope' is no model"),
-        ("nope.Book", "'nope.Book' is no model"),
-        ("Book", "'Book' is no model"),
-        ("tests.Document", "tests.Document keeps no facts of files: see ZipMetadataModel"),
+        ("tests.Nope", "'tests.Nope' is not a model"),
+        ("nope.Book", "'nope.Book' is not a model"),
+        ("Book", "'Book' is not a model"),
+        (
+            "tests.Document",
+            "tests.Document has no columns for file metadata: see ZipMetadataModel",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_filled_is_told(label: str, message: str) -> None:

@@ -41,15 +41,14 @@ from django_stream_zip import stream_zip
 from django_stream_zip.admin import ZipDownloadAdminMixin
 from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import field_member, lazy_queryset_members, queryset_members
-from django_stream_zip.metadata.fields import (
-    MetadataFieldFile,
+from django_stream_zip.metadata.uploads import MetadataFieldFile, metadata_of, recording
+from django_stream_zip.models import (
     ZipCRC32Field,
+    ZipMetadataMixin,
+    ZipMetadataModel,
     ZipModifiedAtField,
     ZipSizeField,
-    _with_facts,
-    facts_of,
 )
-from django_stream_zip.models import ZipMetadataMixin, ZipMetadataModel
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
 from tests.models import Book, Chapter, Document, Film, Novel, Paperback
@@ -151,7 +150,7 @@ class Pieces(ContentFile):
 def test_facts_are_those_of_the_whole_content(content: bytes, length: int, position: int) -> None:
     pieces = Pieces(content, length)
     pieces.seek(position)
-    values = facts_of(pieces)
+    values = metadata_of(pieces)
     assert (values["size"], values["crc_32"]) == (len(content), zlib.crc32(content))
     assert pieces.read() == content
 
@@ -215,8 +214,8 @@ def test_what_cannot_be_read_twice_is_stored_and_unknown(storage: KeepingStorage
 
 
 def test_of_text_the_storage_makes_the_bytes() -> None:
-    assert facts_of(ContentFile("ä")) == {}
-    assert facts_of(StringIO("ä")) == {}
+    assert metadata_of(ContentFile("ä")) == {}
+    assert metadata_of(StringIO("ä")) == {}
 
 
 @db
@@ -518,6 +517,36 @@ def test_who_names_a_file_may_tell_its_facts() -> None:
     book.file, book.zip_size, book.zip_crc_32 = "b.pdf", 9, 10
     book.save()
     assert held(book) == ("b.pdf", 9, 10)
+
+
+@db
+@pytest.mark.usefixtures("storage")
+def test_metadata_that_is_set_with_a_new_name_is_kept_beside_another_file_field() -> None:
+    film = Film.objects.create(poster=upload(OLD, "p.jpg"), trailer=upload(OLD, "t.mp4"))
+    film.trailer, film.trailer_bytes, film.trailer_crc_32 = "elsewhere.mp4", 9, 10
+    film.save()
+    film = Film.objects.get()
+    assert (film.trailer.name, film.trailer_bytes, film.trailer_crc_32) == ("elsewhere.mp4", 9, 10)
+    assert film.poster_bytes == len(OLD)
+
+
+def by_position(book: Book) -> None:
+    book.save(False, False, None, ["file"])  # type: ignore[misc]
+
+
+def by_keyword(book: Book) -> None:
+    book.save(force_insert=False, update_fields=["file"])
+
+
+@db
+@pytest.mark.usefixtures("storage")
+@pytest.mark.parametrize("save", [by_position, by_keyword])
+def test_options_of_save_may_have_no_name(save: Callable[[Book], None]) -> None:
+    book = saved_book(title="old")
+    book.file, book.title = upload(), "new"
+    save(book)
+    assert held(book) == told("new.pdf", NEW)
+    assert Book.objects.get().title == "old"
 
 
 @db
@@ -833,9 +862,9 @@ def test_views_and_the_admin_use_them_too(books: QuerySet[Book], storage: Keepin
     request.user = User(is_superuser=True)
     assert Download.as_view()(request).status_code == 200
     assert storage.calls == []
-    # The admin reports missing files, so it asks whether they are there, and nothing else.
+    # The admin reports missing files, so it asks whether they are there, and in the row's state.
     assert BookAdmin(Book, admin.site).get_zip_members(request, books)
-    assert {call for call, _ in storage.calls} == {"size"}
+    assert {call for call, _ in storage.calls} == {"size", "get_modified_time"}
 
 
 def test_facts_are_not_saved_without_the_file_that_they_are_of(books: QuerySet[Book]) -> None:
@@ -859,10 +888,10 @@ class ShrinkingFile(FieldFile):
 
 
 def test_facts_are_of_what_a_field_makes_of_a_content() -> None:
-    made = _with_facts(ShrinkingFile)
+    made = recording(ShrinkingFile)
     assert made.__mro__.index(ShrinkingFile) < made.__mro__.index(MetadataFieldFile)
-    assert _with_facts(FieldFile) is MetadataFieldFile
-    assert issubclass(_with_facts(ImageFieldFile), MetadataFieldFile)
+    assert recording(FieldFile) is MetadataFieldFile
+    assert issubclass(recording(ImageFieldFile), MetadataFieldFile)
 
 
 def test_the_facts_go_with_the_file(books: QuerySet[Book]) -> None:

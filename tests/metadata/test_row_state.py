@@ -23,7 +23,7 @@ from django_stream_zip.members import (
     queryset_members,
     storage_member,
 )
-from django_stream_zip.metadata.fields import file_fields
+from django_stream_zip.metadata.tracking import file_fields
 from django_stream_zip.response import zip_response
 from tests.models import Book, Film
 

@@ -16,6 +16,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core import checks, signing
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.db.models import Q
 from django.test import Client
 from django.urls import reverse
@@ -242,10 +243,29 @@ def test_more_related_files_than_the_limit_are_a_message(
     assert messages_of(response) == ["This download is limited to 2 files. Select fewer files."]
 
 
+def test_the_limit_of_the_options_is_known_before_the_redirect(
+    root: Client, documents: list[Document], document_admin: Callable[..., None]
+) -> None:
+    document_admin(zip_options={"limit": 2})
+    response = run_action(root, *documents, follow=True)
+    text = "You selected 4 items, but only 2 items can be downloaded at a time."
+    assert messages_of(response) == [text]
+
+
+def test_more_rows_than_the_database_can_look_up_are_a_message(
+    root: Client, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = link_to(root, *documents)
+    monkeypatch.setattr(connection, "vendor", "another")
+    monkeypatch.setattr(connection.features, "max_query_params", 2, raising=False)
+    text = "You selected 4 items, but only 2 items can be downloaded at a time."
+    assert messages_of(root.get(link, follow=True)) == [text]
+
+
 def test_without_files_there_is_a_message(root: Client, storage: CountingStorage) -> None:
     row = make_document(storage, "a", file="")
     response = run_action(root, row, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 def test_without_a_selection_the_admin_says_so_itself(
@@ -619,7 +639,7 @@ def test_on_the_form_nothing_is_called_selected(root: Client, documents: list[Do
 def test_on_the_form_there_are_messages_too(root: Client, storage: CountingStorage) -> None:
     row = make_document(storage, "a", file="")
     response = run_on_form(root, row, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 @NEEDS_61
@@ -715,7 +735,7 @@ def test_the_plain_function_says_when_there_are_no_files(
 ) -> None:
     scan = Scan.objects.create(file="")
     response = run_action(root, scan, url=SCANS, follow=True)
-    assert messages_of(response) == ["There are no files in what you selected."]
+    assert messages_of(response) == ["The selected items have no files."]
 
 
 def test_the_plain_function_is_for_who_may_view(scans: list[Scan]) -> None:

@@ -766,7 +766,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ids_required": False}, "ids_required is gone"),
     ({"ids_param": ""}, "ids_param must be a name or None, not ''"),
     ({"ids_param": True}, "ids_param must be a name or None, not True"),
-    ({"ids_param": "selection"}, "which stands for what a POST selected"),
+    ({"ids_param": "selection"}, "the parameter of the URL that a POST redirects to"),
     ({"paginate_by": 10}, "paginate_by has no effect"),
     ({"compress": "no"}, "compress must be True, False or None, not 'no'"),
     ({"file_fields": "file"}, r"file_fields must be a tuple: \('file',\)"),

@@ -1,4 +1,4 @@
-"""`manage.py zip_metadata`: fill size, CRC-32 and time of files in rows that are there already."""
+"""`manage.py zip_metadata`: fill the metadata of files into existing rows."""
 
 from __future__ import annotations
 
@@ -13,39 +13,49 @@ from django.db.utils import OperationalError, ProgrammingError
 
 from django_stream_zip.management.backfill import Backfill, Outcome
 from django_stream_zip.management.progress import ProgressLine
-from django_stream_zip.metadata.fields import file_fields
+from django_stream_zip.metadata.tracking import file_fields
 
-# So many failures are told one by one; all are counted.
-_MAX_TOLD: Final = 100
+# So many failures are listed; all are counted.
+_MAX_LISTED: Final = 100
 
 
 class Command(BaseCommand):
-    """Fills the facts that are missing. To be run again after it was stopped: it goes on."""
+    """Fills the metadata that is missing. After it was stopped, run it again to continue."""
 
     help = (
-        "Fill size, CRC-32 and modification time of files in rows that were saved before the "
-        "columns were there. Run it again to go on after it was stopped, or to try failures again."
+        "Fill size, CRC-32, modification time and validator of files into rows that were saved "
+        "before these columns existed. Run it again to continue after it was stopped, or to retry "
+        "failures."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Say which rows, and how much to tell."""
+        """Add which rows to fill, and how much to report."""
         parser.add_argument("models", nargs="*", metavar="app_label.Model", help="All if none.")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
         parser.add_argument(
-            "--all", action="store_true", dest="refill", help="Fill also what is filled already."
+            "--all",
+            action="store_true",
+            dest="refill",
+            help="Fill also what is already filled.",
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="Only count the files; read and fill nothing."
+            "--dry-run",
+            action="store_true",
+            help="Count the files; read and fill nothing.",
         )
         parser.add_argument(
             "--no-progress", action="store_true", help="Show no progress on the terminal."
         )
 
     def handle(self, *labels: Any, **options: Any) -> None:
-        """Fill one model after the other. Raises CommandError if a file couldn't be read."""
+        """Fill one model after the other.
+
+        Raises:
+            CommandError: A file couldn't be read, or an argument is wrong.
+        """
         models = [_model(label) for label in options["models"]] or list(_models())
         if not models:
-            raise CommandError("no model keeps facts of files: see ZipMetadataModel")
+            raise CommandError("no model has columns for file metadata: see ZipMetadataModel")
         fillings = [
             Backfill(model, field, options["database"], refill=options["refill"])
             for model in models
@@ -56,9 +66,9 @@ class Command(BaseCommand):
             for filling in fillings:
                 self._fill(filling, failures, options)
         except (OperationalError, ProgrammingError) as error:
-            raise CommandError(f"{error}: is there a migration to run?") from error
+            raise CommandError(f"{error}: is a migration missing?") from error
         except KeyboardInterrupt:
-            message = "Stopped. What is filled stays: run it again to go on."
+            message = "Stopped. What is filled stays; run it again to continue."
             raise CommandError(message, returncode=130) from None
         if failures.count:
             raise CommandError(str(failures))
@@ -79,8 +89,8 @@ class Command(BaseCommand):
                 line.add_file()
         finally:
             line.close()
-            told = [f"{n:,} {kind}" for kind, n in counts.items() if n or kind == "filled"]
-            self._say(f"{filling.label}: {', '.join(told)}", options)
+            parts = [f"{n:,} {kind}" for kind, n in counts.items() if n or kind == "filled"]
+            self._say(f"{filling.label}: {', '.join(parts)}", options)
 
     def _say(self, text: str, options: dict[str, Any]) -> None:
         if options["verbosity"] > 0:
@@ -98,22 +108,22 @@ class _Failures:
 
     def __init__(self) -> None:
         self.count = 0
-        self._told: list[str] = []
+        self._listed: list[str] = []
 
     def add(self, label: str, outcome: Outcome) -> None:
-        """Take note of an outcome, if it is a failure."""
+        """Record an outcome, if it is a failure."""
         if outcome.error is None:
             return
         self.count += 1
-        if len(self._told) < _MAX_TOLD:
+        if len(self._listed) < _MAX_LISTED:
             is_missing = isinstance(outcome.error, FileNotFoundError)
             reason = "not found" if is_missing else repr(outcome.error)
-            self._told.append(f"{label} of {outcome.pk}: {outcome.stored_name}: {reason}")
+            self._listed.append(f"{label} of {outcome.pk}: {outcome.stored_name}: {reason}")
 
     def __str__(self) -> str:
         """List them."""
-        more = self.count - len(self._told)
-        lines = [f"{self.count:,} files could not be read:", *self._told]
+        more = self.count - len(self._listed)
+        lines = [f"{self.count:,} files could not be read:", *self._listed]
         return "\n  ".join([*lines, f"and {more:,} more"] if more else lines)
 
 
@@ -121,18 +131,18 @@ def _model(label: str) -> type[Model]:
     try:
         model = apps.get_model(label)
     except ValueError:
-        raise CommandError(f"{label!r} is no model: write app_label.Model") from None
+        raise CommandError(f"{label!r} is not a model: write app_label.Model") from None
     except LookupError as error:
-        raise CommandError(f"{label!r} is no model: {error}") from error
+        raise CommandError(f"{label!r} is not a model: {error}") from error
     if not file_fields(model):
-        raise CommandError(f"{label} keeps no facts of files: see ZipMetadataModel")
+        raise CommandError(f"{label} has no columns for file metadata: see ZipMetadataModel")
     return model
 
 
 def _models() -> Iterator[type[Model]]:
-    """Give each model that has columns of facts in its own table."""
-    return filter(_has_facts, apps.get_models())
+    """Return the models that have columns for metadata in their own table."""
+    return filter(_has_columns, apps.get_models())
 
 
-def _has_facts(model: type[Model]) -> bool:
+def _has_columns(model: type[Model]) -> bool:
     return any(field.model is model for field in file_fields(model))

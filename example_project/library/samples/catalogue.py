@@ -65,7 +65,7 @@ FOLDERS = [
 
 
 def samples(slug: str, *, small: bool) -> Iterator[Sample]:
-    """Yield the samples of a folder; the large one is small if so wished."""
+    """Yield the samples of a folder, the large one in a `small` version if wanted."""
     with (HERE / "catalogue.csv").open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
             if row["folder"] == slug:

@@ -1,4 +1,4 @@
-"""A large file for the samples, to see the progress of a download and to resume it."""
+"""A large file among the samples: its download shows progress and can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 @contextmanager
 def opened(mebibytes: int) -> Iterator[BinaryIO]:
-    """Open a ZIP of so much noise: the same each time, and of a type that isn't deflated."""
+    """Open a ZIP of so much noise: the same noise each time, of a type that isn't deflated."""
     noise = Random("hydrophone")
     parts = (noise.randbytes(MIB) for _ in range(mebibytes))
     method = NO_COMPRESSION_AUTO(mebibytes * MIB)

@@ -1,4 +1,4 @@
-"""Puts the samples into the library, each only where it is missing."""
+"""Adding the samples to the library, each only where it is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from library.samples.catalogue import Sample, SampleFolder, samples
 
 
 def shelve(sample_folder: SampleFolder, *, small: bool) -> int:
-    """Make one folder complete; return how many documents had to be made."""
+    """Add the missing documents to a folder, and return how many they were."""
     folder, _ = Folder.objects.get_or_create(
         slug=sample_folder.slug,
         defaults={"name": sample_folder.name, "description": sample_folder.description},
@@ -18,8 +18,8 @@ def shelve(sample_folder: SampleFolder, *, small: bool) -> int:
 
 
 def shelve_one(folder: Folder, sample: Sample) -> bool:
-    """Make one document, unless it is there with its file; return whether it was made."""
-    # The date belongs to it: two of the samples have the same name.
+    """Add a document unless it is there with its file, and return whether it was added."""
+    # With the date: two of the samples have the same name.
     key = {"folder": folder, "name": sample.name, "uploaded_at": sample.uploaded_at}
     document = Document.objects.filter(**key).first()
     if document is None:

@@ -1,4 +1,4 @@
-"""`manage.py demo`: everything from an empty folder to a running library, in one command."""
+"""`manage.py demo`: from an empty folder to a running library, in one command."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from library.samples.shelving import shelve
 USERNAME = "admin"
 LAST_PORT = 65535
 
-# What a storage needs before there can be files in it.
+# What prepares a storage for files, and returns the variables with which others find it.
 PREPARATIONS = {"files": dict, "s3": s3.prepare}
 
 
 class Command(BaseCommand):
-    """Sets the library up, as far as it is not set up yet, and serves it."""
+    """Sets up what the library still lacks, and serves it."""
 
     help = "Set up the sample library and start a server for it on this machine."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The address, and two switches for the tests."""
+        """Add the address, and two switches for the tests."""
         parser.add_argument("addrport", nargs="?", default="127.0.0.1:8000")
         parser.add_argument("--no-server", action="store_true", help="Only set up.")
         parser.add_argument(
             "--small",
             action="store_true",
-            help="Make the large samples small. Files that are there stay as they are.",
+            help="Make the large samples small. Existing files stay as they are.",
         )
 
     def handle(self, *, addrport: str, no_server: bool, small: bool, **options) -> None:
-        """Set up, say where to look, serve."""
+        """Set up, print where the library is, and serve it."""
         if settings.STARTS_S3 and no_server:
             raise CommandError("Without a server, this command ends, and the S3 it starts with it.")
         if ":" not in addrport:
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         self.say(f"Preparing the database in {settings.DATA_DIR}")
         call_command("migrate", verbosity=0)
         if settings.STARTS_S3:
-            # Its rows are of files that ended with an earlier S3.
+            # The rows are of files in an earlier S3, which ended.
             Folder.objects.all().delete()
         for folder in FOLDERS:
             self.fill(folder, small)
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         call_command("runserver", addrport, use_reloader=False)
 
     def prepare_storage(self) -> None:
-        """Make the storage ready, and say where it is."""
+        """Prepare the storage, and print where it is."""
         try:
             variables = PREPARATIONS[settings.STORAGE]()
         except s3.UnusableError as error:
@@ -77,7 +77,7 @@ class Command(BaseCommand):
             self.say(f"As long as this runs, others find them with: DEMO_STORAGE=s3 {prefix}")
 
     def fill(self, sample_folder: SampleFolder, small: bool) -> None:
-        """Make one of the sample folders complete, and say so."""
+        """Add the missing samples to a folder, and print how many there are."""
         made = shelve(sample_folder, small=small)
         documents = Folder.objects.get(slug=sample_folder.slug).documents
         sizes = list(documents.values_list("size", flat=True))
@@ -86,13 +86,13 @@ class Command(BaseCommand):
         self.say(f"  {sample_folder.name}: {len(sizes)} files, {total} ({news})")
 
     def say(self, line: str) -> None:
-        """One line at once, also where the output is not a terminal."""
+        """Print a line at once, even if the output isn't a terminal."""
         self.stdout.write(line)
         self.stdout.flush()
 
 
 def check_address(addrport: str) -> None:
-    """Say before all the work that the server would not start. Raises CommandError."""
+    """Raise CommandError if the server couldn't start, before all the work."""
     match = naiveip_re.match(addrport)
     if match is None or int(match["port"]) > LAST_PORT:
         raise CommandError(f"{addrport!r} is no address: write a port, or 127.0.0.1:8001.")
@@ -107,7 +107,7 @@ def check_address(addrport: str) -> None:
 
 
 def listen_once(host: str, port: int) -> None:
-    """Listen as the server will, for a moment."""
+    """Listen for a moment, as the server will."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as server:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
@@ -120,7 +120,7 @@ def listen_once(host: str, port: int) -> None:
 
 
 def set_up_admin() -> str:
-    """See to it that the admin user has the password that this returns: the same at each start."""
+    """Make sure that there is an admin user, and return the password, the same at each start."""
     password = kept_password()
     user, _ = get_user_model().objects.get_or_create(
         username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
@@ -132,9 +132,9 @@ def set_up_admin() -> str:
 
 
 def kept_password() -> str:
-    """Return the password that lies with the demo's data; the first time, make one.
+    """Return the password that is stored with the demo's data; the first time, make one.
 
-    A new one at each start would lock out those who use a demo that runs already.
+    A new one at each start would lock out the users of a demo that is already running.
     """
     path = settings.DATA_DIR / "admin-password.txt"
     path.touch(mode=0o600)

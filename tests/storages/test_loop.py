@@ -47,6 +47,12 @@ class Looped:
     def describe(self) -> Facts:
         return self.reader.describe()
 
+    def expect(self, size: int | None = None, validator: str | None = None) -> None:
+        self.reader.expect(size, validator)
+
+    def afresh(self) -> Looped:
+        return Looped(self.reader.afresh())
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         with asyncio.Runner() as runner:
             chunks = self.content.chunks(start, stop)

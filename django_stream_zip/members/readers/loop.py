@@ -10,13 +10,14 @@ import asyncio
 import errno
 import logging
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from django_stream_zip.members.readers.reader import Reader
+from django_stream_zip.members.readers.reader import Reader, archived_error
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Patience, RemoteReader
 
 try:
@@ -27,6 +28,13 @@ try:
         PreconditionError,
         UnauthenticatedError,
     )
+
+    # What a store's answer means for a file.
+    _NUMBERS: Final[tuple[tuple[type[Exception], int], ...]] = (
+        (FileNotFoundError, errno.ENOENT),
+        (PermissionDeniedError, errno.EACCES),
+        (UnauthenticatedError, errno.EACCES),
+    )
 except ImportError:
     obstore = None
 
@@ -34,6 +42,9 @@ except ImportError:
 _NO_RETRIES: Final = {"max_retries": 0}
 
 logger = logging.getLogger("django_stream_zip")
+
+# Obstore knows no such error. It shows the answer: S3's is a 403, Azure's a 409.
+_ARCHIVED: Final = re.compile("<Code>(InvalidObjectState|BlobArchived)</Code>")
 
 # Seconds. A store that is overloaded is not asked again at once.
 _PAUSE: Final = 0.1
@@ -174,16 +185,25 @@ class LoopReader:
         """Raise for a store's refusals what the reader raises for them."""
         try:
             yield
-        except PreconditionError as error:
-            raise self.threaded.changed() from error
-        except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as error:
-            is_missing = isinstance(error, FileNotFoundError)
-            # Google has no condition: a generation that was replaced is just not there.
-            if is_missing and self.threaded.pin and self._pinned_by == "version":
-                raise self.threaded.changed() from error
-            # OSError gives the subclass for the number.
-            number = errno.ENOENT if is_missing else errno.EACCES
-            raise OSError(number, os.strerror(number), self.threaded.name) from error
+        except (BaseError, FileNotFoundError) as error:
+            meant = self._meant(error)
+            if meant is None:
+                raise
+            raise meant from error
+
+    def _meant(self, error: Exception) -> Exception | None:
+        """Return what an error of obstore means for the file; None if it's the connection's."""
+        reader = self.threaded
+        # Google has no condition: a generation that was replaced is just not there.
+        is_generation = reader.pin is not None and self._pinned_by == "version"
+        is_gone = isinstance(error, FileNotFoundError) and is_generation
+        if is_gone or isinstance(error, PreconditionError):
+            return reader.changed()
+        if _ARCHIVED.search(str(error)):
+            return archived_error(reader.name, "the store says")
+        number = next((number for kind, number in _NUMBERS if isinstance(error, kind)), None)
+        # OSError makes the subclass for the number.
+        return None if number is None else OSError(number, os.strerror(number), reader.name)
 
 
 def _range(start: int, stop: int | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from storages.utils import clean_name
 from urllib3.exceptions import HTTPError
 
 from django_stream_zip import conf
+from django_stream_zip.engine.errors import one_line
 from django_stream_zip.members.readers import loop
 from django_stream_zip.members.readers.combine import folded
 from django_stream_zip.members.readers.reader import archived_error
@@ -151,7 +152,7 @@ class S3PartsReader(S3Reader):
         try:
             parts = list(self._parts(found["ETag"], found["ContentLength"]))
         except (ClientError, ValueError) as error:
-            logger.warning("the checksums of the parts of %r: %s", self.name, error)
+            logger.warning("the checksums of the parts of %r: %s", self.name, one_line(str(error)))
             return None
         # The object's own checksum is that of the parts' checksums.
         binary = b"".join(crc_32.to_bytes(4, "big") for crc_32, _ in parts)

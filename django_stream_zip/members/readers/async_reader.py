@@ -1,7 +1,7 @@
 """Objects read on an event loop, without a thread: by obstore, the extra `async`.
 
-A `LoopReader` stands beside a remote reader, which describes the object, knows the version that is
-read, and says what a store's answer means. Each store says only how obstore is to reach it.
+An `AsyncReader` stands beside a remote reader, which describes the object and knows the version
+that is read. Each store says only how obstore is to reach it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from django_stream_zip.members.readers.processes import PerProcess
 from django_stream_zip.members.readers.reader import Reader, archived_error
-from django_stream_zip.members.readers.remote import CHUNK_LENGTH, Body, Patience, RemoteReader
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.transfer import ResponseBody, Transfer
 
 try:
     import obstore
@@ -50,23 +53,23 @@ _ARCHIVED: Final = re.compile("<Code>(InvalidObjectState|BlobArchived)</Code>")
 _PAUSE: Final = 0.1
 
 
-class PackedError(Exception):
-    """What is stored is gzip, and is to be unpacked: that is the other reader's business."""
+class EncodedError(Exception):
+    """What is stored is gzip, and is to be decoded: the other reader does that."""
 
 
-def loop_reader(reader: Reader) -> LoopReader | None:
-    """Give what reads on an event loop for this reader; None if nothing does.
+def async_reader(reader: Reader) -> AsyncReader | None:
+    """Return what reads on an event loop for this reader; None if nothing does.
 
     Not to be called on the loop: credentials are looked for.
     """
     if obstore is None or not isinstance(reader, RemoteReader) or _Runtime.is_of_parent():
         return None
-    place = reader.object_store()
-    return LoopReader(reader, *place) if place is not None and _is_plain(place[1]) else None
+    found = reader.obstore_object()
+    return AsyncReader(reader, found) if found is not None and _is_plain(found.key) else None
 
 
 def _is_plain(key: str) -> bool:
-    """Say whether obstore takes a key as it is: some it refuses, of some it drops a part."""
+    """Return whether obstore takes a key as it is: some it refuses, of some it drops a part."""
     return key.isprintable() and not {"", ".", ".."}.intersection(key.split("/"))
 
 
@@ -77,7 +80,7 @@ class _Runtime:
 
     @classmethod
     def begin(cls) -> None:
-        """Take note that it reads."""
+        """Record that it reads."""
         cls.process = cls.process or os.getpid()
 
     @classmethod
@@ -89,10 +92,10 @@ class _Runtime:
 def options(
     scheme: str, verify: bool | str | None = None, proxies: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Give a store's options for how to connect. `verify` and `proxies` are as in `requests`."""
+    """Return a store's options for how to connect. `verify` and `proxies` are as in `requests`."""
     client: dict[str, Any] = {
         "allow_http": scheme == "http",
-        # Of a whole response, which a slow visitor takes for hours.
+        # Of a whole response, which a slow client takes for hours.
         "timeout": timedelta(days=7),
         "read_timeout": timedelta(seconds=60),
         "connect_timeout": timedelta(seconds=20),
@@ -106,78 +109,79 @@ def options(
     return {"client_options": client, "retry_config": _NO_RETRIES}
 
 
-def attempted(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Have what makes a store for a storage give None where it fails: others read it then."""
-
-    def made(storage: Any) -> Any:
-        try:
-            return make(storage)
-        except Exception:
-            logger.warning("%r can't be read on the event loop", storage, exc_info=True)
-            return None
-
-    return made
+_stores: Final = PerProcess()
 
 
-class LoopReader:
+def shared_store(storage: Any, make: Callable[[Any, str], Any], bucket: str) -> Any:
+    """Return this process's one store of obstore for a bucket of a storage.
+
+    `make` is called with both. Where it fails, the answer is None: a thread reads then.
+    """
+    return _stores.get(storage, partial(_attempted, make, bucket=bucket), bucket)
+
+
+def _attempted(make: Callable[[Any, str], Any], storage: Any, *, bucket: str) -> Any:
+    try:
+        return make(storage, bucket)
+    except Exception:
+        logger.warning("%r can't be read on the event loop", storage, exc_info=True)
+        return None
+
+
+class AsyncReader:
     """Reads an object on an event loop."""
 
-    def __init__(self, reader: RemoteReader, store: Any, key: str, pinned_by: str) -> None:
-        #: What reads the same, and unpacks it too, in a thread.
+    def __init__(self, reader: RemoteReader, found: ObstoreObject) -> None:
+        #: What reads the same, and decodes it too, in a thread.
         self.threaded = reader
-        self._store = store
-        self._key = key
-        self._pinned_by = pinned_by
+        self._object = found
 
-    def afresh(self) -> LoopReader:
+    def afresh(self) -> AsyncReader:
         """Return a reader of the same object, of which nothing has been seen yet."""
-        return LoopReader(self.threaded.afresh(), self._store, self._key, self._pinned_by)
+        return AsyncReader(self.threaded.afresh(), self._object)
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Do what the reader's `chunks` does, on the loop. Raises PackedError before the first."""
-        reader, position = self.threaded, start
-        patience = Patience(reader.name, start)
-        if reader.is_packed:
-            raise PackedError
+        """Do what the reader's `chunks` does, on the loop. Raises EncodedError before the first."""
+        reader, transfer = self.threaded, Transfer(self.threaded.name, start, stop)
+        if reader.is_encoded:
+            raise EncodedError
         if start and reader.seen_size is None:
             await self._ask({"head": True})  # a range beyond the end would be refused
-        while stop is None or position < stop:
-            if reader.seen_size is not None and position >= reader.seen_size > 0:
-                return
+        while not (transfer.is_complete or self._is_at_end(transfer.position)):
             body = stream = cause = None
             try:
-                body, stream = await self._ask(_range(position, stop))
+                body, stream = await self._ask(_range(transfer.position, transfer.stop))
                 async for chunk in stream:
-                    position += len(chunk)
-                    reader.check_position(position, body)
+                    transfer.advance(chunk, body)
                     yield bytes(chunk)
             except BaseError as error:
                 cause = error
             finally:
                 stream = None  # it would stay open for as long as the traceback of a cancelled task
-            if body is not None and position >= body.stop:
-                total = body.total or 0
-                stop = total if stop is None else min(stop, total)
-            else:
-                patience.lose(position, cause)
+            if not transfer.end(body, cause):
                 await asyncio.sleep(_PAUSE)
 
-    async def _ask(self, options: dict[str, Any]) -> tuple[Body, Any]:
-        """Ask for an object, the version that was seen first; give what is told, and the bytes."""
-        reader = self.threaded
-        if reader.pin:
-            options[self._pinned_by] = reader.pin
+    def _is_at_end(self, position: int) -> bool:
+        """Return whether there are no bytes at a position. Of an empty object that is asked."""
+        size = self.threaded.seen_size
+        return size is not None and position >= max(size, 1)
+
+    async def _ask(self, options: dict[str, Any]) -> tuple[ResponseBody, Any]:
+        """Ask for the version that was seen first; return what the response says, and its bytes."""
+        reader, (store, key, version_option) = self.threaded, self._object
+        if reader.version:
+            options[version_option] = reader.version
         _Runtime.begin()
         with self._refusals():
-            found = await obstore.get_async(self._store, self._key, options=options)
-        pin = found.meta["version" if self._pinned_by == "version" else "e_tag"]
+            found = await obstore.get_async(store, key, options=options)
+        version = found.meta["version" if version_option == "version" else "e_tag"]
         encoding = found.attributes.get("Content-Encoding") or ""
-        body = Body(iter(()), found.range[1], found.meta["size"], pin, encoding)
-        if pin is None:
-            raise OSError(f"{reader.name}: the store doesn't say which version it gives")
+        body = ResponseBody(iter(()), found.range[1], found.meta["size"], version, encoding)
+        if version is None:
+            raise OSError(f"{reader.name}: the store doesn't say which version it sends")
         reader.check(body)
-        if reader.is_packed:
-            raise PackedError
+        if reader.is_encoded:
+            raise EncodedError
         return body, found.stream(CHUNK_LENGTH)
 
     @contextmanager
@@ -195,7 +199,7 @@ class LoopReader:
         """Return what an error of obstore means for the file; None if it's the connection's."""
         reader = self.threaded
         # Google has no condition: a generation that was replaced is just not there.
-        is_generation = reader.pin is not None and self._pinned_by == "version"
+        is_generation = reader.version is not None and self._object.version_option == "version"
         is_gone = isinstance(error, FileNotFoundError) and is_generation
         if is_gone or isinstance(error, PreconditionError):
             return reader.changed()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Final, TypeAlias
 
 from storages.utils import clean_name
@@ -39,6 +40,22 @@ def remote_path(storage: Any, name: str) -> str:
     """Return the path of a file on the server of an SFTPStorage."""
     path: str = storage._remote_path(name)
     return path
+
+
+def s3_config(storage: Any) -> Any:
+    """Return the configuration of botocore that an S3Storage has its clients made with."""
+    return getattr(storage, _config_attribute(storage))
+
+
+def with_s3_config(storage: Any, config: Any) -> Any:
+    """Return a copy of an S3Storage that has another configuration, and no connection yet."""
+    copied = copy(storage)
+    setattr(copied, _config_attribute(storage), config)
+    return copied
+
+
+def _config_attribute(storage: Any) -> str:
+    return "client_config" if hasattr(storage, "client_config") else "config"  # before 1.14.3
 
 
 def s3_session(storage: Any) -> Any:

@@ -14,7 +14,6 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -31,7 +30,13 @@ from django_stream_zip import conf
 from django_stream_zip.engine.errors import one_line
 from django_stream_zip.members.readers import async_reader
 from django_stream_zip.members.readers.combine import combined_parts
-from django_stream_zip.members.readers.compat import S3_CONNECTIONS, object_key, s3_session
+from django_stream_zip.members.readers.compat import (
+    S3_CONNECTIONS,
+    object_key,
+    s3_config,
+    s3_session,
+    with_s3_config,
+)
 from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
 from django_stream_zip.members.readers.reader import Metadata, archived_error
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObstoreObject, RemoteReader
@@ -193,11 +198,10 @@ def _pooled_client(storage: Any) -> Any:
     boto3 keeps ten; each more is opened for one request only, which is two or three round trips.
     """
     number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
-    config = storage.client_config
+    config = s3_config(storage)
     if config.max_pool_connections < number:
-        # A copy has no connection yet, and makes its own as the storage does.
-        storage = copy(storage)
-        storage.client_config = config.merge(Config(max_pool_connections=number))
+        wider = config.merge(Config(max_pool_connections=number))
+        storage = with_s3_config(storage, wider)
     return storage.connection.meta.client
 
 

@@ -28,7 +28,7 @@ from django_stream_zip.delivery.naming import named
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.members import misuse
-from django_stream_zip.members.async_member import LoopContent
+from django_stream_zip.members.async_member import AsyncStorageContent
 from django_stream_zip.members.describe import all_described
 from django_stream_zip.members.member import text
 from django_stream_zip.planning.plan import Plan
@@ -117,7 +117,7 @@ def _is_wsgi(request: HttpRequest) -> bool:
 def _synchronous(member: Any) -> Any:
     """Give the member with a content for WSGI, if its own is for an event loop too."""
     *opening, content = unpacked(member)
-    return (*opening, content.synchronous) if isinstance(content, LoopContent) else member
+    return (*opening, content.synchronous) if isinstance(content, AsyncStorageContent) else member
 
 
 def _is_async(members: AnyMembers) -> bool:

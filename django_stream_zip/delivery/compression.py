@@ -13,7 +13,7 @@ from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.engine.methods import DEFLATE
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import DefaultDeflate
-from django_stream_zip.members.misuse import unpacked
+from django_stream_zip.members.misuse import checked_values
 
 
 def decided(members: Any, compress: bool | None = None) -> Any:
@@ -70,7 +70,7 @@ def _is_sure(method: DefaultDeflate, content: Any) -> bool:
 
 def _stored(member: Any) -> Any:
     """Return the member, stored if it was to be deflated by default and has a size."""
-    name, modified_at, mode, method, content = unpacked(member)
+    name, modified_at, mode, method, content = checked_values(member)
     if method.__class__ is not DefaultDeflate or not _is_sure(method, content):
         return member
     method = NO_COMPRESSION_AUTO(content.size, getattr(content, "crc_32", None))

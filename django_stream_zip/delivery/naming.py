@@ -14,7 +14,7 @@ from typing import Any
 from django_stream_zip.engine.names import ManyNames, Names
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.member import text, wall_clock
-from django_stream_zip.members.misuse import unpacked
+from django_stream_zip.members.misuse import checked_values
 
 
 def named(members: Any) -> Any:
@@ -54,7 +54,7 @@ def _changed(names: Names, member: Any) -> Any:
 
     What is no text and no time stays, and the engine says so.
     """
-    name, modified_at, mode, method, content = unpacked(member)
+    name, modified_at, mode, method, content = checked_values(member)
     given = text(name)
     own = names.of(given) if isinstance(given, str) else given
     at = wall_clock(modified_at) if isinstance(modified_at, datetime) else modified_at

@@ -12,7 +12,7 @@ from django_stream_zip.members.errors import (
     TooManyBytesError,
     TooManyMembersError,
 )
-from django_stream_zip.members.local import bytes_member, file_member
+from django_stream_zip.members.files import bytes_member, file_member
 from django_stream_zip.members.queryset import (
     aqueryset_members,
     lazy_queryset_members,

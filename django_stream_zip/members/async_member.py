@@ -8,36 +8,36 @@ from typing import Any
 
 from django_stream_zip.engine.streams import aclose
 from django_stream_zip.members.describe import PendingMember
-from django_stream_zip.members.misuse import unpacked
-from django_stream_zip.members.readers.loop import LoopReader, PackedError, loop_reader
+from django_stream_zip.members.misuse import checked_values
+from django_stream_zip.members.readers.async_reader import AsyncReader, EncodedError, async_reader
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.prefetch.batches import Threaded
 
 
 def async_member(member: Any) -> Any:
-    """Give the member with an asynchronous content, if it is in S3, Google Cloud or Azure.
+    """Return the member with an asynchronous content, if it is in S3, Google Cloud or Azure.
 
-    Any other member is given as it is; so are all without the extra `async`. Not to be called on an
-    event loop: the first call for a storage looks for its credentials. A member whose storage
+    Any other member is returned as it is; so are all without the extra `async`. Not to be called
+    on an event loop: the first call for a storage looks for its credentials. A member whose storage
     hasn't been asked yet stays so.
     """
     if isinstance(member, PendingMember) and not member.is_described:
         return member.then(async_member)
-    name, modified_at, mode, method, content = unpacked(member)
+    name, modified_at, mode, method, content = checked_values(member)
     if not isinstance(content, StorageContent):
         return member
-    reader = loop_reader(content.reader)
+    reader = async_reader(content.reader)
     if reader is None:
         return member
-    return name, modified_at, mode, method, LoopContent(content, reader)
+    return name, modified_at, mode, method, AsyncStorageContent(content, reader)
 
 
-class LoopContent:
+class AsyncStorageContent:
     """A file in a storage, read on the event loop; `synchronous` is the same, read without one."""
 
     is_remote = True
 
-    def __init__(self, content: StorageContent, reader: LoopReader) -> None:
+    def __init__(self, content: StorageContent, reader: AsyncReader) -> None:
         self.identity = content.identity
         self.size = content.size
         self.crc_32 = content.crc_32
@@ -60,14 +60,14 @@ class LoopContent:
         return _chunks(self._reader.afresh(), 0, None)
 
 
-async def _chunks(reader: LoopReader, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+async def _chunks(reader: AsyncReader, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(reader.chunks(start, stop)) as chunks:
             async for chunk in chunks:
                 yield chunk
         return
-    except PackedError:
-        pass  # which takes its time to unpack, too
+    except EncodedError:
+        pass  # to decode would hold the loop
     threaded = Threaded(reader.threaded.chunks(start, stop))
     try:
         async for chunk in threaded:

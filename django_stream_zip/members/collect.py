@@ -10,7 +10,6 @@ import logging
 import posixpath
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -24,11 +23,11 @@ from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
 from django_stream_zip.members.describe import Question, asked_ahead, failing
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
-from django_stream_zip.members.local import bytes_member
+from django_stream_zip.members.files import bytes_member
 from django_stream_zip.members.member import ContentMember
-from django_stream_zip.members.readers.reader import ArchivedError, Facts, Reader
+from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
 from django_stream_zip.members.readers.table import reader_for
-from django_stream_zip.members.storage import asked, described, reader_member
+from django_stream_zip.members.storage import asked, described, is_enough, reader_member
 from django_stream_zip.planning.content import Content
 from django_stream_zip.prefetch.ambient import carried
 
@@ -56,10 +55,7 @@ class StoredFile(NamedTuple):
     storage: Storage
     stored_name: str
     name: str | None = None
-    size: int | None = None
-    crc_32: int | None = None
-    modified_at: datetime | None = None
-    validator: str | None = None
+    metadata: Metadata = Metadata()
 
 
 class Collector:
@@ -87,7 +83,8 @@ class Collector:
         if missing not in _POLICIES:
             raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
         self._policy = _POLICIES[missing]
-        self._facts = described if missing == "raise" else asked
+        # To find out what is missing, the storage is asked of each file.
+        self._describe = described if missing == "raise" else asked
         self._compress = compress
         self._decode = decode
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
@@ -110,8 +107,8 @@ class Collector:
                 # What ends in "/" is a folder, and a reader would drop its content.
                 name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
                 try:
-                    reader, facts = question.answer()
-                    member = reader_member(reader, facts, name, compress=self._compress)
+                    reader, metadata = question.answer()
+                    member = reader_member(reader, metadata, name, compress=self._compress)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -130,15 +127,13 @@ class Collector:
             reader = reader_for(file.storage, file.stored_name, decode=self._decode)
         except Exception as error:
             return failing(file, error)
-        # Where all is known, nothing is asked.
-        is_known = self._facts is described and None not in (file.size, file.modified_at)
-        is_remote = reader.is_remote and not is_known
+        is_asked = self._describe is asked or not is_enough(file.metadata)
+        is_remote = reader.is_remote and is_asked
         ask = partial(self._asked, reader, file)
         return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
 
-    def _asked(self, reader: Reader, file: StoredFile) -> tuple[Reader, Facts]:
-        given = file.size, file.modified_at, file.crc_32, file.validator
-        return reader, self._facts(reader, *given)
+    def _asked(self, reader: Reader, file: StoredFile) -> tuple[Reader, Metadata]:
+        return reader, self._describe(reader, file.metadata)
 
     def _count(self, size: int) -> None:
         self._members += 1

@@ -27,8 +27,7 @@ from django.db.models.query_utils import DeferredAttribute
 from django.utils.functional import Promise
 
 from django_stream_zip.engine.errors import not_a_name, not_a_time, shortened
-from django_stream_zip.engine.members import WHOLE, check_types
-from django_stream_zip.engine.members import unpacked as _unpacked
+from django_stream_zip.engine.members import WHOLE, check_types, unpacked
 from django_stream_zip.engine.methods import Method
 
 _Parameters = ParamSpec("_Parameters")
@@ -308,7 +307,7 @@ def check_filename(filename: Any) -> None:
         refuse("filename to be text", filename, _FILENAMES)
 
 
-def unpacked(member: Any) -> tuple[Any, ...]:
+def checked_values(member: Any) -> tuple[Any, ...]:
     """Return the five values of a member. Raise ZipValueError or TypeError if it isn't one."""
     if member.__class__ is tuple and len(member) == 5:
         name, modified_at, mode, method, content = member
@@ -323,7 +322,7 @@ def unpacked(member: Any) -> tuple[Any, ...]:
             return member  # as most are
     if not isinstance(member, tuple):
         refuse("a member", member, _MEMBER)
-    values = _unpacked(member)
+    values = unpacked(member)
     if not _is_text(values[0]):
         raise not_a_name(values[0])
     check_types(*values)
@@ -359,7 +358,7 @@ def not_bytes(data: Any, name: Any) -> TypeError:
     if isinstance(data, str) and isinstance(name, bytes | bytearray | memoryview):
         return TypeError("expected bytes, got text; use bytes_member(data, name), in this order")
     said = _said("bytes", data, _DATA) or (
-        f"data must be bytes, not {_class_name(data)} (for an iterable of bytes give the tuple "
+        f"data must be bytes, not {_class_name(data)} (for an iterable of bytes, use the tuple "
         "(name, modified_at, mode, method, chunks) instead)"
     )
     return TypeError(f"member {shortened(name)}: {said}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from string import Formatter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist
@@ -21,17 +21,30 @@ from django_stream_zip.members.member import wall_clock
 Name: TypeAlias = str | Callable[..., str] | None
 
 
+class FileOfRow(NamedTuple):
+    """A file to be named: what it is stored as and in which field, and what is known of its row.
+
+    The instance is None unless `Naming.needs_instance`.
+    """
+
+    stored_name: str
+    file_field: str
+    values: Mapping[str, Any]
+    instance: Model | None
+
+
 class Naming:
-    """This one: by the stored file's own name. None and "" mean that, too."""
+    """A way to name files. This one: by their stored names, without directories.
+
+    Where another one finds None or "", that is used, too.
+    """
 
     needs_instance = False
     columns: tuple[str, ...] = ()
 
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        """Return the name of the file that a row has in a file field."""
-        return posixpath.basename(stored_name)
+    def of(self, file: FileOfRow) -> Any:
+        """Return a file's name."""
+        return posixpath.basename(file.stored_name)
 
     def check(self, fields: dict[str, Any]) -> None:
         """Raise ValueError if the columns' fields can't be named by. An annotation's is None."""
@@ -41,10 +54,8 @@ class _ByColumn(Naming):
     def __init__(self, path: str) -> None:
         self.columns = (path,)
 
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        return _as_shown(values[self.columns[0]])
+    def of(self, file: FileOfRow) -> Any:
+        return _as_shown(file.values[self.columns[0]])
 
 
 class _ByFormat(Naming):
@@ -55,15 +66,14 @@ class _ByFormat(Naming):
         self._paths = {name: name.replace(".", LOOKUP_SEP) for name in names - _FILE_VALUES.keys()}
         self.columns = tuple(self._paths.values())
 
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        known = {name: value(stored_name, path) for name, value in _FILE_VALUES.items()}
-        shown = {name: _as_shown(values[column]) for name, column in self._paths.items()}
+    def of(self, file: FileOfRow) -> Any:
+        known = {name: value(file) for name, value in _FILE_VALUES.items()}
+        shown = {name: _as_shown(file.values[column]) for name, column in self._paths.items()}
         name = self._text({**known, **shown})
         if name.rpartition("/")[2][:1].isalnum():
             return name
-        return self._with_stem(name, self._text({**dict.fromkeys(shown), **known}), stored_name)
+        blank = self._text({**dict.fromkeys(shown), **known})
+        return _with_stem(name, blank, posixpath.basename(file.stored_name))
 
     def check(self, fields: dict[str, Any]) -> None:
         for _, name, specification, conversion in self._parts:
@@ -91,22 +101,8 @@ class _ByFormat(Naming):
                 f"name={self._template!r}: {{{name}}} is a {type(value).__name__}, which has no "
                 f"format {specification or conversion!r} ({error})"
             ) from error
-        # A slash behind it would make a folder of the file.
+        # A slash at its end would make a directory of the file.
         return text.rstrip("/")
-
-    @staticmethod
-    def _with_stem(name: str, blank: str, stored_name: str) -> str:
-        """Return a name that isn't only an ending: if it is, the stored file's stem before it.
-
-        `blank` is what the format makes of a row that has nothing but a file.
-        """
-        folders, slash, last = name.replace("\\", "/").rpartition("/")
-        ending = blank.rpartition("/")[2]
-        if ending.strip(" ")[:1] not in ("", ".") or _visible(last) != _visible(ending):
-            return name
-        stored = posixpath.basename(stored_name)
-        stem = stored.removesuffix(extension(stored)) if ending else stored
-        return f"{folders}{slash}{stem}{ending}"
 
 
 class _ByAttribute(Naming):
@@ -115,10 +111,8 @@ class _ByAttribute(Naming):
     def __init__(self, attribute: str) -> None:
         self._attribute = attribute
 
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        value: Any = getattr(instance, self._attribute)
+    def of(self, file: FileOfRow) -> Any:
+        value: Any = getattr(file.instance, self._attribute)
         return value() if callable(value) else value
 
 
@@ -129,17 +123,16 @@ class _ByCallable(Naming):
         self._call = name
         self._takes_stored_name = _arity(name) > 1
 
-    def of(
-        self, stored_name: str, path: str, values: dict[str, Any], instance: Model | None
-    ) -> Any:
-        arguments = (instance, stored_name) if self._takes_stored_name else (instance,)
-        return self._call(*arguments)
+    def of(self, file: FileOfRow) -> Any:
+        if self._takes_stored_name:
+            return self._call(file.instance, file.stored_name)
+        return self._call(file.instance)
 
 
-_FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
-    "basename": lambda stored_name, path: posixpath.basename(stored_name),
-    "ext": lambda stored_name, path: extension(posixpath.basename(stored_name)),
-    "field": lambda stored_name, path: path,
+_FILE_VALUES: Final[dict[str, Callable[[FileOfRow], str]]] = {
+    "basename": lambda file: posixpath.basename(file.stored_name),
+    "ext": lambda file: extension(posixpath.basename(file.stored_name)),
+    "field": lambda file: file.file_field,
 }
 
 # Values as fields of these types have them, to try a format with before there is a row.
@@ -174,6 +167,19 @@ def naming(queryset: QuerySet[Any], name: Name) -> Naming:
     return _ByColumn(name)
 
 
+def _with_stem(name: str, blank: str, stored: str) -> str:
+    """Return a name that isn't only an extension: if it is, the stored file's stem before it.
+
+    `blank` is what the format makes of a row that has nothing but a file.
+    """
+    directory, slash, last = name.replace("\\", "/").rpartition("/")
+    end = blank.rpartition("/")[2]
+    if end.strip(" ")[:1] not in ("", ".") or _visible(last) != _visible(end):
+        return name
+    stem = stored.removesuffix(extension(stored)) if end else stored
+    return f"{directory}{slash}{stem}{end}"
+
+
 def _as_shown(value: Any) -> Any:
     """Return a time as the site's clocks show it, and any other value as it is."""
     return wall_clock(value) if isinstance(value, datetime) else value
@@ -200,7 +206,7 @@ def _is_field(model: type[Model], name: str) -> bool:
 
 
 def _arity(function: Callable[..., Any]) -> int:
-    """Count the arguments that a callable needs; some of C's don't tell, and take one."""
+    """Return how many arguments a callable needs: one for those of C that don't say."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
         parameters = inspect.signature(function).parameters.values()

@@ -19,7 +19,7 @@ from django_stream_zip.members.member import (
     unexpected,
 )
 from django_stream_zip.members.misuse import check_field_file, check_stored, check_time
-from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
 
 if TYPE_CHECKING:
@@ -47,92 +47,97 @@ def storage_member(
 ) -> ContentMember:
     """Make a member of a file in a storage, named like it (without its folders) or `name`.
 
-    The storage is asked, once if it can tell all at once, unless both `size` (bytes) and
-    `modified_at` are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked
-    when the member's values are first looked at; `zip_response` does so for several members at a
-    time. `validator` is the storage's own that was kept of the file (see
-    `models.ZipValidatorField`): nothing but this state of it is read. `decode` says whether a file
-    that an object store keeps gzipped, with a content encoding that says so, is unpacked; by
-    default as the storage's `open()` does. Of what is unpacked the size isn't known, so such a
-    member is deflated.
+    The storage is asked, once if it can answer all at once, unless both `size` and `modified_at`
+    are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked when the
+    member's values are first looked at; `zip_response` does so for several members at a time. What
+    is wrong with the file is raised then.
 
-    Raises FileNotFoundError where the file is missing, PermissionError where it may not be read,
-    and what else the storage raises. If it is remote, that is raised when it is asked: by
-    `zip_response` for members in a list.
+    Args:
+        storage: Any storage of Django's kind.
+        stored_name: The file's name in it.
+        name: The member's name.
+        compress: Whether to deflate; None leaves it to the kind of file and the setting.
+        modified_at: The member's time.
+        mode: The member's Unix mode.
+        size: Number of bytes.
+        crc_32: CRC-32 of the bytes.
+        validator: The storage's own that was kept of the file (see `models.ZipValidatorField`):
+            nothing but this state of it is read.
+        decode: Whether a file that an object store keeps gzipped, with a content encoding that says
+            so, is decoded. The default is what the storage's `open()` does. Of what is decoded the
+            size isn't known, so such a member is deflated.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        PermissionError: It may not be read. Other errors of the storage are raised as they are.
     """
     check_stored(storage, stored_name)
     reader = reader_for(storage, stored_name, decode=decode)
-    given = size, modified_at, crc_32, validator
-    if reader.is_remote and (size is None or modified_at is None):
+    known = Metadata(size, crc_32, modified_at, validator)
+    if reader.is_remote and not is_enough(known):
         # What is wrong or changes with the language is to be seen now.
         name = safe_name(text(name or posixpath.basename(reader.name)))
         check_time(name, _NO_TIME if modified_at is None else modified_at)
         make = _described_member
-        return PendingMember(partial(make, reader, given, name, compress=compress, mode=mode))
-    return _described_member(reader, given, name, compress=compress, mode=mode)
+        return PendingMember(partial(make, reader, known, name, compress=compress, mode=mode))
+    return _described_member(reader, known, name, compress=compress, mode=mode)
 
 
 def _described_member(
-    reader: Reader, given: tuple[Any, ...], name: str | None, **options: Any
+    reader: Reader, known: Metadata, name: str | None, **options: Any
 ) -> ContentMember:
-    return reader_member(reader, described(reader, *given), name, **options)
+    return reader_member(reader, described(reader, known), name, **options)
 
 
-def described(
-    reader: Reader,
-    size: int | None,
-    modified_at: datetime | None,
-    crc_32: int | None,
-    validator: str | None = None,
-) -> Facts:
-    """Give what the caller knows of a file, and else what the storage does.
+def is_enough(known: Metadata) -> bool:
+    """Return whether the storage needn't be asked of a file."""
+    return known.size is not None and known.modified_at is not None
 
-    The storage is asked unless both size and time are given. Raises what it raises, and
+
+def described(reader: Reader, known: Metadata) -> Metadata:
+    """Return what the caller knows of a file, and else what the storage does.
+
+    The storage is asked unless both size and time are known. Raises what it raises, and
     ContentChangedError where the caller knows another validator than the storage.
     """
-    validator = validator or None  # "" is of a storage that has none
-    if size is not None and modified_at is not None:
-        reader.expect(size, validator)
-        # The caller's time may change where the storage's validator doesn't, and the reverse.
-        state = " ".join(filter(None, (derived_validator(size, modified_at), validator)))
-        return Facts(size, modified_at, state, crc_32)
-    return asked(reader, size, modified_at, crc_32, validator)
+    if known.size is None or known.modified_at is None:
+        return asked(reader, known)
+    validator = known.validator or None  # "" is of a storage that has none
+    reader.expect(known.size, validator)
+    # The caller's time may change where the storage's validator doesn't, and the reverse.
+    derived = derived_validator(known.size, known.modified_at)
+    return known._replace(validator=f"{derived} {validator}" if validator else derived)
 
 
-def asked(
-    reader: Reader,
-    size: int | None,
-    modified_at: datetime | None,
-    crc_32: int | None,
-    validator: str | None = None,
-) -> Facts:
+def asked(reader: Reader, known: Metadata) -> Metadata:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
-    validator = validator or None
+    validator = known.validator or None
     # The validator is of what the storage knows, and of nothing that the caller does.
-    facts = reader.describe(size, modified_at) if validator is None else reader.describe()
-    if validator not in (None, facts.validator):
+    own = reader.describe(known.size, known.modified_at) if validator is None else reader.describe()
+    if validator not in (None, own.validator):
         raise unexpected(reader.name)
-    reader.expect(size, validator)
-    return Facts(
-        facts.size if size is None else size,
-        modified_at or facts.modified_at,
-        facts.validator,
-        facts.crc_32 if crc_32 is None else crc_32,
+    reader.expect(known.size, validator)
+    return Metadata(
+        own.size if known.size is None else known.size,
+        own.crc_32 if known.crc_32 is None else known.crc_32,
+        known.modified_at or own.modified_at,
+        own.validator,
     )
 
 
 def reader_member(
     reader: Reader,
-    facts: Facts,
+    metadata: Metadata,
     name: str | None = None,
     *,
     compress: bool | None = None,
     mode: int = DEFAULT_MODE,
 ) -> ContentMember:
     """Make a member of a reader's file, of which this is known."""
-    at = facts.modified_at or _NO_TIME
+    at = metadata.modified_at or _NO_TIME
     own_name = posixpath.basename(reader.name)
-    return member(name or own_name, at, mode, compress, StorageContent(reader, facts), own_name)
+    content = StorageContent(reader, metadata)
+    return member(name or own_name, at, mode, compress, content, own_name)
 
 
 def field_member(
@@ -150,13 +155,15 @@ def field_member(
 ) -> ContentMember:
     """Make a member of the file of a model's FileField, as `storage_member` does: errors too.
 
-    What the row holds of its file (see `facts`) needn't be given. Raises ValueError where the field
-    is empty.
+    What the row holds of its file (see `metadata.fields`) needn't be given.
+
+    Raises:
+        ValueError: The field is empty.
     """
     check_field_file(field_file)
     if not field_file.name:
         raise ValueError(f"{field_file.field.name} of {field_file.instance!r} has no file")
-    # The row's facts are of what `open()` gives.
+    # The row's metadata is of what `open()` returns.
     held = getattr(field_file, "zip_metadata", {}) if decode is None else {}
     return storage_member(
         storage_of(field_file),
@@ -175,15 +182,15 @@ def field_member(
 class StorageContent:
     """A file in a storage. It is opened when its chunks are asked for."""
 
-    def __init__(self, reader: Reader, facts: Facts) -> None:
+    def __init__(self, reader: Reader, metadata: Metadata) -> None:
         self.identity = _identity(reader)
-        self.size = facts.size
-        self.crc_32 = facts.crc_32
+        self.size = metadata.size
+        self.crc_32 = metadata.crc_32
         # Two storages that can't be told apart may hold two files of one state.
-        self.validator = None if reader.place is None else facts.validator
+        self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
-        reader.is_verified = facts.crc_32 is not None
+        reader.is_verified = metadata.crc_32 is not None
         self.reader = reader
 
     @property

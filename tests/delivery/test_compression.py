@@ -31,7 +31,7 @@ from django_stream_zip.delivery.compression import decided
 from django_stream_zip.engine.bodies import stored_blocks_size
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import bytes_member, file_member
-from django_stream_zip.members.local import BytesContent
+from django_stream_zip.members.files import BytesContent
 from django_stream_zip.members.member import member
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView

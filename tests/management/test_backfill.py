@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_stream_zip.management.backfill import stored_metadata
 from django_stream_zip.members import queryset_members
-from django_stream_zip.members.readers import Facts, Reader, register_reader
+from django_stream_zip.members.readers import Metadata, Reader, register_reader
 from django_stream_zip.members.readers.generic import GenericReader
 from django_stream_zip.members.readers.reader import derived_validator
 from tests.models import Book, Film, Novel, Paperback
@@ -194,8 +194,8 @@ def test_a_file_that_is_overwritten_after_it_was_read_fails(
     make(storage, "a.pdf")
     states = iter(["one", "two"])
 
-    def described(*args: Any) -> Facts:
-        return Facts(5, TIME, next(states))
+    def described(*args: Any) -> Metadata:
+        return Metadata(5, modified_at=TIME, validator=next(states))
 
     monkeypatch.setattr(GenericReader, "describe", described)
     with pytest.raises(CommandError, match="overwritten while it was read"):
@@ -208,7 +208,9 @@ def test_a_file_without_a_validator_that_can_be_kept_is_filled_once(
     storage: WatchedStorage, monkeypatch: pytest.MonkeyPatch, validator: str | None
 ) -> None:
     make(storage, "a.pdf")
-    monkeypatch.setattr(GenericReader, "describe", lambda *args: Facts(5, TIME, validator))
+    monkeypatch.setattr(
+        GenericReader, "describe", lambda *args: Metadata(5, modified_at=TIME, validator=validator)
+    )
     run("tests.Book")
     assert (held(), validators()) == (filled("a.pdf"), [""])
     assert run("tests.Book") == "tests.Book.file: 0 filled\n"
@@ -254,8 +256,8 @@ class LyingReader(Reader):
 
     told: int | None = 9
 
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        return Facts(self.told, None, None)
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
+        return Metadata(self.told)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Any:
         yield b"four"
@@ -264,8 +266,8 @@ class LyingReader(Reader):
 class KnowingReader(LyingReader):
     """Knows all and can't be read."""
 
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        return Facts(4, TIME, "validator", 77)
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
+        return Metadata(4, 77, TIME, "validator")
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Any:
         raise AssertionError("it was read")
@@ -393,8 +395,10 @@ def test_queries_are_one_for_a_row_and_few_for_a_page(storage: WatchedStorage) -
 @pytest.mark.parametrize("reader", [KnowingReader], indirect=True)
 def test_memory_does_not_grow_with_a_file(storage: WatchedStorage, reader: Any) -> None:
     class Endless(KnowingReader):
-        def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-            return Facts(None, TIME, None)
+        def describe(
+            self, size: int | None = None, modified_at: datetime | None = None
+        ) -> Metadata:
+            return Metadata(modified_at=TIME)
 
         def chunks(self, start: int = 0, stop: int | None = None) -> Any:
             for _ in range(200):

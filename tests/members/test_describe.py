@@ -20,7 +20,7 @@ from django_stream_zip import NO_COMPRESSION_AUTO
 from django_stream_zip.engine import members as engine_members
 from django_stream_zip.members import bytes_member
 from django_stream_zip.members.describe import PendingMember, all_described
-from django_stream_zip.members.misuse import unpacked
+from django_stream_zip.members.misuse import checked_values
 from django_stream_zip.planning.content import Content
 from django_stream_zip.response import zip_response
 from tests.support.network import eventually
@@ -84,7 +84,7 @@ LOOKED_AT: dict[str, Callable[[Any], Any]] = {
     "deepcopy": copy.deepcopy,
     "pickle": lambda member: pickle.loads(pickle.dumps(member)),
     "engine": engine_members.unpacked,
-    "response": unpacked,
+    "response": checked_values,
 }
 
 

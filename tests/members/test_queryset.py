@@ -31,7 +31,7 @@ from django_stream_zip.members import (
     lazy_queryset_members,
     queryset_members,
 )
-from django_stream_zip.members.readers import Facts
+from django_stream_zip.members.readers import Metadata
 from django_stream_zip.members.readers.generic import GenericReader
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
@@ -874,7 +874,7 @@ def test_a_slice_of_many_rows_is_joined_in_batches(
 class Sizeless(GenericReader):
     """Knows no size before it has read."""
 
-    def describe(self, *known: Any) -> Facts:
+    def describe(self, *known: Any) -> Metadata:
         return super().describe(*known)._replace(size=None)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from django_stream_zip.members import storage_member
+from django_stream_zip.members import async_member, storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.readers.reader import ArchivedError
 from tests.storages.servers import require_packages
@@ -100,3 +101,27 @@ def test_what_was_not_described_is_refused_when_it_is_read(
         member = storage_member(storage, "old.jpg", size=3, modified_at=TIME)
         with pytest.raises(ArchivedError, match="archived"):
             list(member[4])
+
+
+@pytest.mark.parametrize(
+    ("place", "headers"),
+    [
+        (s3, {"x-amz-storage-class": "GLACIER"}),
+        (azure, {"x-ms-access-tier": "Archive"}),
+    ],
+    ids=named,
+)
+def test_what_was_not_described_is_refused_when_it_is_read_on_a_loop(
+    place: Any, headers: dict[str, str]
+) -> None:
+    require_packages("obstore")
+
+    async def read(content: Any) -> bytes:
+        return b"".join([chunk async for chunk in content.chunks()])
+
+    with place() as (storage, store):
+        store.put("old.jpg", b"old", headers=headers)
+        member = async_member(storage_member(storage, "old.jpg", size=3, modified_at=TIME))
+        with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
+            asyncio.run(read(member[4]))
+        assert store.asked == ["get"]

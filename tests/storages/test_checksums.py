@@ -200,6 +200,25 @@ def test_a_store_that_tells_nothing_of_parts_is_no_error(
     assert "photo.jpg" in caplog.text
 
 
+@pytest.mark.usefixtures("_with_parts")
+def test_a_store_cannot_forge_a_line_of_the_log(
+    storage: Any, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: S3Handler, stored: Any) -> None:
+        data = b"<Error><Code>No</Code><Message>no\nERROR forged</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    store.put("photo.jpg", DATA, headers=headers(composite() + "-3", "COMPOSITE"), parts=PARTS)
+    monkeypatch.setattr(S3Handler, "send_attributes", refuse)
+    assert member_of(storage)[4].crc_32 is None
+    (record,) = [one for one in caplog.records if "photo.jpg" in one.getMessage()]
+    assert "forged" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
 # Archives of large objects.
 
 
@@ -264,7 +283,7 @@ def test_checksums_are_combined(first: bytes, second: bytes) -> None:
 @given(st.lists(st.binary(max_size=100)))
 def test_checksums_of_many_are_folded(parts: list[bytes]) -> None:
     told = [(zlib.crc32(part), len(part)) for part in parts]
-    assert combine.folded(told) == zlib.crc32(b"".join(parts))
+    assert combine.combined_parts(told) == zlib.crc32(b"".join(parts))
 
 
 def test_what_is_appended_may_be_terabytes() -> None:

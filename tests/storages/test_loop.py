@@ -13,9 +13,9 @@ from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import stream_zip
 from django_stream_zip.members import async_member, bytes_member, storage_member
-from django_stream_zip.members.async_member import LoopContent
-from django_stream_zip.members.readers.loop import loop_reader
-from django_stream_zip.members.readers.reader import Facts, Reader
+from django_stream_zip.members.async_member import AsyncStorageContent
+from django_stream_zip.members.readers.async_reader import async_reader
+from django_stream_zip.members.readers.reader import Metadata, Reader
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.response import zip_response
@@ -41,12 +41,12 @@ class Looped:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        made = loop_reader(reader)
+        made = async_reader(reader)
         assert made is not None
-        self.content = LoopContent(StorageContent(reader, Facts(None, None, None)), made)
+        self.content = AsyncStorageContent(StorageContent(reader, Metadata()), made)
         self.is_remote = reader.is_remote
 
-    def describe(self) -> Facts:
+    def describe(self) -> Metadata:
         return self.reader.describe()
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
@@ -261,7 +261,7 @@ def test_what_boto3_does_beyond_it_is_left_to_boto3(
     ],
 )
 def test_keys_that_obstore_takes_for_others_are_left_to_threads(name: str, is_read: bool) -> None:
-    from django_stream_zip.members.readers.loop import _is_plain
+    from django_stream_zip.members.readers.async_reader import _is_plain
 
     assert _is_plain(name) == is_read
 
@@ -269,7 +269,7 @@ def test_keys_that_obstore_takes_for_others_are_left_to_threads(name: str, is_re
 def test_after_a_fork_obstore_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from storages.backends.s3 import S3Storage
 
-    from django_stream_zip.members.readers.loop import _Runtime
+    from django_stream_zip.members.readers.async_reader import _Runtime
 
     storage = S3Storage(**S3, region_name="eu-north-1")
     member = storage_member(storage, "a.jpg", size=1, modified_at=TIME)
@@ -308,7 +308,7 @@ def test_a_shared_access_signature_is_no_part_of_the_place() -> None:
     storage = AzureStorage(
         account_name="me", azure_container="c", sas_token="?sv=2024-01-01&sig=abc"
     )
-    store = azure._object_store("c", storage)
+    store = azure._azure_store(storage, "c")
     assert store.config["endpoint"] == "https://me.blob.core.windows.net"
 
 

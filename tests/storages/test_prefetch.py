@@ -21,6 +21,7 @@ from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.members import async_member, field_member, storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
+from django_stream_zip.members.readers import Metadata
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.prefetch.threads import prefetched
 from django_stream_zip.response import zip_response
@@ -241,7 +242,9 @@ def test_eight_bodies_are_fetched_at_a_time_of_what_is_described(
 
 
 def test_nothing_is_asked_of_what_is_known(storage: Any, store: Store) -> None:
-    files = [StoredFile(storage, name, size=5, modified_at=TIME) for name in NAMES]
+    files = [
+        StoredFile(storage, name, metadata=Metadata(size=5, modified_at=TIME)) for name in NAMES
+    ]
     list(Collector().members(files))
     assert store.asked == []
 
@@ -253,7 +256,9 @@ def test_what_is_known_is_asked_for_all_at_once_where_it_may_be_missing(
     store.faults.latency = 0.3
     del store.objects[NAMES[12]]
     files = [
-        StoredFile(storage, name, size=5, crc_32=6, modified_at=datetime(2020, 1, 2, 3, 4, 5))
+        StoredFile(
+            storage, name, metadata=Metadata(5, crc_32=6, modified_at=datetime(2020, 1, 2, 3, 4, 5))
+        )
         for name in NAMES
     ]
     members = list(Collector(missing=missing).members(files))

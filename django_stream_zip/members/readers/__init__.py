@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from django_stream_zip.members.readers.reader import Facts, Reader, kept_validator
+from django_stream_zip.members.readers.reader import Metadata, Reader, kept_validator
 from django_stream_zip.members.readers.table import reader_for, register_reader
 
-__all__ = ["Facts", "Reader", "kept_validator", "reader_for", "register_reader"]
+__all__ = ["Metadata", "Reader", "kept_validator", "reader_for", "register_reader"]

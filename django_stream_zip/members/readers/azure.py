@@ -1,7 +1,7 @@
-"""Azure Blob Storage: pieces of a blob, pinned by its ETag.
+"""Azure Blob Storage: pieces of a blob, its ETag being their precondition.
 
-Its package reads 32 MiB into memory before it gives the first byte; asked for less, it gives that.
-It repeats a piece by itself where it breaks off.
+Its package reads 32 MiB into memory before it returns the first byte; asked for less, it returns
+that. It repeats a piece by itself where it is truncated.
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import __version__
 
-from django_stream_zip.members.readers import loop
-from django_stream_zip.members.readers.reader import archived_error
-from django_stream_zip.members.readers.remote import (
-    Body,
-    Head,
-    PerProcess,
-    RemoteReader,
-    forget_after_fork,
-    nothing,
-)
+from django_stream_zip.members.readers import async_reader
+from django_stream_zip.members.readers.compat import AZURE_CONNECTIONS, blob_name
+from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.reader import Metadata, archived_error
+from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.transfer import ResponseBody
 
-# Before 12.28, what is stored gzipped comes unpacked, and a piece of it not at all.
+# Before 12.28, what is stored gzipped comes decoded, and a piece of it not at all.
 _AS_STORED: Final[dict[str, Any]] = (
     {"decompress": False} if tuple(map(int, __version__.split(".")[:2])) >= (12, 28) else {}
 )
@@ -41,39 +37,37 @@ class AzureReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        forget_after_fork(storage, _client=nothing, _service_client=nothing)
+        forget_after_fork(storage, AZURE_CONNECTIONS)
         _clients.get(storage, attrgetter("client"))
-        self._blob = storage.client.get_blob_client(storage._get_valid_path(name))
+        self._blob = storage.client.get_blob_client(blob_name(storage, name))
         self._timeout = storage.timeout
 
-    def _head(self) -> Head:
+    def _head(self) -> tuple[Metadata, str]:
         found = self._blob.get_blob_properties(timeout=self._timeout)
         if found.blob_tier == "Archive":  # until it is rehydrated
             raise archived_error(self.name, found.archive_status or "Archive")
         encoding = found.content_settings.content_encoding or ""
-        return Head(found.size, found.last_modified, found.etag, encoding)
+        return Metadata(found.size, None, found.last_modified, found.etag), encoding
 
-    def object_store(self) -> tuple[Any, str, str] | None:
-        """Give one, if the storage has an account's key or a token for it."""
+    def obstore_object(self) -> ObstoreObject | None:
+        """Return one, if the storage has an account's key or a token for it."""
         if self.storage.connection_string or not _credentials(self.storage):
             return None
-        container = self._blob.container_name
-        make = loop.attempted(partial(_object_store, container))
-        store = _stores.get(self.storage, make, container)
-        return None if store is None else (store, self._blob.blob_name, "if_match")
+        store = async_reader.shared_store(self.storage, _azure_store, self._blob.container_name)
+        return None if store is None else ObstoreObject(store, self._blob.blob_name)
 
-    def _body(self, start: int, stop: int | None, done: int) -> Body | None:
+    def _body(self, start: int, stop: int | None, done: int) -> ResponseBody | None:
         end = self._piece_stop(start, stop, done)
         conditions: dict[str, Any] = {}
-        if self.pin:
-            conditions = {"etag": self.pin, "match_condition": MatchConditions.IfNotModified}
-        told: list[int] = []
+        if self.version:
+            conditions = {"etag": self.version, "match_condition": MatchConditions.IfNotModified}
+        totals: list[int] = []
         try:
             stream = self._blob.download_blob(
                 offset=start,
                 length=end - start,
                 timeout=self._timeout,
-                raw_response_hook=lambda response: told.extend(_total(response)),
+                raw_response_hook=lambda response: totals.extend(_total(response)),
                 **conditions,
                 **_AS_STORED,
             )
@@ -85,7 +79,7 @@ class AzureReader(RemoteReader):
         found = stream.properties
         encoding = found.content_settings.content_encoding or ""
         piece = self._piece(data, start, end, found.etag, encoding)
-        return piece._replace(total=told[0]) if piece and told else piece
+        return piece._replace(total=totals[0]) if piece and totals else piece
 
     def _status(self, error: Any) -> int | None:
         status: int | None = error.status_code
@@ -96,18 +90,17 @@ class AzureReader(RemoteReader):
 
 
 def _total(response: Any) -> list[int]:
-    """Return the blob's size, if a response with a piece tells it: its package keeps it back."""
+    """Return the blob's size, if a response with a piece has it: its package doesn't pass it on."""
     found = response.http_response.headers.get("Content-Range", "").rpartition("/")[2]
     return [int(found)] if found.isdecimal() else []
 
 
 # Only to make one client where many threads are the first: the storage keeps it.
 _clients: Final = PerProcess()
-_stores: Final = PerProcess()
 
 
-def _object_store(container: str, storage: Any) -> Any:
-    """Make what obstore reads a storage with: the same place, the same credentials."""
+def _azure_store(storage: Any, container: str) -> Any:
+    """Make what obstore reads a container with: the same place, the same credentials."""
     from obstore.store import AzureStore
 
     url = storage.service_client.primary_endpoint.partition("?")[0]  # a SAS token
@@ -116,12 +109,12 @@ def _object_store(container: str, storage: Any) -> Any:
         account_name=storage.account_name,
         endpoint=url.rstrip("/"),
         **_credentials(storage),
-        **loop.options(urlsplit(url).scheme),
+        **async_reader.options(urlsplit(url).scheme),
     )
 
 
 def _credentials(storage: Any) -> dict[str, Any]:
-    """Give a storage's credentials as obstore wants them, in the order of the storage itself."""
+    """Return a storage's credentials as obstore wants them, in the order of the storage itself."""
     if storage.account_key:
         return {"account_key": storage.account_key}
     if storage.sas_token:

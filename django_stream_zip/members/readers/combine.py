@@ -17,7 +17,7 @@ _ONE: Final = 0x80000000
 
 
 def combined_in_python(first: int, second: int, second_length: int) -> int:
-    """Give the CRC-32 of what `first` is that of, followed by what `second` is that of."""
+    """Return the CRC-32 of what `first` is that of, followed by what `second` is that of."""
     return _times(_power_of_x(8 * second_length), first) ^ second
 
 
@@ -31,7 +31,7 @@ def _power_of_x(exponent: int) -> int:
 
 @cache
 def _square(times: int) -> int:
-    """Give x, squared so many times."""
+    """Return x, squared so many times."""
     if times == 0:
         return _ONE >> 1
     half = _square(times - 1)
@@ -60,8 +60,8 @@ def _fastest() -> Callable[[int, int, int], int]:
 combined: Final = _fastest()
 
 
-def folded(parts: Iterable[tuple[int, int]]) -> int:
-    """Give the CRC-32 of parts one after the other, each given by its own and its length."""
+def combined_parts(parts: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC-32 of parts one after the other from their CRC-32s and lengths."""
     crc_32 = 0
     for part, length in parts:
         crc_32 = combined(crc_32, part, length)

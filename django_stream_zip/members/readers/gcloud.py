@@ -1,6 +1,6 @@
-"""Google Cloud Storage: pieces of an object, pinned to its generation.
+"""Google Cloud Storage: pieces of an object, its generation being their precondition.
 
-Its package can give a whole object at once or a range of it, but has no stream. It resumes by
+Its package returns a whole object at once or a range of it, but has no stream. It resumes by
 itself, and knows CRC-32C only, which is another polynomial than ZIP's.
 """
 
@@ -16,18 +16,19 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 from google.cloud.storage.retry import DEFAULT_RETRY
-from storages.utils import clean_name
 
 from django_stream_zip.members.member import unexpected
-from django_stream_zip.members.readers import loop
-from django_stream_zip.members.readers.remote import (
-    Body,
-    Head,
-    PerProcess,
-    RemoteReader,
-    forget_after_fork,
-    nothing,
+from django_stream_zip.members.readers import async_reader
+from django_stream_zip.members.readers.compat import (
+    GOOGLE_CONNECTIONS,
+    google_credentials,
+    google_url,
+    object_key,
 )
+from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.reader import Metadata
+from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.transfer import ResponseBody
 
 # Two minutes is Google's own; by then nobody waits for the archive any more.
 _RETRY: Final = DEFAULT_RETRY.with_timeout(20)
@@ -41,31 +42,30 @@ class GoogleCloudReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        forget_after_fork(storage, _client=nothing, _bucket=nothing)
+        forget_after_fork(storage, GOOGLE_CONNECTIONS)
         _clients.get(storage, attrgetter("client"))
         self._bucket = storage.bucket
-        self._key = storage._normalize_name(clean_name(name))
+        self._key = object_key(storage, name)
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
-        """Pin a generation, which is a number."""
+        """Expect a generation, which is a number."""
         if validator is not None and not (validator.isascii() and validator.isdecimal()):
             raise unexpected(self.name)
         super().expect(size, validator)
 
-    def _head(self) -> Head:
+    def _head(self) -> tuple[Metadata, str]:
         blob = self._bucket.get_blob(self._key, retry=_RETRY)
         if blob is None:
             raise FileNotFoundError(self.name)
-        pin, encoding = str(blob.generation), blob.content_encoding or ""
-        return Head(blob.size, blob.updated, pin, encoding)
+        metadata = Metadata(blob.size, None, blob.updated, str(blob.generation))
+        return metadata, blob.content_encoding or ""
 
-    def object_store(self) -> tuple[Any, str, str] | None:
-        """Give one for the storage's bucket."""
-        make = loop.attempted(partial(_object_store, self._bucket.name))
-        store = _stores.get(self.storage, make, self._bucket.name)
-        return None if store is None else (store, self._key, "version")
+    def obstore_object(self) -> ObstoreObject | None:
+        """Return one of the storage's bucket."""
+        store = async_reader.shared_store(self.storage, _google_store, self._bucket.name)
+        return None if store is None else ObstoreObject(store, self._key, "version")
 
-    def _body(self, start: int, stop: int | None, done: int) -> Body | None:
+    def _body(self, start: int, stop: int | None, done: int) -> ResponseBody | None:
         end = self._piece_stop(start, stop, done)
         blob = self._bucket.blob(self._key)
         try:
@@ -73,7 +73,7 @@ class GoogleCloudReader(RemoteReader):
                 start=start,
                 end=end - 1,
                 raw_download=True,
-                if_generation_match=int(self.pin) if self.pin else None,
+                if_generation_match=int(self.version) if self.version else None,
                 checksum=None,
                 retry=_RETRY,
             )
@@ -81,8 +81,8 @@ class GoogleCloudReader(RemoteReader):
             if self._status(error) == 416:
                 return None
             raise
-        pin = None if blob.generation is None else str(blob.generation)
-        return self._piece(data, start, end, pin, blob.content_encoding or "")
+        version = None if blob.generation is None else str(blob.generation)
+        return self._piece(data, start, end, version, blob.content_encoding or "")
 
     def _status(self, error: Any) -> int | None:
         status: int | None = getattr(error, "code", None)  # a RetryError has none
@@ -91,22 +91,20 @@ class GoogleCloudReader(RemoteReader):
 
 # Only to make one client where many threads are the first: the storage keeps it.
 _clients: Final = PerProcess()
-_stores: Final = PerProcess()
 
 
-def _object_store(bucket: str, storage: Any) -> Any:
-    """Make what obstore reads a storage with: the same place, the same credentials."""
+def _google_store(storage: Any, bucket: str) -> Any:
+    """Make what obstore reads a bucket with: the same place, the same credentials."""
     from obstore.store import GCSStore
 
-    client, credentials = storage.client, storage.client._credentials
-    url = client._connection.API_BASE_URL
+    credentials, url = google_credentials(storage), google_url(storage)
     is_public = isinstance(credentials, AnonymousCredentials)
     return GCSStore(
         bucket,
         base_url=url,
         skip_signature=is_public,
         credential_provider=None if is_public else partial(_token, credentials),
-        **loop.options(urlsplit(url).scheme),
+        **async_reader.options(urlsplit(url).scheme),
     )
 
 

@@ -13,9 +13,9 @@ from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django_stream_zip.members.local import has_settled, one_state
+from django_stream_zip.members.files import has_settled, one_state
 from django_stream_zip.members.member import unexpected
-from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
 
@@ -32,24 +32,29 @@ class GenericReader(Reader):
         # Which file it is, a storage may decide when it is opened: by a context variable.
         self._context = copy_context()
 
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+    def _forget(self) -> None:
+        super()._forget()
+        self._described: dict[str, Any] = {}  # the storage's answers
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Ask for size and modification time. Not every storage has them.
 
         Where both are given, ask whether the file is there.
         """
         if size is not None and modified_at is not None:
             self._check_exists()
-        self._seen = self._asked(
+        self._described = answers = self._asked(
             *(("size",) if size is None else ()),
             *(("get_modified_time",) if modified_at is None else ()),
         )
-        size = self._seen.get("size", size)
-        modified_at = self._seen.get("get_modified_time", modified_at)
+        size = answers.get("size", size)
+        modified_at = answers.get("get_modified_time", modified_at)
         if modified_at is not None:
             self.is_settled = has_settled(modified_at.timestamp())
         if size is None or modified_at is None:
-            return Facts(size, modified_at, None)
-        return Facts(size, modified_at, derived_validator(size, modified_at))
+            return Metadata(size, modified_at=modified_at)
+        state = derived_validator(size, modified_at)
+        return Metadata(size, modified_at=modified_at, validator=state)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Open the file, read it from `start` to `stop`, close it."""
@@ -63,12 +68,12 @@ class GenericReader(Reader):
 
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         questions: tuple[str, ...] = ("size", "get_modified_time")
-        if self.is_verified and not self._seen and self.expected_validator is None:
+        if self.is_verified and not self._described and self.expected_validator is None:
             questions = ()  # the caller knows all of the file, and the storage isn't to be asked
         opened = self._asked(*questions)
         if self.expected_validator not in (None, _state(opened)):
             raise unexpected(self.name)
-        if any(opened.get(what, value) != value for what, value in self._seen.items()):
+        if any(opened.get(what, value) != value for what, value in self._described.items()):
             raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from self._opened(start, stop)
         try:

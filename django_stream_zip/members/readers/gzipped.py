@@ -1,4 +1,4 @@
-"""Unpacks what is stored gzipped, while it comes in."""
+"""Decodes what is stored gzipped, while it comes in."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Final
 _CHUNK_LENGTH: Final = 256 << 10
 
 
-def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Give what was packed. Raises EOFError or BadGzipFile where it isn't all gzip."""
+def decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what was encoded. Raises EOFError or BadGzipFile where it isn't all gzip."""
     with GzipFile(fileobj=BufferedReader(_Chunks(chunks), _CHUNK_LENGTH)) as file:
         while chunk := file.read(_CHUNK_LENGTH):
             yield chunk
 
 
 def cut(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:
-    """Give the bytes from `start` to `stop`; take no more chunks than that needs."""
+    """Yield the bytes from `start` to `stop`; take no more chunks than that needs."""
     position = 0
     for chunk in chunks:
         end = len(chunk) if stop is None else stop - position

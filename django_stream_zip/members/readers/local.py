@@ -4,63 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from os import stat_result
 from typing import Any, ClassVar
 
-from django_stream_zip.members.local import BytesContent, FileContent, has_settled
+from django_stream_zip.members.files import BytesContent, FileContent, has_settled
 from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.places import known_place
-from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
+from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
 
 class FileReader(Reader):
-    """Reads a FileSystemStorage: one `stat`, and no file that was modified since."""
+    """Reads a file of a FileSystemStorage: one `stat`, and no file that was modified since."""
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
 
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        self._path = storage.path(name)
+        super().__init__(storage, name, decode=decode)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._status: stat_result | None = None
+
     def _place(self) -> str:
-        self._path = self.storage.path(self.name)
         return known_place(self.storage, self._path)
 
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Look at the file."""
         content = FileContent.from_stat(self._path, size, None)
-        self._seen = {"status": content.status}
+        self._status = content.status
         self.local_state, self.is_settled = content.local_state, content.is_settled
-        return Facts(content.size, content.modified_at, content.validator)
+        return Metadata(content.size, None, content.modified_at, content.validator)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        status, state = self._seen.get("status"), self.expected_validator
-        content = FileContent(self._path, self.expected_size, None, "", status, state)
+        content = FileContent(
+            self._path,
+            size=self.expected_size,
+            status=self._status,
+            expected_state=self.expected_validator,
+        )
         return content.chunks(start, stop)
 
 
 class MemoryReader(Reader):
-    """Reads an InMemoryStorage.
+    """Reads a file of an InMemoryStorage.
 
-    What its `open()` gives is one object for all who open the file, with one position: two of them
-    would get each other's bytes.
+    Its `open()` returns one object for all who open the file, with one position: two of them would
+    get each other's bytes.
     """
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
 
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
+    def _forget(self) -> None:
+        super()._forget()
+        self._described: tuple[datetime, int] | None = None
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Look at the file."""
         node, data = self._snapshot()
-        self._seen = {"state": (node.modified_time, len(data))}
+        self._described = node.modified_time, len(data)
         self.is_settled = has_settled(node.modified_time.timestamp())
         size = len(data) if size is None else size
-        return Facts(size, node.modified_time, derived_validator(size, node.modified_time))
+        state = derived_validator(size, node.modified_time)
+        return Metadata(size, None, node.modified_time, state)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give slices of what the file is when the first one is asked for."""
+        """Yield slices of what the file is when the first one is asked for."""
         node, data = self._snapshot()
         state = derived_validator(len(data), node.modified_time)
         is_other = self.expected_size not in (None, len(data))
         if is_other or self.expected_validator not in (None, state):
             raise unexpected(self.name)
-        if self._seen.get("state") not in (None, (node.modified_time, len(data))):
+        if self._described not in (None, (node.modified_time, len(data))):
             raise ContentChangedError(f"{self.name} was modified after it was described")
         yield from BytesContent(data).chunks(start, stop)
 

@@ -22,17 +22,17 @@ from django_stream_zip.members.readers.places import configured_place
 MAX_VALIDATOR_LENGTH: Final = 255
 
 
-class Facts(NamedTuple):
-    """What a storage says about a file, each None where it doesn't know.
+class Metadata(NamedTuple):
+    """What a storage or a row says about a file, each None where it doesn't know.
 
-    `size` and `crc_32` are of the bytes that `chunks` gives. `validator` changes whenever one of
+    `size` and `crc_32` are of the bytes that `chunks` yields. `validator` changes whenever one of
     them does.
     """
 
-    size: int | None
-    modified_at: datetime | None
-    validator: str | None
+    size: int | None = None
     crc_32: int | None = None
+    modified_at: datetime | None = None
+    validator: str | None = None
 
 
 class ArchivedError(PermissionError):
@@ -43,7 +43,7 @@ class Reader(ABC):
     """Reads one file of a storage.
 
     `decode` says whether a file that is stored gzipped, with a content encoding that says so, is
-    given unpacked; None is as the storage's own `open()` does it.
+    decoded; None is as the storage's own `open()` does it.
     """
 
     #: What the reader does without. A storage whose class overrides any of it isn't read by it.
@@ -65,8 +65,7 @@ class Reader(ABC):
         self.decode = decode
         #: Where the storage keeps its files; None if nobody knows what tells it from another one.
         self.place = self._place()
-        # What is known of the file that is to be read, from its description or its first byte.
-        self._seen: dict[str, Any] = {}
+        self._forget()
 
     def _place(self) -> str | None:
         return configured_place(self.storage, self.name)
@@ -77,23 +76,27 @@ class Reader(ABC):
         It reads what is there when it opens it, be it described or not.
         """
         fresh = copy(self)
-        fresh._seen = {}
-        fresh.expected_size = fresh.expected_validator = None
+        fresh._forget()
         return fresh
+
+    def _forget(self) -> None:
+        """Forget what was seen of the file, from its description or its first byte."""
+        self.expected_size = self.expected_validator = None
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
         """Have `chunks` read no other file than one of this size and state, as a row says it has.
 
-        The validator is one that `describe` gave once. Nothing is asked for it: the comparison is
-        made when the file is opened, whatever range is read. A size is compared where the storage
-        tells it by itself then. Raises ContentChangedError where no file can have this validator.
+        The validator is one that `describe` returned once. Nothing is asked for it: the comparison
+        is made when the file is opened, whatever range is read. A size is compared where the
+        storage says it by itself then. Raises ContentChangedError where no file can have this
+        validator.
         """
         self.expected_size = size
         self.expected_validator = validator
 
     @abstractmethod
-    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
-        """Ask the storage, but not for what is given; if that is all, whether the file is there.
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
+        """Ask the storage, but not for what is known; if that is all, whether the file is there.
 
         Raises FileNotFoundError, PermissionError, or what else the storage raises.
         """
@@ -104,13 +107,13 @@ class Reader(ABC):
 
         Raises what `describe` does, ContentChangedError where the file isn't what it was when it
         was described, isn't what is expected, or is changed while it is read, and OSError where a
-        connection breaks off too often.
+        connection breaks too often.
         """
 
 
-def kept_validator(facts: Facts) -> str:
+def kept_validator(metadata: Metadata) -> str:
     """Return the validator as rows keep it: "" where there is none, or one too long to be kept."""
-    validator = facts.validator or ""
+    validator = metadata.validator or ""
     return validator if len(validator) <= MAX_VALIDATOR_LENGTH else ""
 
 
@@ -121,5 +124,5 @@ def archived_error(name: str, how: str) -> ArchivedError:
 
 
 def derived_validator(size: int, modified_at: datetime) -> str:
-    """Give the validator of a file of which nothing else is known."""
+    """Return the validator of a file of which nothing else is known."""
     return f"{size:x}-{seconds_of(modified_at)}"

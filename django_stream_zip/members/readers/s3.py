@@ -12,10 +12,8 @@ import binascii
 import logging
 import os
 import re
-import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -26,22 +24,23 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from s3transfer.manager import TransferManager
 from storages.backends.s3 import S3Storage
-from storages.utils import clean_name
 from urllib3.exceptions import HTTPError
 
 from django_stream_zip import conf
-from django_stream_zip.members.readers import loop
-from django_stream_zip.members.readers.combine import folded
-from django_stream_zip.members.readers.reader import archived_error
-from django_stream_zip.members.readers.remote import (
-    CHUNK_LENGTH,
-    Body,
-    Head,
-    PerProcess,
-    RemoteReader,
-    forget_after_fork,
-    nothing,
+from django_stream_zip.engine.errors import one_line
+from django_stream_zip.members.readers import async_reader
+from django_stream_zip.members.readers.combine import combined_parts
+from django_stream_zip.members.readers.compat import (
+    S3_CONNECTIONS,
+    object_key,
+    s3_config,
+    s3_session,
+    with_s3_config,
 )
+from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.reader import Metadata, archived_error
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.transfer import ResponseBody
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -66,8 +65,8 @@ class S3Reader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        forget_after_fork(storage, _connections=threading.local, _bucket=nothing)
-        key = storage._normalize_name(clean_name(name))
+        forget_after_fork(storage, S3_CONNECTIONS)
+        key = object_key(storage, name)
         self.opens_decoded = storage.gzip
         self.client = shared_client(storage)
         # What the storage sends along when it opens an object: keys of encryption, who pays.
@@ -76,34 +75,31 @@ class S3Reader(RemoteReader):
         self.request = {parameter: parameters[parameter] for parameter in allowed}
         self.request |= {"Bucket": storage.bucket_name, "Key": key}
 
-    def _head(self) -> Head:
+    def _head(self) -> tuple[Metadata, str]:
         # Only GET asks for the checksum by itself.
         found = self.client.head_object(**{**self.request, "ChecksumMode": "ENABLED"})
         if (how := _archive(found)) is not None:
             raise archived_error(self.name, how)
         encoding = found.get("ContentEncoding") or ""
-        head = Head(found["ContentLength"], found["LastModified"], found["ETag"], encoding)
-        if self.decodes(encoding):
-            return head
-        return head._replace(crc_32=self._crc_32(found))
+        crc_32 = None if self.decodes(encoding) else self._crc_32(found)
+        size, modified_at = found["ContentLength"], found["LastModified"]
+        return Metadata(size, crc_32, modified_at, found["ETag"]), encoding
 
     def _crc_32(self, found: Mapping[str, Any]) -> int | None:
-        """Give the CRC-32 of all of the object's bytes, if what was found tells."""
+        """Return the CRC-32 of all of the object's bytes, if it is among what was found."""
         if found.get("ChecksumType") != "FULL_OBJECT":
             return None
         return decoded_crc_32(found.get("ChecksumCRC32"))
 
-    def object_store(self) -> tuple[Any, str, str] | None:
-        """Give one, but not where a request has to say more, such as a customer's key."""
+    def obstore_object(self) -> ObstoreObject | None:
+        """Return one, but not where a request has to say more, such as a customer's key."""
         if self.request.keys() != {"Bucket", "Key"} or not _is_shared(self.storage):
             return None
-        bucket = self.request["Bucket"]
-        make = loop.attempted(partial(_object_store, bucket))
-        store = _stores.get(self.storage, make, bucket)
-        return None if store is None else (store, self.request["Key"], "if_match")
+        store = async_reader.shared_store(self.storage, _s3_store, self.request["Bucket"])
+        return None if store is None else ObstoreObject(store, self.request["Key"])
 
-    def _body(self, start: int, stop: int | None, done: int) -> Body | None:
-        conditions = {"IfMatch": self.pin} if self.pin else {}
+    def _body(self, start: int, stop: int | None, done: int) -> ResponseBody | None:
+        conditions = {"IfMatch": self.version} if self.version else {}
         is_ranged = bool(start) or stop is not None
         if is_ranged:
             conditions["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -119,7 +115,7 @@ class S3Reader(RemoteReader):
         except OSError:
             stream.close()
             raise
-        return Body(
+        return ResponseBody(
             stream.iter_chunks(CHUNK_LENGTH),
             end,
             total,
@@ -151,16 +147,16 @@ class S3PartsReader(S3Reader):
         try:
             parts = list(self._parts(found["ETag"], found["ContentLength"]))
         except (ClientError, ValueError) as error:
-            logger.warning("the checksums of the parts of %r: %s", self.name, error)
+            logger.warning("the checksums of the parts of %r: %s", self.name, one_line(str(error)))
             return None
         # The object's own checksum is that of the parts' checksums.
         binary = b"".join(crc_32.to_bytes(4, "big") for crc_32, _ in parts)
         if decoded_crc_32(value.partition("-")[0]) != zlib.crc32(binary):
             return None
-        return folded(parts)
+        return combined_parts(parts)
 
     def _parts(self, etag: str, size: int) -> Iterator[tuple[int, int]]:
-        """Give each part's CRC-32 and size. Raises ValueError if they don't make this object."""
+        """Yield each part's CRC-32 and size. Raise ValueError if they don't make this object."""
         request = self.request | {"ObjectAttributes": ["ETag", "ObjectParts", "ObjectSize"]}
         left, marker = size, 0
         while True:
@@ -182,11 +178,10 @@ class S3PartsReader(S3Reader):
 
 
 _clients: Final = PerProcess()
-_stores: Final = PerProcess()
 
 
 def shared_client(storage: Any) -> Any:
-    """Give the one client with which this process reads from a storage.
+    """Return the one client with which this process reads from a storage.
 
     The storage makes one for each thread, which costs 0.2 s and 14 MB, and under ASGI each request
     has a thread of its own. Clients, unlike what else boto3 has, may be shared by threads. A
@@ -194,20 +189,19 @@ def shared_client(storage: Any) -> Any:
     """
     if not _is_shared(storage):
         return storage.connection.meta.client
-    return _clients.get(storage, _wide_client)
+    return _clients.get(storage, _pooled_client)
 
 
-def _wide_client(storage: Any) -> Any:
+def _pooled_client(storage: Any) -> Any:
     """Make a client that keeps as many connections as are used at a time.
 
     boto3 keeps ten; each more is opened for one request only, which is two or three round trips.
     """
     number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
-    config = storage.client_config
+    config = s3_config(storage)
     if config.max_pool_connections < number:
-        # A copy has no connection yet, and makes its own as the storage does.
-        storage = copy(storage)
-        storage.client_config = config.merge(Config(max_pool_connections=number))
+        wider = config.merge(Config(max_pool_connections=number))
+        storage = with_s3_config(storage, wider)
     return storage.connection.meta.client
 
 
@@ -215,8 +209,8 @@ def _is_shared(storage: Any) -> bool:
     return type(storage).connection is S3Storage.connection
 
 
-def _object_store(bucket: str, storage: Any) -> Any:
-    """Make what obstore reads a storage with: the same place, the same credentials.
+def _s3_store(storage: Any, bucket: str) -> Any:
+    """Make what obstore reads a bucket with: the same place, the same credentials.
 
     None where boto3 does more than that: follows a bucket to a region that nobody named, resolves
     an access point, leaves requests unsigned.
@@ -225,7 +219,7 @@ def _object_store(bucket: str, storage: Any) -> Any:
 
     client = shared_client(storage)
     config, url = client.meta.config, urlsplit(client.meta.endpoint_url)
-    session = storage._create_session()
+    session = s3_session(storage)
     is_placed = storage.region_name or session.region_name or storage.endpoint_url
     if not is_placed or ":" in bucket or config.signature_version is UNSIGNED:
         return None
@@ -239,17 +233,17 @@ def _object_store(bucket: str, storage: Any) -> Any:
         virtual_hosted_style_request=is_virtual,
         skip_signature=credentials is None,
         credential_provider=None if credentials is None else partial(_frozen, credentials),
-        **loop.options(url.scheme, _verify(storage), config.proxies),
+        **async_reader.options(url.scheme, _verify(storage), config.proxies),
     )
 
 
 def _verify(storage: Any) -> bool | str | None:
-    """Give which certificates are trusted, as boto3 finds it out."""
+    """Return which certificates are trusted, as boto3 finds it out."""
     return os.environ.get("AWS_CA_BUNDLE") if storage.verify is None else storage.verify
 
 
 def _frozen(credentials: Any) -> dict[str, Any]:
-    """Give obstore credentials of boto3, which renews them ten minutes before they end."""
+    """Return boto3's credentials as obstore wants them; boto3 renews them ten minutes before."""
     frozen = credentials.get_frozen_credentials()
     return {
         "access_key_id": frozen.access_key,
@@ -269,7 +263,7 @@ def _archive(found: Mapping[str, Any]) -> str | None:
 
 
 def decoded_crc_32(value: str | None) -> int | None:
-    """Give the CRC-32 in a header's value: Base64 of four bytes, and nothing more."""
+    """Return the CRC-32 in a header's value: Base64 of four bytes, and nothing more."""
     try:
         binary = base64.b64decode(value or "", validate=True)
     except binascii.Error:
@@ -278,7 +272,7 @@ def decoded_crc_32(value: str | None) -> int | None:
 
 
 def _extent(found: Mapping[str, Any], start: int, *, is_ranged: bool) -> tuple[int, int]:
-    """Give where a response ends in the object, and the object's size."""
+    """Return where a response ends in the object, and the object's size."""
     if not is_ranged:
         return found["ContentLength"], found["ContentLength"]
     match = _CONTENT_RANGE.match(found.get("ContentRange", ""))

@@ -21,18 +21,14 @@ from paramiko import (
     SSHException,
 )
 
-from django_stream_zip.members.local import has_settled
+from django_stream_zip.members.files import has_settled
 from django_stream_zip.members.member import time_of
+from django_stream_zip.members.readers.compat import SFTP_CONNECTIONS, remote_path
 from django_stream_zip.members.readers.places import known_place
-from django_stream_zip.members.readers.remote import (
-    CHUNK_LENGTH,
-    Body,
-    Head,
-    PerProcess,
-    RemoteReader,
-    forget_after_fork,
-    nothing,
-)
+from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.reader import Metadata
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH, RemoteReader
+from django_stream_zip.members.readers.transfer import ResponseBody
 from django_stream_zip.planning.content import ContentChangedError
 
 Answer = TypeVar("Answer")
@@ -60,42 +56,42 @@ class SFTPReader(RemoteReader):
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
-        forget_after_fork(storage, _ssh=nothing, _sftp=nothing)
-        self._path = storage._remote_path(name)
+        forget_after_fork(storage, SFTP_CONNECTIONS)
+        self._path = remote_path(storage, name)
         self._channels = _pools.get(storage, _channels)
 
     def _place(self) -> str | None:
         params = self.storage.params
         return known_place(self.storage, params.get("port", 22), params.get("username"))
 
-    def _head(self) -> Head:
+    def _head(self) -> tuple[Metadata, str]:
         client, found = self._channels.ask(self.storage, lambda client: client.stat(self._path))
-        self._channels.give_back(client)
+        self._channels.release(client)
         if stat.S_ISDIR(found.st_mode or 0):
             raise IsADirectoryError(self.name)
         modified_at = time_of(found.st_mtime or 0)
         self.is_settled = has_settled(found.st_mtime or 0)
-        return Head(found.st_size or 0, modified_at, _version(found), "")
+        return Metadata(found.st_size or 0, None, modified_at, _version(found)), ""
 
-    def _body(self, start: int, stop: int | None, done: int) -> Body | None:
+    def _body(self, start: int, stop: int | None, done: int) -> ResponseBody | None:
         client, (file, found) = self._channels.ask(self.storage, self._open)
 
         def close() -> None:
             # Waits for what was asked for already, of which there isn't much.
             file.close()
-            self._channels.give_back(client)
+            self._channels.release(client)
 
         size = found.st_size or 0
         end = size if stop is None else min(stop, size)
-        chunks = self._looked_at(file, found, _windows(file, start, end), end - start)
-        return Body(chunks, end, size, _version(found), "", close)
+        chunks = self._watched(file, found, _windows(file, start, end), end - start)
+        return ResponseBody(chunks, end, size, _version(found), "", close)
 
-    def _looked_at(
+    def _watched(
         self, file: Any, before: SFTPAttributes, chunks: Iterator[bytes], left: int
     ) -> Iterator[bytes]:
         """Yield the chunks of an open file, the last one unless it was written to meanwhile.
 
-        It may have grown. Where this look fails, the connection broke off before the last chunk,
+        It may have grown. Where this look fails, the connection broke before the last chunk,
         which is asked for again.
         """
         for chunk in chunks:
@@ -120,7 +116,7 @@ def _version(found: SFTPAttributes) -> str:
 
 
 def _windows(file: Any, position: int, stop: int) -> Iterator[bytes]:
-    """Give the file's bytes, asking for a window of them at once."""
+    """Yield the file's bytes, asking for a window of them at once."""
     while position < stop:
         end = min(position + _WINDOW_LENGTH, stop)
         file.seek(position)
@@ -141,7 +137,7 @@ class _Channels:
         self._lock = threading.Lock()
 
     def ask(self, storage: Any, question: Callable[[SFTPClient], Answer]) -> tuple[Any, Answer]:
-        """Ask something on a channel; give the channel and the answer.
+        """Ask something on a channel; return the channel and the answer.
 
         A connection that is gone, be it since long ago, is made anew. Raises OSError if that
         doesn't help, and what the question raises.
@@ -156,14 +152,14 @@ class _Channels:
             except (EOFError, SSHException) as error:
                 cause = error
             except OSError:  # an answer too: there is no such file
-                self.give_back(client)
+                self.release(client)
                 raise
             # paramiko takes a moment to notice.
             time.sleep(pause)
         raise OSError(f"the connection to {storage.host} breaks off, again and again") from cause
 
     def _take(self, storage: Any) -> SFTPClient:
-        """Give a channel, a new one if need be."""
+        """Return a channel, a new one if need be."""
         with self._lock:
             while self._idle:
                 client = self._idle.pop()
@@ -175,8 +171,8 @@ class _Channels:
         assert client is not None
         return client
 
-    def give_back(self, client: SFTPClient | None) -> None:
-        """Keep a channel for the next who needs one, if it is fit to be used."""
+    def release(self, client: SFTPClient | None) -> None:
+        """Keep a channel for the next thread that needs one, if it is fit to be used."""
         if client is None:
             return
         with self._lock:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_stream_zip.members.readers.gzipped import cut, unpacked
+from django_stream_zip.members.readers.gzipped import cut, decoded
 
 
 def split(data: bytes, length: int) -> Iterator[bytes]:
@@ -19,13 +19,13 @@ def split(data: bytes, length: int) -> Iterator[bytes]:
 @given(st.lists(st.binary(max_size=500), max_size=4), st.integers(1, 100), st.integers(0, 3))
 def test_what_was_packed_comes_out(packed: list[bytes], length: int, zeros: int) -> None:
     data = b"".join(map(compress, packed)) + bytes(zeros if packed else 0)
-    assert b"".join(unpacked(split(data, length))) == b"".join(packed)
+    assert b"".join(decoded(split(data, length))) == b"".join(packed)
 
 
 @pytest.mark.parametrize("left", [1, 5, 10, 20])
 def test_what_is_cut_short_is_an_error(left: int) -> None:
     with pytest.raises((EOFError, BadGzipFile)):
-        list(unpacked(split(compress(b"data" * 100)[:left], 3)))
+        list(decoded(split(compress(b"data" * 100)[:left], 3)))
 
 
 @given(

@@ -32,7 +32,7 @@ def at_once(number: int, do: Any) -> list[Any]:
 
 
 def test_many_first_ones_get_the_same() -> None:
-    from django_stream_zip.members.readers.remote import PerProcess
+    from django_stream_zip.members.readers.processes import PerProcess
 
     one, storage, made = PerProcess(), Storage(), []
 
@@ -48,7 +48,7 @@ def test_many_first_ones_get_the_same() -> None:
 
 
 def test_what_cannot_be_made_is_tried_again() -> None:
-    from django_stream_zip.members.readers.remote import PerProcess
+    from django_stream_zip.members.readers.processes import PerProcess
 
     one, storage = PerProcess(), Storage()
     with pytest.raises(ZeroDivisionError):
@@ -57,7 +57,7 @@ def test_what_cannot_be_made_is_tried_again() -> None:
 
 
 def test_one_storage_does_not_wait_for_another() -> None:
-    from django_stream_zip.members.readers.remote import PerProcess
+    from django_stream_zip.members.readers.processes import PerProcess
 
     one, begun, finished = PerProcess(), threading.Event(), threading.Event()
 
@@ -76,10 +76,10 @@ def test_one_storage_does_not_wait_for_another() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_process_that_was_forked_meanwhile_makes_its_own() -> None:
-    from django_stream_zip.members.readers import remote
+    from django_stream_zip.members.readers import processes
 
     one, storage, begun, finished = (
-        remote.PerProcess(),
+        processes.PerProcess(),
         Storage(),
         threading.Event(),
         threading.Event(),
@@ -93,7 +93,7 @@ def test_a_process_that_was_forked_meanwhile_makes_its_own() -> None:
     thread = threading.Thread(target=one.get, args=(storage, slow))
     thread.start()
     assert begun.wait(30)
-    with remote._lock:  # as somebody may have it at that moment
+    with processes._lock:  # as somebody may have it at that moment
         pid = os.fork()
         if pid == 0:
             is_right = one.get(storage, lambda _: os.getpid()) == os.getpid()

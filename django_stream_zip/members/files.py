@@ -54,10 +54,22 @@ def file_member(
     size: int | None = None,
     crc_32: int | None = None,
 ) -> ContentMember:
-    """Make a member of a file, named like it or `name`.
+    """Make a member of a file of this machine.
 
-    One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing. Raises
-    FileNotFoundError where the file is missing, and other OSErrors where it can't be read.
+    One `stat`, none if `size` and `modified_at` are given; opens nothing.
+
+    Args:
+        path: The file.
+        name: The member's name; the default is the file's own, without directories.
+        compress: Whether to deflate; None leaves it to the kind of file and the setting.
+        modified_at: The member's time.
+        mode: The member's Unix mode.
+        size: Number of bytes.
+        crc_32: CRC-32 of the bytes.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        OSError: It can't be read.
     """
     check_path(path)
     path = os.path.abspath(path)
@@ -65,7 +77,8 @@ def file_member(
         content = FileContent.from_stat(path, size, crc_32)
         modified_at = modified_at or content.modified_at
     else:
-        content = FileContent(path, size, crc_32, f"{size}-{seconds_of(modified_at)}")
+        validator = f"{size}-{seconds_of(modified_at)}"
+        content = FileContent(path, size=size, crc_32=crc_32, validator=validator)
     own_name = os.path.basename(path)
     return member(name or own_name, modified_at, mode, compress, content, own_name)
 
@@ -78,7 +91,7 @@ def bytes_member(
     modified_at: datetime = _NO_TIME,
     mode: int = DEFAULT_MODE,
 ) -> ContentMember:
-    """Make a member of bytes in memory.
+    """Make a member of bytes in memory; the options are those of `file_member`.
 
     Without `modified_at` it has ZIP's earliest time, 1 January 1980, so that the archive's bytes,
     and with them its entity tag, are the same each time.
@@ -101,19 +114,20 @@ class Readable(Protocol):
 class FileContent:
     """A file of this machine. It is opened when its chunks are asked for.
 
-    It is looked at twice: when it is opened, and before its last chunk's consumer is told that
-    there are no more. What was written to in between is an error, unless it only grew, as a log
-    does: then it is given as long as it was when it was opened.
+    It is looked at twice: when it is opened, and after its last chunk, before the iteration ends.
+    What was written to in between is an error, unless it only grew, as a log does: then it is as
+    long as it was when it was opened.
     """
 
     def __init__(
         self,
         path: str,
-        size: int | None,
-        crc_32: int | None,
-        validator: str,
+        *,
+        size: int | None = None,
+        crc_32: int | None = None,
+        validator: str | None = None,
         status: os.stat_result | None = None,
-        state: str | None = None,
+        expected_state: str | None = None,
     ) -> None:
         self.identity = f"file:{path}"
         self.size = size
@@ -127,7 +141,7 @@ class FileContent:
         #: What the file was when it was described; None if it wasn't.
         self.status = status
         self._path = path
-        self._state = state  # what `state_of` is to say of it
+        self._expected_state = expected_state
 
     @classmethod
     def from_stat(cls, path: str, size: int | None, crc_32: int | None) -> FileContent:
@@ -141,7 +155,8 @@ class FileContent:
             # Not the last word, as it is about the real user. This raises what is wrong.
             os.close(_opened(path))
         size = status.st_size if size is None else size
-        return cls(path, size, crc_32, _state(size, status.st_mtime_ns), status)
+        validator = _state(size, status.st_mtime_ns)
+        return cls(path, size=size, crc_32=crc_32, validator=validator, status=status)
 
     @property
     def modified_at(self) -> datetime:
@@ -159,9 +174,9 @@ class FileContent:
     def _check(self, opened: os.stat_result) -> None:
         if self.status is not None and opened.st_mtime_ns != self.status.st_mtime_ns:
             raise ContentChangedError(f"{self._path} was modified after it was described")
-        # What says that it has no bytes may have some: who reads them finds out how many.
+        # What says that it has no bytes may have some: reading them shows how many.
         is_other = self.size is not None and opened.st_size not in (0, self.size)
-        if is_other or self._state not in (None, state_of(opened)):
+        if is_other or self._expected_state not in (None, state_of(opened)):
             raise unexpected(self._path)
 
     def _chunks(
@@ -173,7 +188,7 @@ class FileContent:
             _check_regular(self._path, opened)
             check(opened)
             chunks = _read(file, start, _end(stop, opened.st_size))
-            yield from _looked_after(self._path, file, opened, start, chunks)
+            yield from _watched(self._path, file, opened, start, chunks)
         finally:
             os.close(file)
 
@@ -191,7 +206,7 @@ def _opened(path: str) -> int:
     """Open a file, but don't wait for who writes to it if it is a pipe."""
     try:
         return os.open(path, _READING | getattr(os, "O_NONBLOCK", 0))
-    except BlockingIOError:  # somebody holds a lease, as Samba does, and is asked to give it back
+    except BlockingIOError:  # somebody holds a lease, as Samba does, and is asked to release it
         return os.open(path, _READING)
 
 
@@ -211,7 +226,7 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
         left -= len(chunk)
 
 
-def _looked_after(
+def _watched(
     name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
     """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
@@ -239,11 +254,11 @@ def _sampled(chunk: bytes, sample: int) -> int:
 def _was_written_to(
     file: int, before: os.stat_result, start: int, length: int, sample: int
 ) -> bool:
-    """Say whether an open file isn't what it was `before`. To grow is no change.
+    """Return whether an open file isn't what it was `before`. To grow is no change.
 
     Where the time of modification was put back, the inode's own time shows it. That one also
     changes with the file's mode or name: an error too many, but nobody gets a mixture. (Where
-    links were removed or added it says nothing: to replace a file by renaming removes one.)
+    links were removed or added it means nothing: to replace a file by renaming removes one.)
     """
     after = os.fstat(file)
     if not before.st_size:
@@ -259,7 +274,7 @@ def _was_written_to(
 
 
 def has_settled(modified_at: float) -> bool:
-    """Say whether a time of modification is old enough to tell apart what was and what comes.
+    """Return whether a time of modification is old enough to tell apart what was and what comes.
 
     Who writes again soon may get the same time: clocks of file systems tick each two seconds, at
     worst.
@@ -290,13 +305,13 @@ class BytesContent:
         return f"bytes:{self.validator}"
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes from `start` to `stop`."""
+        """Yield the bytes from `start` to `stop`."""
         stop = self.size if stop is None else stop
         for position in range(start, stop, CHUNK_LENGTH):
             yield self._data[position : min(position + CHUNK_LENGTH, stop)]
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all bytes."""
+        """Yield all bytes."""
         return self.chunks()
 
 
@@ -315,7 +330,7 @@ def one_state(
         return
     end = _end(stop, max(0, opened.st_size - position))
     chunks = read_chunks(file, start, end)
-    yield from _looked_after(name, descriptor, opened, position + start, chunks)
+    yield from _watched(name, descriptor, opened, position + start, chunks)
 
 
 def _descriptor(file: object) -> int | None:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition, RLock
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 #: What the next chunk is taken to need until it has come, if none before it was longer.
 CHUNK_LENGTH: Final = 256 << 10
 # What a chunk takes besides its bytes: a million of one byte are no megabyte.
 _OVERHEAD: Final = 64
 
-T = TypeVar("T")
+
+def nothing() -> None:
+    """Claim nothing."""
 
 
 class Budget:
     """How many bytes may wait for their turn, of all contents together.
 
-    Hold `lock` to look at it, or at a buffer of it. Only those who can go on are woken.
+    Hold `lock` to look at it, or at a buffer of it.
     """
 
     def __init__(self, length: int) -> None:
@@ -34,22 +37,28 @@ class Budget:
         self.waiting: list[Waiter] = []
 
     def change(self) -> None:
-        """Wake those who can go on. Call it with the lock held, whenever something changed."""
-        ready = [waiter for waiter in self.waiting if waiter.is_ready()]
-        for waiter in ready:
-            self.waiting.remove(waiter)
-            waiter.wake()
+        """Wake those who can go on. Call it with the lock held, whenever something changed.
 
-    def when(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
-        """Wait in a thread until somebody can go on; act with the lock held."""
+        Each of them gets what it waits for before the next one is looked at. Woken without it, all
+        would come for what is there for one: six were for each chunk, where tasks share a budget.
+        """
+        for waiter in tuple(self.waiting):
+            if waiter.is_ready():
+                self.waiting.remove(waiter)
+                waiter.claim()
+                waiter.wake()
+
+    def wait(self, is_ready: Callable[[], bool], claim: Callable[[], object] = nothing) -> None:
+        """Wait in a thread until it can go on, and claim what it waits for."""
         with self.lock:
-            if not is_ready():
-                woken = Condition(self.lock)
-                waiter = Waiter(is_ready, woken.notify)
-                while not is_ready():
-                    self.waiting.append(waiter)
-                    woken.wait()
-            return act()
+            if is_ready():
+                claim()
+                return
+            woken = Condition(self.lock)
+            waiter = Waiter(is_ready, claim, woken.notify)
+            self.waiting.append(waiter)
+            while waiter in self.waiting:
+                woken.wait()
 
     def close(self) -> None:
         """Want no more of anything."""
@@ -58,10 +67,12 @@ class Budget:
             self.change()
 
 
-class Waiter(NamedTuple):
-    """Somebody who waits in a budget, and how to wake them."""
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """Somebody who waits in a budget: for what, what they take of it then, how to wake them."""
 
     is_ready: Callable[[], bool]
+    claim: Callable[[], object]
     wake: Callable[[], object]
 
 
@@ -69,7 +80,7 @@ class Buffer:
     """The chunks of one content between the one who fetches them and the one who takes them.
 
     The content whose turn it is always has budget for one chunk, and a share that is kept for it:
-    whatever waits behind it, it gets on. To be called with `budget.lock` buffer.
+    whatever waits behind it, it gets on. Hold `budget.lock` to call it.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -104,10 +115,9 @@ class Buffer:
         """Say whether there is no more to wait for."""
         return self.is_begun or self.is_unwanted
 
-    def reserve(self) -> bool:
-        """Reserve bytes for the next chunk, as many as the longest had; return if it is wanted."""
+    def reserve(self) -> None:
+        """Reserve bytes for the next chunk, as many as the longest had."""
         self._reserve(self._longest)
-        return not self.is_unwanted
 
     def keep(self, chunk: bytes) -> None:
         """Keep a chunk in the bytes that were reserved for it, if it is still wanted."""

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing, suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any
 
 from django_stream_zip.engine.members import AsyncMemberFile
 from django_stream_zip.engine.streams import aclose
-from django_stream_zip.prefetch.buffer import Budget, Buffer, Waiter, as_bytes
+from django_stream_zip.prefetch.buffer import Budget, Buffer, Waiter, as_bytes, nothing
 from django_stream_zip.prefetch.source import Direct, PrefetchBase
 from django_stream_zip.prefetch.threads import (
     MAX_BYTES,
@@ -22,8 +22,6 @@ from django_stream_zip.prefetch.threads import (
     copied,
     fetched_by_thread,
 )
-
-T = TypeVar("T")
 
 
 def aprefetched(
@@ -108,15 +106,23 @@ class AsyncPrefetch(PrefetchBase):
 class _AsyncBudget(Budget):
     """The budget that the tasks of an event loop share, and threads with them."""
 
-    async def awhen(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
-        """Wait in a task until somebody can go on; act with the lock held."""
-        while True:
-            with self.lock:
-                if is_ready():
-                    return act()
-                woken = asyncio.get_running_loop().create_future()
-                self.waiting.append(Waiter(is_ready, partial(_wake, woken, get_ident())))
+    async def wait_async(
+        self, is_ready: Callable[[], bool], claim: Callable[[], object] = nothing
+    ) -> None:
+        """Wait in a task until it can go on, and claim what it waits for."""
+        with self.lock:
+            if is_ready():
+                claim()
+                return
+            woken = asyncio.get_running_loop().create_future()
+            waiter = Waiter(is_ready, claim, partial(_wake, woken, get_ident()))
+            self.waiting.append(waiter)
+        try:
             await woken
+        except BaseException:
+            with self.lock, suppress(ValueError):  # cancelled: it must claim nothing any more
+                self.waiting.remove(waiter)
+            raise
 
 
 def _wake(woken: asyncio.Future[None], loop_thread: int) -> None:
@@ -157,11 +163,11 @@ class AsyncFetch:
         buffer, budget = self._buffer, self._budget
         chunks = aiter(self._opened())
         try:
-            await budget.awhen(buffer.can_be_fetched, buffer.reserve)
+            await budget.wait_async(buffer.can_be_fetched, buffer.reserve)
             async for chunk in chunks:
                 with budget.lock:
                     buffer.keep(as_bytes(chunk))
-                await budget.awhen(buffer.can_be_fetched, buffer.reserve)
+                await budget.wait_async(buffer.can_be_fetched, buffer.reserve)
         finally:
             await aclose(chunks)
 
@@ -173,7 +179,10 @@ class AsyncFetch:
         if not buffer.is_due:
             with budget.lock:
                 buffer.ask()
-        for chunk in await budget.awhen(buffer.can_be_taken, buffer.taken):
+        await budget.wait_async(buffer.can_be_taken)
+        with budget.lock:
+            chunks = buffer.taken()
+        for chunk in chunks:
             return chunk
         raise StopAsyncIteration
 

@@ -143,13 +143,15 @@ class Fetch:
 
     def _take_all(self, chunks: Iterator[bytes]) -> None:
         buffer, budget = self._buffer, self._budget
-        while budget.when(buffer.can_be_fetched, buffer.reserve):
+        budget.wait(buffer.can_be_fetched, buffer.reserve)
+        while not buffer.is_unwanted:
             try:
                 chunk = as_bytes(next(chunks))
             except StopIteration:
                 return
             with budget.lock:
                 buffer.keep(chunk)
+            budget.wait(buffer.can_be_fetched, buffer.reserve)
         raise closed_error()
 
     def __iter__(self) -> Fetch:
@@ -160,7 +162,10 @@ class Fetch:
         if not buffer.is_due:
             with budget.lock:
                 buffer.ask()
-        for chunk in budget.when(buffer.can_be_taken, buffer.taken):
+        budget.wait(buffer.can_be_taken)
+        with budget.lock:
+            chunks = buffer.taken()
+        for chunk in chunks:
             return chunk
         raise StopIteration
 

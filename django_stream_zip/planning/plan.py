@@ -28,9 +28,6 @@ from django_stream_zip.engine.streams import close, default_compressobj
 from django_stream_zip.planning.content import Content, ContentChangedError, Description
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
-# What stands behind a member's data at most: a data descriptor of Zip64.
-_DESCRIPTOR_LENGTH: Final = 24
-
 # How far apart the places in a long content are up to which its CRC-32 is learned. Who resumes at
 # one of its bytes has less than that read again.
 _MARK: Final = 16 << 20
@@ -258,27 +255,34 @@ class Plan:
 
     def _unsent(self, window: _Window) -> Iterator[_Unsent]:
         """Yield what is before the window and whose CRC-32 is in it and not told."""
-        offsets, stated = self._offsets, self._stated(window)
-        cut = bisect_right(offsets, window.start) - 1  # the member in which the window starts
-        before = range(stated.start, min(stated.stop, cut))
-        has_descriptor = (
-            cut < len(self.members)
-            and offsets[cut] < window.start
-            and (cut in stated or window.stop > offsets[cut + 1] - _DESCRIPTOR_LENGTH)
-        )
-        for number in (*before, cut) if has_descriptor else before:
-            _, _, _, method, chunks = self.members[number]
-            content, size = cast(Description, chunks), _known_size(method) or 0
+        cut = bisect_right(self._offsets, window.start) - 1  # the member in which it starts
+        stated = self._stated(window)
+        for number in range(stated.start, min(stated.stop, cut)):
+            method, content = self._method_and_content(number)
             if method.crc_32 is None and content.crc_32 is None:
-                length = self._content_before(cut, window.start) if number == cut else size
-                yield _Unsent(content, length, size)
+                size = _known_size(method) or 0
+                yield _Unsent(content, size, size)
+        if cut < len(self.members):
+            yield from self._unsent_of(cut, window)
 
-    def _content_before(self, number: int, position: int) -> int:
-        """Return how much of a member's content is before a position in the archive."""
-        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
+    def _unsent_of(self, number: int, window: _Window) -> Iterator[_Unsent]:
+        """Yield the beginning of the member that the window's start cuts, if it needs its CRC-32.
+
+        That is in the data descriptor, behind the data: where this is counted, it is written.
+        """
         name, modified_at, mode, method, _ = self.members[number]
+        content = self._method_and_content(number)[1]
+        if method.crc_32 is not None or content.crc_32 is not None:
+            return
+        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
-        return archive.content_before(max(0, position - archive.offset))
+        length = archive.content_before(max(0, window.start - archive.offset))
+        if length and window.stop > archive.offset + archive.data_length:
+            yield _Unsent(content, length, _known_size(method) or 0)
+
+    def _method_and_content(self, number: int) -> tuple[Method, Description]:
+        _, _, _, method, content = self.members[number]
+        return method, cast(Description, content)
 
     def _wholly_read(
         self, window: _Window, first: int, crc_32s: _Checksums

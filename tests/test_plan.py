@@ -469,7 +469,7 @@ def test_who_resumes_in_a_long_content_has_it_read_from_the_mark_before(
     sent: int, back: int, chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("django_stream_zip.planning.plan._MARK", 7_000)
+        patch.setattr("django_stream_zip.planning.checksums._MARK", 7_000)
         members = [member("a", auto, CONTENT[:60_000]), member("b", auto, CONTENT[:100])]
         archive, plan, checksums = whole(members), planned(members), Checksums()
         members[0][4].chunk_length = chunk

@@ -1,8 +1,8 @@
 """The response: an archive of members over HTTP, streamed under WSGI and ASGI.
 
 `zip_response` decides what the request gets: all bytes, a range, headers only, or that nothing has
-changed. `ZipResponse` sends it. Nothing is opened before the first byte is asked for, so that a
-response which somebody throws away leaves nothing behind.
+changed. `ZipResponse` sends it. Nothing is opened before the first byte is asked for, so a response
+that is never read leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from django_stream_zip.members.async_member import LoopContent
 from django_stream_zip.members.describe import all_described
 from django_stream_zip.members.member import text
 from django_stream_zip.planning.plan import Plan
-from django_stream_zip.prefetch.ambient import AsyncSteps
+from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
 
 __all__ = ["ZipResponse", "zip_response"]
@@ -107,7 +107,7 @@ def _respond(
         # blocks, another one than that in which the view made its clients and sessions.
         raise ImproperlyConfigured(
             "asynchronous members need ASGI, and this request came through WSGI: "
-            "give synchronous ones, which stream under both"
+            "use synchronous ones, which stream under both"
         )
     limiter: AbstractContextManager[Any] = UNLIMITED if is_wsgi else cpu_limiter()
     return ZipResponse(kind(order, members, checksums, password=password, limiter=limiter))
@@ -202,9 +202,9 @@ def _headers(order: Order) -> Iterator[tuple[str, str]]:
 class ZipHeaders(ResponseHeaders):
     """Headers that name "identity" as the Content-Encoding where there is no other.
 
-    GZipMiddleware asks for one: it would compress the archive again, take its length away and
-    weaken its entity tag. Whoever asks is answered that the archive isn't encoded; `items()` and
-    iterating leave it out, so it isn't sent, which RFC 9110 §8.4.1 advises against.
+    GZipMiddleware looks for one: it would compress the archive again, take its length away and
+    weaken its entity tag. A lookup finds that the archive isn't encoded; `items()` and iterating
+    leave it out, so it isn't sent, which RFC 9110 §8.4.1 advises against.
     """
 
     def __getitem__(self, key: str) -> str:
@@ -245,7 +245,7 @@ class ZipResponse(StreamingHttpResponse):
         """
         content: Any = self.streaming_content
         if not self.is_async:
-            content = AsyncSteps(Threaded(content), self.download.ambient.handed_over())
+            content = AsyncAmbientBlocks(Threaded(content), self.download.ambient.handed_over())
         try:
             async for block in content:
                 if block:

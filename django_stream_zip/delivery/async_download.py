@@ -12,12 +12,12 @@ from contextlib import aclosing
 from typing import Any
 
 from django_stream_zip import AsyncMemberFile, MemberFile
-from django_stream_zip.delivery.download import DownloadBase, from_settings
+from django_stream_zip.delivery.download import DownloadBase
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose, async_stream_with
 from django_stream_zip.planning.drivers import adriven
 from django_stream_zip.planning.steps import Action
-from django_stream_zip.prefetch.ambient import AsyncSteps
+from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.tasks import AsyncDirect, AsyncPrefetch
 
@@ -27,18 +27,15 @@ AnyMembers = Iterable[MemberFile | AsyncMemberFile] | AsyncIterable[MemberFile |
 class AsyncDownload(DownloadBase):
     """Iterates the blocks of an archive, or of a range in it. Once."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._source = from_settings(AsyncPrefetch, AsyncDirect)
-        self._steps = AsyncSteps(self._blocks(), self.ambient)
+    _carrier, _prefetch, _direct = AsyncAmbientBlocks, AsyncPrefetch, AsyncDirect
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Return the blocks; none for a HEAD request."""
-        return _each(()) if self.order.is_headers_only else self._steps
+        return _each(()) if self.order.is_headers_only else self._carried
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._steps.aclose()
+        await self._carried.aclose()
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         """Carry out the download."""
@@ -60,7 +57,7 @@ class AsyncDownload(DownloadBase):
         plan = self.order.plan
         if plan is None or plan.entity_tag is None:
             return async_stream_with(self._options, self._peeked(), workers=self._workers)
-        return adriven(self._window(plan, self._source), self._source)
+        return adriven(self._window(plan), self._source)
 
     async def _peeked(self) -> AsyncIterator[AsyncMemberFile]:
         """Yield the members, each with its first chunk read: see `Download`."""

@@ -1,6 +1,6 @@
 """CRC-32s learned while sending, kept in Django's cache for whoever resumes a download.
 
-They spare reading a member again; the bytes of an archive don't depend on them.
+They spare reading a member again. The bytes of an archive don't depend on them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CachedChecksums:
     def key(self, content: Description) -> str:
         """Return the cache key of a content in its present state."""
         state = f"{len(content.identity)} {content.identity} {content.validator}"
-        # What a server may know of a file beside what others see of it: its inode, for example.
+        # What only this host knows of a file: its inode, for example.
         if (local_state := getattr(content, "local_state", None)) is not None:
             state += f" {local_state}"
         return (
@@ -62,7 +62,7 @@ class CachedChecksums:
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._asked |= dict.fromkeys(batch)
-            # What else may be in a cache would break the archive, and whenever it is resumed.
+            # Anything else in a cache would break the archive each time it is resumed.
             self._asked |= {
                 key: crc_32
                 for key, crc_32 in (self._cache("get_many", batch) or {}).items()
@@ -87,7 +87,7 @@ class CachedChecksums:
     def invalidate(self, entity_tag: str) -> None:
         """Record that an archive is not as declared: a content has another size or CRC-32.
 
-        Who resumed it behind the member that is wrong would have it whole, and never know.
+        A client who resumed it behind the wrong member would take it for whole.
         """
         if self._alias:
             self._cache("set", _invalid(entity_tag), True, _INVALID_SECONDS)
@@ -120,7 +120,7 @@ class CachedChecksums:
             return getattr(caches[self._alias], method)(*args)
         except Exception:
             logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
-            self._alias = None  # for this download: a server that is gone takes its time to say so
+            self._alias = None  # for this download: a server that is gone takes its time to fail
             return None
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from django.dispatch import Signal
 
@@ -29,9 +29,9 @@ from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.drivers import driven
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.planning.steps import Action, Call, Step
-from django_stream_zip.prefetch.ambient import Ambient, Steps, carried
+from django_stream_zip.prefetch.ambient import Ambient, AmbientBlocks, carried
 from django_stream_zip.prefetch.batches import ordinary
-from django_stream_zip.prefetch.source import Direct, Source
+from django_stream_zip.prefetch.source import Direct
 from django_stream_zip.prefetch.threads import Prefetch
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 
@@ -74,6 +74,11 @@ class DownloadBase:
     The drivers carry that out, make the blocks and count them.
     """
 
+    #: What carries the blocks, and what contents are read through: see `prefetch`.
+    _carrier: ClassVar[type[Any]]
+    _prefetch: ClassVar[type[Any]]
+    _direct: ClassVar[type[Any]]
+
     _progress: Progress  # from when it starts
 
     def __init__(
@@ -94,18 +99,33 @@ class DownloadBase:
         self._workers: int = conf.get("WORKERS")
         self._is_exhausted = False
         self._error: BaseException | None = None
+        number = conf.get("PREFETCH_MEMBERS")
+        max_bytes = conf.get("PREFETCH_BYTES")
+        self._source = self._prefetch(number, max_bytes, carried) if number else self._direct()
+        self._carried = self._carrier(self._blocks(), self.ambient)
 
-    def _before(self) -> Iterator[Action]:
-        """Yield what is to be done before the first byte."""
+    def _blocks(self) -> Any:
+        """Carry out the download."""
+        raise NotImplementedError
+
+    def _before(self) -> tuple[Action, ...]:
+        """Start, and return what is to be done before the first byte."""
         self._progress = Progress()
-        yield Send(zip_download_started, type(self), self.order.values())
-        yield Call(release_connections)  # those of the receivers too
+        return (
+            Send(zip_download_started, type(self), self.order.values()),
+            Call(release_connections),  # those of the receivers too
+        )
 
-    def _window(self, plan: Plan, source: Source) -> Generator[Step, None, None]:
+    def _window(self, plan: Plan) -> Generator[Step, None, None]:
         """Yield the steps of what is asked for of a planned archive."""
         start, stop = self.order.content_range or (0, plan.length)
-        begun, checksums = self._progress.begin, self._checksums
-        return plan.steps(start, stop, checksums=checksums, begun=begun, source=source)
+        return plan.steps(
+            start,
+            stop,
+            checksums=self._checksums,
+            begun=self._progress.begin,
+            source=self._source,
+        )
 
     def _failed(self, error: BaseException) -> ZipDownloadError:
         """Log an error, and return what to raise for it."""
@@ -138,18 +158,15 @@ class DownloadBase:
 class Download(DownloadBase):
     """Iterates the blocks of an archive, or of a range in it. Once."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._source = from_settings(Prefetch, Direct)
-        self._steps = Steps(self._blocks(), self.ambient)
+    _carrier, _prefetch, _direct = AmbientBlocks, Prefetch, Direct
 
     def __iter__(self) -> Iterator[bytes]:
         """Return the blocks; none for a HEAD request."""
-        return iter(()) if self.order.is_headers_only else self._steps
+        return iter(()) if self.order.is_headers_only else self._carried
 
     def close(self) -> None:
         """Close what is open."""
-        self._steps.close()
+        self._carried.close()
 
     def _blocks(self) -> Generator[bytes, None, None]:
         """Carry out the download."""
@@ -172,7 +189,7 @@ class Download(DownloadBase):
         plan = self.order.plan
         if plan is None or plan.entity_tag is None:
             return stream_with(self._options, self._peeked(), workers=self._workers)
-        return driven(self._window(plan, self._source), self._source)
+        return driven(self._window(plan), self._source)
 
     def _peeked(self) -> Iterator[MemberFile]:
         """Yield the members, each with its first chunk read.
@@ -191,12 +208,6 @@ class Download(DownloadBase):
                 yield name, modified_at, mode, method, content
         finally:
             close(members)
-
-
-def from_settings(prefetch: Callable[..., Any], direct: Callable[[], Any]) -> Any:
-    """Return what contents are read through, as the settings say. Starts nothing."""
-    number = conf.get("PREFETCH_MEMBERS")
-    return prefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else direct()
 
 
 class _Peeked:

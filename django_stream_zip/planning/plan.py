@@ -32,8 +32,8 @@ AnyMember = MemberFile | AsyncMemberFile
 class Plan:
     """The layout of an archive, of which no content has been read.
 
-    `length` is in bytes. `entity_tag` is a strong one with its quotes, None where the bytes can't
-    be vouched for: a password, or a content without a validator.
+    `length` is in bytes. `entity_tag` is a strong one with its quotes. It is None where the next
+    archive may have other bytes: with a password, or a content without a validator.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Plan:
             block_length: About how long the blocks are, in bytes.
 
         Raises:
-            ContentChangedError: A content isn't what it was planned to be. So do a
-                ZipIntegrityError, and what the contents raise. The end of the archive isn't
+            ContentChangedError: A content isn't what it was planned to be; so does a
+                ZipIntegrityError. What contents raise passes through. The end of the archive isn't
                 yielded then.
         """
         source = source or Direct[Any]()

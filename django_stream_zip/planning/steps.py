@@ -52,8 +52,8 @@ class Reading:
 
     def _changed(self, how: str) -> NoReturn:
         raise ContentChangedError(
-            f"member {self.name!r}: its content has {how} bytes than were said when the download "
-            "was planned: it was replaced since, or what told its size (a row, perhaps) is wrong"
+            f"member {self.name!r}: its content has {how} bytes than were declared when the "
+            "download was planned: it was replaced since, or the size (in a row, perhaps) is wrong"
         )
 
 

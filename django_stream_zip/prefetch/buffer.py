@@ -1,6 +1,6 @@
 """The chunks that wait for their turn, and the budget of bytes that they share.
 
-Pure bookkeeping: who fetches puts chunks in, who reads takes them out. Threads and tasks only wait.
+Pure bookkeeping: a fetcher puts chunks in, a reader takes them out. Threads and tasks only wait.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from threading import Condition, RLock
 from typing import Any, Final
 
-#: What the next chunk is taken to need until it has come, if none before it was longer.
+#: What the next chunk is expected to need until it has come, if none before it was longer.
 CHUNK_LENGTH: Final = 256 << 10
-# What a chunk takes besides its bytes: a million of one byte are no megabyte.
+# What a chunk takes besides its bytes: a million of one byte are more than a megabyte.
 _OVERHEAD: Final = 64
 
 
@@ -77,10 +77,10 @@ class Waiter:
 
 
 class Buffer:
-    """The chunks of one content between the one who fetches them and the one who takes them.
+    """The chunks of one content, between its fetcher and its taker.
 
-    The content whose turn it is always has budget for one chunk, and a share that is kept for it:
-    whatever waits behind it, it gets on. Hold `budget.lock` to call it.
+    The content whose turn it is always has budget for one chunk, and a share that is kept for it,
+    whatever waits behind it. Hold `budget.lock` to call it.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -95,7 +95,7 @@ class Buffer:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of it can be given at once."""
+        """Whether something of it can be taken at once."""
         return bool(self._chunks) or self._is_over
 
     @property
@@ -104,15 +104,15 @@ class Buffer:
         return self._is_closed or self.budget.is_closed
 
     def can_be_fetched(self) -> bool:
-        """Say whether there is budget for one more chunk, or no more reason to wait for it."""
+        """Return whether there is budget for one more chunk, or no reason to wait for it."""
         if self.is_due:
-            has_room = self.budget.free >= self._longest or not self._chunks
+            has_budget = self.budget.free >= self._longest or not self._chunks
         else:
-            has_room = self.budget.free - self.budget.share >= self._longest
-        return has_room or self.is_unwanted
+            has_budget = self.budget.free - self.budget.share >= self._longest
+        return has_budget or self.is_unwanted
 
     def can_be_taken(self) -> bool:
-        """Say whether there is no more to wait for."""
+        """Return whether there is nothing to wait for."""
         return self.is_begun or self.is_unwanted
 
     def reserve(self) -> None:
@@ -129,21 +129,21 @@ class Buffer:
         self._reserve(0)
 
     def end(self, error: BaseException | None) -> None:
-        """Take note that nothing more comes, and of the error that is the reason, if one is."""
+        """Record that nothing more comes, and the error that is the reason, if one is."""
         self._error = closed_error() if self.is_unwanted else _ordinary(error)
         self._is_over = True
         self._reserve(0)
 
     def ask(self) -> None:
-        """Take note that it is its turn."""
+        """Record that it is its turn."""
         self.is_due = True
         self.budget.change()
 
     def taken(self) -> tuple[bytes, ...]:
-        """Give the next chunk, and no chunk at the end. Raises what fetching it raised, once."""
+        """Return the next chunk, or none at the end. Raises what fetching it raised, once."""
         if self._chunks:
             chunk = self._chunks.popleft()
-            self._give_back(cost(chunk))
+            self._release(cost(chunk))
             return (chunk,)
         if not self._is_over:
             raise closed_error()
@@ -153,28 +153,28 @@ class Buffer:
         return ()
 
     def want_no_more(self) -> None:
-        """Drop all chunks. Whoever takes one nevertheless gets an error."""
+        """Drop all chunks. Taking one nevertheless raises an error."""
         self._is_closed = True
         if self._chunks:
             self._error = closed_error()
         length = sum(map(cost, self._chunks))
         self._chunks.clear()
-        self._give_back(length)
+        self._release(length)
 
     def _reserve(self, length: int) -> None:
         before, self._reserved = self._reserved, length
-        self._give_back(before - length)
+        self._release(before - length)
 
-    def _give_back(self, length: int) -> None:
+    def _release(self, length: int) -> None:
         self.budget.free += length
         if length >= 0:  # nobody waits for less budget
             self.budget.change()
 
 
 def as_bytes(chunk: Any) -> bytes:
-    """Give a chunk as bytes that nobody changes while they wait.
+    """Return a chunk as bytes that nobody changes while they wait.
 
-    What isn't bytes-like is given as it is: the engine says what is wrong.
+    What isn't bytes-like is returned as it is: the engine raises what is wrong.
     """
     try:
         return chunk if chunk.__class__ is bytes else bytes(memoryview(chunk))
@@ -190,8 +190,8 @@ def cost(chunk: bytes) -> int:
 def _ordinary(error: BaseException | None) -> Exception | None:
     """Return what to raise to the one who takes the chunks, if fetching them ended by an error.
 
-    What somebody else was cancelled or closed by must not look as if the taker were, and what
-    means the end of an iteration must not look like the end of the content.
+    A cancelled or closed fetcher must not look like a cancelled or closed taker, and an exception
+    that ends an iteration not like the end of the content.
     """
     if error is None:
         return None
@@ -203,5 +203,5 @@ def _ordinary(error: BaseException | None) -> Exception | None:
 
 
 def closed_error() -> Exception:
-    """Give what to raise to who reads too late."""
+    """Return what to raise where something is read too late."""
     return ValueError("the content is closed: read it before the next member is asked for")

@@ -1,4 +1,4 @@
-"""Remote contents that are asynchronous, fetched before their turn: what `ahead` does, by tasks."""
+"""Remote contents that are asynchronous, fetched before their turn by tasks: see `threads`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ def aprefetched(
     return _prefetched(members, AsyncPrefetch(number, max_bytes))
 
 
-async def _prefetched(members: Any, ahead: AsyncPrefetch) -> AsyncGenerator[AsyncMemberFile, None]:
-    async with aclosing(ahead), aclosing(ahead.members(members)) as given:
-        async for member in given:
+async def _prefetched(
+    members: Any, prefetch: AsyncPrefetch
+) -> AsyncGenerator[AsyncMemberFile, None]:
+    async with aclosing(prefetch), aclosing(prefetch.members(members)) as fetched:
+        async for member in fetched:
             yield member
 
 
 class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
-    """Reads nothing ahead: gives them as contents do, when they are asked for."""
+    """Prefetches nothing: contents are asked when it is their turn."""
 
     async def aclose(self) -> None:
         """Do nothing."""
@@ -54,7 +56,7 @@ class AsyncPrefetch(PrefetchBase):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def members(self, members: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-        """Give the members with the contents of the remote ones being fetched."""
+        """Yield the members, with the contents of the remote ones being fetched."""
         iterator = aiter(members)
         queue: deque[Any] = deque()
         try:
@@ -66,7 +68,7 @@ class AsyncPrefetch(PrefetchBase):
                 if isinstance(member, Exception):
                     raise member
                 yield member
-                # Who has not read it won't any more.
+                # It won't be read any more.
                 if isinstance(member[4], Fetch):
                     member[4].close()
                 elif isinstance(member[4], AsyncFetch):
@@ -139,7 +141,7 @@ def _set(woken: asyncio.Future[None]) -> None:
 
 
 class AsyncFetch:
-    """Iterates the chunks of a content that a task fetches: see `ahead.Fetch`."""
+    """Iterates the chunks of a content that a task fetches: see `threads.Fetch`."""
 
     def __init__(self, opened: Callable[[], AsyncIterable[bytes]], budget: _AsyncBudget) -> None:
         self._opened = opened
@@ -150,11 +152,11 @@ class AsyncFetch:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of it can be given at once."""
+        """Whether something of it can be taken at once."""
         return self._buffer.is_begun
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Take note of how fetching ended: also where it was cancelled before it began."""
+        """Record how fetching ended, also where it was cancelled before it began."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         with self._budget.lock:
             self._buffer.end(error)

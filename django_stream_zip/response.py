@@ -1,16 +1,18 @@
 """The response: an archive of members over HTTP, streamed under WSGI and ASGI.
 
 `zip_response` decides what the request gets: all bytes, a range, headers only, or that nothing has
-changed. `ZipResponse` sends it. Nothing is opened before the first byte is asked for, so that a
-response which somebody throws away leaves nothing behind.
+changed. `ZipResponse` sends it. Nothing is opened before the first byte is asked for, so a response
+that is never read leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
@@ -18,13 +20,15 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
 
-from django_stream_zip import MemberFile, conf
+from django_stream_zip import conf
 from django_stream_zip.delivery import disposition, ranges
 from django_stream_zip.delivery.async_download import AnyMembers, AsyncDownload
+from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.compression import decided
 from django_stream_zip.delivery.cpus import cpu_limiter
-from django_stream_zip.delivery.download import Download, Progress
+from django_stream_zip.delivery.download import Download
 from django_stream_zip.delivery.naming import named
+from django_stream_zip.delivery.progress import Order
 from django_stream_zip.engine.bodies import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.members import misuse
@@ -32,8 +36,10 @@ from django_stream_zip.members.async_member import AsyncStorageContent
 from django_stream_zip.members.describe import all_described
 from django_stream_zip.members.member import text
 from django_stream_zip.planning.plan import Plan
-from django_stream_zip.prefetch.ambient import AsyncSteps
+from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
+
+__all__ = ["ZipResponse", "zip_response"]
 
 
 def zip_response(
@@ -44,19 +50,11 @@ def zip_response(
     password: str | None = None,
     compress: bool | None = None,
 ) -> HttpResponseBase:
-    """Answer a request with the ZIP archive of `members`, to be saved as `filename`.
+    """Answer a request with the ZIP archive of `members`.
 
     A sequence of members of which none is compressed has a Content-Length. If their contents can be
     read again (those that the builders in `members` make) it also has an entity tag and ranges, so
-    that an interrupted download can be resumed. A HEAD request gets the headers only. With a
-    `password` all members are encrypted (AES-256), which leaves the length but no ranges.
-
-    `members` may be an asynchronous iterable, or a sequence with asynchronous contents: then the
-    archive is made on the event loop, and the request has to come through ASGI.
-
-    `compress` is about the members that their builder would deflate, if nobody told it whether to:
-    None stores them where they are so little of the archive that a length is worth more
-    (MAX_GROWTH_BY_STORING), False stores them in any case, True in none.
+    that an interrupted download can be resumed. A HEAD request gets the headers only.
 
     Names are made safe, and unique without regard to case: see `engine.names`. Aware times are
     written as the site's clocks show them (TIME_ZONE), for all members alike.
@@ -64,58 +62,67 @@ def zip_response(
     Members of remote storages are described here, several at a time (DESCRIBE_AT_ONCE): of a
     sequence before the response is returned, else shortly before their turn.
 
-    Raises ZipValueError and TypeError where the members can't be written, if that is known before;
-    FileNotFoundError and what else a storage raises, where a sequence has members of remote ones;
-    ImproperlyConfigured where asynchronous members meet WSGI.
+    Args:
+        request: What is answered: its method, conditions and range count.
+        members: The files. They may be an asynchronous iterable, or a sequence with asynchronous
+            contents: then the archive is made on the event loop, and the request has to come
+            through ASGI.
+        filename: The name that a browser saves the archive under.
+        password: Encrypts all members (AES-256), which leaves the length but no ranges.
+        compress: What is done with the members that their builder would deflate, where nothing
+            else was asked for. None stores them where they are so little of the archive that a
+            length is worth more (MAX_GROWTH_BY_STORING), False stores them in any case, True none.
+
+    Returns:
+        The archive or a range of it, or what a condition demands: 304, 412 or 416.
+
+    Raises:
+        ZipValueError: The members can't be written, if that is known before; so does a TypeError.
+        FileNotFoundError: A sequence has a member of a remote storage that isn't there; so does
+            what else a storage raises.
+        ImproperlyConfigured: Asynchronous members meet WSGI.
     """
     misuse.check_request(request, members)
     misuse.check_members(members)
     misuse.check_filename(filename)
     members = decided(named(all_described(members)), compress)
-    if _is_wsgi(request) and isinstance(members, Sequence):
-        members = [_synchronous(member) for member in members]
     plan = None
     if isinstance(members, Sequence):
+        if _is_wsgi(request):
+            members = [_synchronous(member) for member in members]
         plan = Plan.of(members, encrypted=password is not None)
-    password = text(password)
-    download = _download(Progress(request, str(filename), plan), members, request, password)
-    if plan is None:
-        return ZipResponse(download)
-    response = ZipResponse(download, headers={"Content-Length": str(plan.length)})
-    if plan.entity_tag is None or request.method not in {"GET", "HEAD"}:
-        return response
-    response.headers["ETag"] = plan.entity_tag
-    response.headers["Accept-Ranges"] = "bytes"
-    return _conditional(request, response, plan.entity_tag)
+    order = Order(request, str(filename), plan)
+    checksums = CachedChecksums(plan.unknown() if plan else ())
+    respond = partial(_respond, members, checksums, text(password))
+    return _conditional(order, checksums, respond)
 
 
-def _download(
-    progress: Progress, members: AnyMembers, request: HttpRequest, password: str | None
-) -> Download | AsyncDownload:
-    limiter: AbstractContextManager[Any] = UNLIMITED if _is_wsgi(request) else cpu_limiter()
-    if not _is_async(members):
-        return Download(progress, cast(Iterable[MemberFile], members), password, limiter)
-    if _is_wsgi(request):
+def _respond(
+    members: AnyMembers, checksums: CachedChecksums, password: str | None, order: Order
+) -> ZipResponse:
+    is_wsgi = _is_wsgi(order.request)
+    kind: type[Download | AsyncDownload] = AsyncDownload if _is_async(members) else Download
+    if kind is AsyncDownload and is_wsgi:
         # To stream them, WSGI's thread would have to run an event loop of its own between the
         # blocks, another one than that in which the view made its clients and sessions.
         raise ImproperlyConfigured(
             "asynchronous members need ASGI, and this request came through WSGI: "
-            "give synchronous ones, which stream under both"
+            "use synchronous ones, which stream under both"
         )
-    return AsyncDownload(progress, members, password, limiter)
+    limiter: AbstractContextManager[Any] = UNLIMITED if is_wsgi else cpu_limiter()
+    return ZipResponse(kind(order, members, checksums, password=password, limiter=limiter))
 
 
 def _is_wsgi(request: HttpRequest) -> bool:
-    """Say whether a request came through WSGI: then it has an `environ`.
+    """Return whether a request came through WSGI: then it has an `environ`.
 
-    By its class it can't be told, as Django REST framework has one around it. It passes on what
-    the request has.
+    Its class doesn't show it: Django REST framework wraps it in one that passes on its attributes.
     """
     return hasattr(request, "environ")
 
 
 def _synchronous(member: Any) -> Any:
-    """Give the member with a content for WSGI, if its own is for an event loop too."""
+    """Return the member with a content for WSGI, if its own is for an event loop too."""
     *opening, content = unpacked(member)
     return (*opening, content.synchronous) if isinstance(content, AsyncStorageContent) else member
 
@@ -128,46 +135,76 @@ def _is_async(members: AnyMembers) -> bool:
     )
 
 
-def _conditional(request: HttpRequest, response: ZipResponse, entity_tag: str) -> HttpResponseBase:
-    """Evaluate what the request demands of the entity tag, then its range (RFC 9110 §13.2.2)."""
+def _conditional(
+    order: Order, checksums: CachedChecksums, respond: Callable[[Order], ZipResponse]
+) -> HttpResponseBase:
+    """Evaluate the request's conditions on the entity tag, then its range (RFC 9110 §13.2.2)."""
+    response = respond(order)
+    if "ETag" not in response.headers:
+        return response
     # To be ignored, as an archive has no Last-Modified (RFC 9110 §13.1.4). Django answers 412:
     # here, and in ConditionalGetMiddleware, which sees nothing but the request. So it has to go.
-    request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
+    order.request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
     answer: HttpResponseBase | None = get_conditional_response(
-        request,
-        etag=entity_tag,
+        order.request,
+        etag=order.entity_tag,
         response=response,  # type: ignore[arg-type]  # only its headers are looked at
     )
     if answer is not None and answer is not response:
         return answer
-    if request.method != "GET":  # §14.2: a range is for GET only
+    content_range = _content_range(order, checksums)
+    if content_range is None:
         return response
-    length = int(response.headers["Content-Length"])
-    wanted = ranges.requested_range(request.headers.get("Range"), length)
-    if wanted is not None and response.download.checksums.is_distrusted(entity_tag):
-        return response
-    if wanted is None or not ranges.if_range_holds(request.headers.get("If-Range"), entity_tag):
-        return response
-    if isinstance(wanted, ranges.Unsatisfiable):
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{length}"})
-    if _is_affordable(wanted, response.download):
-        response.narrow(wanted)
-    return response
+    if isinstance(content_range, ranges.Unsatisfiable):
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{order.length}"})
+    return respond(replace(order, content_range=content_range))
 
 
-def _is_affordable(wanted: ranges.Range, download: Download | AsyncDownload) -> bool:
-    """Say whether a range may be answered; §14.2 allows to ignore one that costs too much."""
-    budget, plan = conf.get("MAX_UNSENT_BYTES"), download.progress.plan
+def _content_range(
+    order: Order, checksums: CachedChecksums
+) -> ranges.Range | ranges.Unsatisfiable | None:
+    """Return the range to be sent, None for the whole archive."""
+    plan, headers = order.plan, order.request.headers
     assert plan is not None
-    return budget is None or plan.is_within(budget, *wanted, download.checksums)
+    assert plan.entity_tag is not None
+    if order.request.method != "GET":  # RFC 9110 §14.2: a range is for GET only
+        return None
+    wanted = ranges.requested_range(headers.get("Range"), plan.length)
+    if (
+        wanted is None
+        or checksums.is_invalid(plan.entity_tag)
+        or not ranges.if_range_holds(headers.get("If-Range"), plan.entity_tag)
+    ):
+        return None
+    if isinstance(wanted, ranges.Unsatisfiable):
+        return wanted
+    # §14.2 allows to ignore a range that costs too much.
+    budget = conf.get("MAX_UNSENT_BYTES")
+    is_affordable = budget is None or plan.is_within(budget, *wanted, checksums)
+    return wanted if is_affordable else None
+
+
+def _headers(order: Order) -> Iterator[tuple[str, str]]:
+    """Yield the headers that say what is sent."""
+    yield "Content-Disposition", disposition.attachment(order.filename)
+    # An archive of somebody's choice is for nobody else, and no proxy may change its bytes.
+    yield "Cache-Control", "private, no-transform"
+    if order.length is not None:
+        yield "Content-Length", str(order.length)
+    if order.entity_tag is not None and order.request.method in {"GET", "HEAD"}:
+        yield "ETag", order.entity_tag
+        yield "Accept-Ranges", "bytes"
+    if order.content_range is not None and order.plan is not None:  # RFC 9110 §15.3.7
+        start, stop = order.content_range
+        yield "Content-Range", f"bytes {start}-{stop - 1}/{order.plan.length}"
 
 
 class ZipHeaders(ResponseHeaders):
     """Headers that name "identity" as the Content-Encoding where there is no other.
 
-    GZipMiddleware asks for one: it would compress the archive again, take its length away and
-    weaken its entity tag. Whoever asks is answered that the archive isn't encoded; `items()` and
-    iterating leave it out, so it isn't sent, which RFC 9110 §8.4.1 advises against.
+    GZipMiddleware looks for one: it would compress the archive again, take its length away and
+    weaken its entity tag. A lookup finds that the archive isn't encoded; `items()` and iterating
+    leave it out, so it isn't sent, which RFC 9110 §8.4.1 advises against.
     """
 
     def __getitem__(self, key: str) -> str:
@@ -183,22 +220,14 @@ class ZipResponse(StreamingHttpResponse):
     """Sends a download, under ASGI too though it is a synchronous iterable."""
 
     def __init__(self, download: Download | AsyncDownload, **kwargs: Any) -> None:
+        order = download.order
         kwargs.setdefault("content_type", "application/zip")
+        kwargs.setdefault("status", 200 if order.content_range is None else 206)
         self.download = download
         super().__init__(download, **kwargs)
         self.headers = ZipHeaders(self.headers)
-        filename = download.progress.filename
-        self.headers["Content-Disposition"] = disposition.attachment(filename)
-        # An archive of somebody's choice is for nobody else, and no proxy may change its bytes.
-        self.headers["Cache-Control"] = "private, no-transform"
-
-    def narrow(self, wanted: ranges.Range) -> None:
-        """Send this range only, as 206 (RFC 9110 §15.3.7)."""
-        length = int(self.headers["Content-Length"])
-        self.status_code = 206
-        self.headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{length}"
-        self.headers["Content-Length"] = str(wanted.stop - wanted.start)
-        self.download.progress.content_range = (wanted.start, wanted.stop)
+        for name, value in _headers(order):
+            self.headers[name] = value
 
     def close(self) -> None:
         """Close what is open, once: Django's own would send `request_finished` each time."""
@@ -206,17 +235,17 @@ class ZipResponse(StreamingHttpResponse):
             super().close()
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the blocks to a WSGI server, without empty ones: to some that is the end."""
+        """Yield the blocks to a WSGI server, without empty ones: to some that is the end."""
         return filter(None, super().__iter__())
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the blocks to an ASGI server.
+        """Yield the blocks to an ASGI server.
 
         Synchronous ones too: Django would make a list of all of them first.
         """
         content: Any = self.streaming_content
         if not self.is_async:
-            content = AsyncSteps(Threaded(content), self.download.ambient.handed_over())
+            content = AsyncAmbientBlocks(Threaded(content), self.download.ambient.handed_over())
         try:
             async for block in content:
                 if block:

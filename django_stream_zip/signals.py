@@ -1,12 +1,14 @@
-"""Signals that tell of downloads. Receivers can't stop one: what they raise is logged.
+"""Signals that report downloads. Receivers can't stop one: what they raise is logged.
 
-`zip_download_started`, before the first byte: `request`, `filename`, `length` (bytes to be sent,
-None if not known) and `content_range` (start and stop among the archive's bytes, None for all).
+`zip_download_started` is sent before the first byte, with `request`, `filename`, `length` (bytes to
+be sent, None if not known) and `content_range` (start and stop among the archive's bytes, None for
+all).
 
-`zip_download_finished`, in the end: the same, and `completed`, `bytes_sent`, `seconds` and
-`members` (how many were begun). An error, or a client who goes away, leaves it not completed.
+`zip_download_finished` is sent in the end, with the same, and `completed`, `bytes_sent`, `seconds`
+and `members` (how many were begun). After an error, or when a client goes away, `completed` is
+False.
 
-What counts is what was handed to the server: the last half mebibyte may still be on its way.
+Bytes count as sent when the server has them: the last half mebibyte may still be on its way.
 
 The sender is the class `Download`, or `AsyncDownload`. Under ASGI both come from the thread that
 makes the archive.
@@ -15,6 +17,8 @@ makes the archive.
 from __future__ import annotations
 
 from django.dispatch import Signal
+
+__all__ = ["zip_download_finished", "zip_download_started"]
 
 zip_download_started = Signal()
 zip_download_finished = Signal()

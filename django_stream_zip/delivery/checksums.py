@@ -1,12 +1,12 @@
 """CRC-32s learned while sending, kept in Django's cache for whoever resumes a download.
 
-They spare reading a member again; the bytes of an archive don't depend on them.
+They spare reading a member again. The bytes of an archive don't depend on them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
@@ -22,19 +22,19 @@ logger = logging.getLogger("django_stream_zip")
 
 # One round trip to a cache server takes as long as many small members.
 _BATCH: Final = 200
-# Seconds for which an archive that was not what was promised can't be resumed.
-_DISTRUST: Final = 24 * 60 * 60
-# A local file shorter than that is read faster than its CRC-32 comes from a cache.
+# Seconds for which an archive that was not as declared can't be resumed.
+_INVALID_SECONDS: Final = 24 * 60 * 60
+# A local file that is shorter is read faster than its CRC-32 comes from a cache.
 _WORTH_ASKING: Final = 64 << 10
 
 
 class CachedChecksums:
     """The checksums in the cache that the setting CRC_32_CACHE names; none if it names none.
 
-    What is learned is written by `save`: in the end, and whenever it `is_due`. A cache that fails
-    costs time later, but no download.
+    What is learned is written by `save`: in the end, and whenever `learn` returns it. A cache that
+    fails costs time later, but no download.
 
-    `contents` are those of the archive whose CRC-32 nobody tells.
+    `contents` are those of the archive whose CRC-32 isn't known.
     """
 
     def __init__(self, contents: Iterable[Description] = ()) -> None:
@@ -44,9 +44,9 @@ class CachedChecksums:
         self._asked: dict[str, int | None] = {}
 
     def key(self, content: Description) -> str:
-        """Give the cache key of a content in its present state."""
+        """Return the cache key of a content in its present state."""
         state = f"{len(content.identity)} {content.identity} {content.validator}"
-        # What a server may know of a file beside what others see of it: its inode, for example.
+        # What only this host knows of a file: its inode, for example.
         if (local_state := getattr(content, "local_state", None)) is not None:
             state += f" {local_state}"
         return (
@@ -54,7 +54,7 @@ class CachedChecksums:
         )
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
-        """Give those that are in the cache, by their keys. It is asked for each of them once."""
+        """Return those that are in the cache, by their keys. Each is asked for once."""
         if not self._alias:
             return {}
         keys = [self.key(content) for content in contents if self._is_worth_asking(content)]
@@ -62,7 +62,7 @@ class CachedChecksums:
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._asked |= dict.fromkeys(batch)
-            # What else may be in a cache would break the archive, and whenever it is resumed.
+            # Anything else in a cache would break the archive each time it is resumed.
             self._asked |= {
                 key: crc_32
                 for key, crc_32 in (self._cache("get_many", batch) or {}).items()
@@ -71,8 +71,8 @@ class CachedChecksums:
         known = ((key, self._asked.get(key)) for key in keys)
         return {key: crc_32 for key, crc_32 in known if crc_32 is not None}
 
-    def learn(self, content: Description, crc_32: int) -> None:
-        """Take note of one, if it is of use later."""
+    def learn(self, content: Description, crc_32: int) -> Callable[[], None] | None:
+        """Record one, if it is of use later. Returns `save` when enough are recorded."""
         # A file that is modified again within the same tick of its clock keeps its state.
         is_settled = getattr(content, "is_settled", True)
         if (
@@ -82,26 +82,22 @@ class CachedChecksums:
             and self._is_worth_asking(content)
         ):
             self._learned[self.key(content)] = crc_32
+        return self.save if len(self._learned) >= _BATCH else None
 
-    def distrust(self, entity_tag: str) -> None:
-        """Take note that an archive broke a promise: a size or a CRC-32 that somebody told.
+    def invalidate(self, entity_tag: str) -> None:
+        """Record that an archive is not as declared: a content has another size or CRC-32.
 
-        Who resumed it behind the member that is wrong would have it whole, and never know.
+        A client who resumed it behind the wrong member would take it for whole.
         """
         if self._alias:
-            self._cache("set", _distrusted(entity_tag), True, _DISTRUST)
+            self._cache("set", _invalid(entity_tag), True, _INVALID_SECONDS)
 
-    def is_distrusted(self, entity_tag: str) -> bool:
-        """Whether it did."""
-        return bool(self._alias and self._cache("get", _distrusted(entity_tag)))
-
-    @property
-    def is_due(self) -> bool:
-        """Whether enough was learned to save it."""
-        return len(self._learned) >= _BATCH
+    def is_invalid(self, entity_tag: str) -> bool:
+        """Return whether that was recorded."""
+        return bool(self._alias and self._cache("get", _invalid(entity_tag)))
 
     def save(self) -> None:
-        """Write to the cache what was learned since."""
+        """Write to the cache what was recorded since."""
         learned, self._learned = self._learned, {}
         if learned:
             self._cache("set_many", learned, conf.get("CRC_32_CACHE_TIMEOUT"))
@@ -124,7 +120,7 @@ class CachedChecksums:
             return getattr(caches[self._alias], method)(*args)
         except Exception:
             logger.warning("the cache %r failed to %s", self._alias, method, exc_info=True)
-            self._alias = None  # for this download: a server that is gone takes its time to say so
+            self._alias = None  # for this download: a server that is gone takes its time to fail
             return None
 
 
@@ -133,6 +129,6 @@ def _is_read_fast(content: Description) -> bool:
     return is_local and content.size is not None and content.size < _WORTH_ASKING
 
 
-def _distrusted(entity_tag: str) -> str:
+def _invalid(entity_tag: str) -> str:
     tag = entity_tag.strip('"')
-    return f"django_stream_zip:distrusted:{tag}"
+    return f"django_stream_zip:invalid:{tag}"

@@ -1,7 +1,8 @@
 """Whether members are deflated that builders would deflate by default: decided once for an archive.
 
-Stored, they give it a length, a progress bar and resuming. That is worth more than a few bytes, so
-they are deflated only where they are much of the archive. What somebody asked for is never changed.
+Where they are stored, the archive has a length, a progress bar and can be resumed. That is worth
+more than a few bytes, so they are deflated only where they are much of the archive. What somebody
+asked for is never changed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from django_stream_zip.members.misuse import checked_values
 def decided(members: Any, compress: bool | None = None) -> Any:
     """Return the members, those that are deflated by default stored if that is decided.
 
-    None stores them where the archive gets a length by it and little larger (a sequence only, of
-    which all is known); False stores all of known size; True stores none. Members aren't changed:
-    where one has to be another one, it is the same kind of iterable. Raises TypeError for another
-    `compress`.
+    Args:
+        members: A sequence, an iterable or an asynchronous one. It isn't changed: where a member
+            has to be another one, the same kind of iterable is returned.
+        compress: None stores them where the archive gets a length by it and little larger (a
+            sequence only, of which all is known); False stores all of known size; True none.
+
+    Raises:
+        TypeError: `compress` is something else.
     """
     if not is_choice(compress):
         raise TypeError(f"expected compress to be True, False or None, got {compress!r}")
@@ -35,12 +40,12 @@ def decided(members: Any, compress: bool | None = None) -> Any:
 
 
 def is_choice(compress: Any) -> bool:
-    """Say whether this is a value for `compress`."""
+    """Return whether this is a value for `compress`."""
     return compress is None or isinstance(compress, bool)
 
 
 def _is_better_stored(members: Sequence[Any]) -> bool:
-    """Say whether some members are deflated by default, and storing them pays."""
+    """Return whether some members are deflated by default, and storing them pays."""
     by_default = others = 0
     is_any = False
     for _, _, _, method, content in members:
@@ -60,7 +65,7 @@ def _is_better_stored(members: Sequence[Any]) -> bool:
 
 
 def _is_sure(method: DefaultDeflate, content: Any) -> bool:
-    """Say whether a content is as long as its member's method says, which deflate doesn't mind.
+    """Return whether a content is as long as its member's method declares; deflate doesn't mind.
 
     It isn't where somebody kept a builder's method and made another content (a smaller picture).
     """

@@ -1,11 +1,11 @@
-"""The name that a browser saves the archive under: `Content-Disposition`, from any text."""
+"""The name that a browser saves the archive under: `Content-Disposition`, for any text."""
 
 from __future__ import annotations
 
 import unicodedata
 from urllib.parse import quote
 
-# Room for what browsers add ("archive (1).zip.crdownload") within the 255 bytes of a file system.
+# Leaves space for what browsers add ("archive (1).zip.crdownload") to a name of at most 255 bytes.
 _MAX_BYTES = 180
 _MAX_CHARACTERS = 1024
 # Forbidden in Windows' file names, or taken for a path by somebody.
@@ -16,7 +16,7 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def attachment(filename: str) -> str:
-    """Give the value of a Content-Disposition header (RFC 6266) that saves as `filename`.
+    """Return the value of a Content-Disposition header (RFC 6266) that saves as `filename`.
 
     Path, control and bidi characters are left out of the name. A name that isn't ASCII comes in
     both forms, first the ASCII fallback that old clients and curl understand (RFC 6266 §4.3).
@@ -30,7 +30,7 @@ def attachment(filename: str) -> str:
 
 
 def safe_filename(filename: str) -> str:
-    """Give `filename` as one component of a path that any system takes."""
+    """Return `filename` as one component of a path that any system takes."""
     visible = "".join(
         character
         for character in unicodedata.normalize("NFC", _bounded(filename))
@@ -48,19 +48,19 @@ def _bounded(name: str) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Cut a long name, in UTF-8, but keep its ending."""
+    """Cut a long name, in UTF-8, but keep its extension."""
     if len(name.encode()) <= _MAX_BYTES:
         return name
-    stem, dot, ending = name.rpartition(".")
-    if not dot or len(ending.encode()) > 10:
-        stem, ending = name, ""
-    ending = dot + ending if ending else ""
-    room = _MAX_BYTES - len(ending.encode())
-    return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + ending
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension.encode()) > 10:
+        stem, extension = name, ""
+    extension = dot + extension if extension else ""
+    length = _MAX_BYTES - len(extension.encode())
+    return stem.encode()[:length].decode(errors="ignore").rstrip(" .") + extension
 
 
 def _ascii(name: str) -> str:
-    """Give the name without accents, and `_` for what has no ASCII.
+    """Return the name without accents, and with `_` for what has no ASCII.
 
     `%` goes too: some browsers would decode it in the quoted form.
     """

@@ -1,7 +1,7 @@
-"""The members of a response, whoever made them: safe names and no two alike, and one clock.
+"""The members of a response, whoever made them: safe names, no two alike, and one clock.
 
-What the builders of `members` and `queryset_members` give is safe already and stays as it is. Here
-alone names are made unique: a builder knows of no other member, and the engine writes what it gets.
+The names that the builders in `members` make are safe already and stay as they are. Only here they
+are made unique: a builder knows no other member, and the engine writes what it gets.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from django_stream_zip.members.misuse import checked_values
 
 
 def named(members: Any) -> Any:
-    """Give the same members, or where one has to be another one, the same kind of iterable.
+    """Return the same members, or the same kind of iterable where one has to be another one.
 
-    Raises ZipValueError and TypeError for a sequence in which something is no member.
+    Raises ZipValueError or TypeError for a sequence in which something is no member.
     """
     if isinstance(members, Sequence):
         names = Names()
@@ -50,9 +50,9 @@ async def _named_async(members: Any) -> AsyncIterator[Any]:
 
 
 def _changed(names: Names, member: Any) -> Any:
-    """Give a member with a name of its own, and its time by the site's clock as builders have it.
+    """Return a member with a name of its own, and its time by the site's clock as builders do.
 
-    What is no text and no time stays, and the engine says so.
+    What is no text and no time stays: the engine raises what is wrong with it.
     """
     name, modified_at, mode, method, content = checked_values(member)
     given = text(name)

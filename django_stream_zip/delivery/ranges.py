@@ -14,7 +14,7 @@ class Range(NamedTuple):
 
 
 class Unsatisfiable(NamedTuple):
-    """A range that begins behind the last byte."""
+    """A range that begins after the last byte."""
 
 
 UNSATISFIABLE: Final = Unsatisfiable()
@@ -23,12 +23,12 @@ UNSATISFIABLE: Final = Unsatisfiable()
 # ASCII digits only; nineteen of them are more than any archive has.
 _RANGE_SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)")
 _MAX_DIGITS: Final = 19
-# "bytes=0-1,,," has one range and empty elements (§5.6.1.2). So many commas nobody needs for that.
+# "bytes=0-1,,," has one range and empty elements (§5.6.1.2). Nobody needs more commas than that.
 _MAX_COMMAS: Final = 8
 
 
 def requested_range(header: str | None, length: int) -> Range | Unsatisfiable | None:
-    """Give the single range that a `Range` header asks of `length` bytes.
+    """Return the single range that a `Range` header asks of `length` bytes.
 
     None where the header is to be ignored, as §14.2 allows or demands: there is none, its unit is
     not bytes, it is malformed, or it asks for several ranges.
@@ -52,9 +52,9 @@ def requested_range(header: str | None, length: int) -> Range | Unsatisfiable | 
 
 
 def if_range_holds(header: str | None, entity_tag: str) -> bool:
-    """Say whether an `If-Range` header lets the range through (§13.1.5).
+    """Return whether an `If-Range` header lets the range through (§13.1.5).
 
-    By strong comparison; a date never does, for there is no Last-Modified that it could be.
+    The comparison is strong. A date never matches, as there is no Last-Modified.
     """
     return header is None or header.strip(" \t") == entity_tag
 
@@ -66,7 +66,7 @@ def _suffix(suffix_length: int, length: int) -> Range | Unsatisfiable:
 
 
 def _magnitude(digits: str) -> tuple[int, str]:
-    """Give what compares as the number does, of any length."""
+    """Return what compares as the number does, of any length."""
     significant = digits.lstrip("0")
     return len(significant), significant
 

@@ -1,7 +1,7 @@
-"""What a member's content can be asked for, beyond being iterated. Knows no storage and no Django.
+"""What a member's content offers beyond being iterated. Knows no storage and no Django.
 
-The fifth value of a member may be any iterable of bytes. One with this shape is worth more: its
-archive has a length, an entity tag and ranges. Those of `members` have it; yours may have it too.
+The fifth value of a member may be any iterable of bytes. With contents of this shape an archive has
+a length, an entity tag and ranges. The builders in `members` make such; you may write your own.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ class Description(Protocol):
     """What is known of a content before it is read.
 
     `identity` says which content it is and `validator` which state of it: together they name the
-    very same bytes for ever (an upload's key and its ETag, a path and its modification time). A
-    validator of None says that nobody knows; the archive then has no entity tag and no ranges.
+    same bytes for ever (an upload's key and its ETag, a path and its modification time). A
+    validator of None means that the state isn't known: the archive has no entity tag then, and no
+    ranges.
 
-    Both are the same on every host. Two more attributes, which a content may lack, are about what
-    is learned of it (a CRC-32, kept in the cache) and don't come into the entity tag:
-    `local_state`, a text or None, tells states of the content apart that have one validator, if
-    only on this host (a file's inode and the time when that was changed). `is_settled`, True unless
-    it says otherwise, is False where the content may get another state under the same validator,
-    because it was modified only a moment before it was described. Nothing is learned of it then.
+    Both are the same on every host. Two more attributes are optional. They decide which CRC-32s are
+    learned and kept in the cache, and don't come into the entity tag. `local_state`, a text or
+    None, distinguishes states that have the same validator, on this host only (a file's inode and
+    when that was changed). `is_settled` (True where it is missing) is False while the content may
+    get another state with the same validator, as it was modified only a moment before it was
+    described. Nothing is learned of it then.
     """
 
     @property
     def size(self) -> int | None:
-        """Number of bytes, None if it isn't known before reading."""
+        """Number of bytes, None if only reading shows it."""
 
     @property
     def crc_32(self) -> int | None:
-        """CRC-32, None if it isn't known before reading."""
+        """CRC-32, None if only reading shows it."""
 
     @property
     def identity(self) -> str:
@@ -60,7 +61,7 @@ class Content(Description, Protocol):
     def __iter__(self) -> Iterator[bytes]:
         """Yield all of it, as it is when it is opened.
 
-        For archives that have said nothing about it: no length, no entity tag. Raises
+        For archives without a length or an entity tag, which declared nothing about it. Raises
         ContentChangedError where it can tell that it was changed while it was read.
         """
 

@@ -1,4 +1,4 @@
-"""Members known ahead: the archive's exact length, its entity tag, any window of its bytes.
+"""Members known beforehand: the archive's exact length, its entity tag, any window of its bytes.
 
 A length is what the writer would write: the archive is written once with all content skipped. A
 window is written the same way, from the member in which it starts, and only content inside of it
@@ -7,93 +7,38 @@ is read. Knows nothing of Django or HTTP.
 
 from __future__ import annotations
 
-import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
-from threading import Lock
-from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast
+from typing import Any, cast
 
 from django_stream_zip.engine import spec
-from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
-from django_stream_zip.engine.blocks import Pieces
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
-from django_stream_zip.engine.streams import close, default_compressobj
-from django_stream_zip.planning.content import Content, ContentChangedError, Description
+from django_stream_zip.engine.streams import default_compressobj
+from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
+from django_stream_zip.planning.content import Description
+from django_stream_zip.planning.drivers import driven
+from django_stream_zip.planning.steps import Reading, Step
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
-# What stands behind a member's data at most: a data descriptor of Zip64.
-_DESCRIPTOR_LENGTH: Final = 24
-
-# How far apart the places in a long content are up to which its CRC-32 is learned. Who resumes at
-# one of its bytes has less than that read again.
-_MARK: Final = 16 << 20
-
-
-class Checksums(Protocol):
-    """Remembers the CRC-32 of contents, as far as it can: it may forget all of them."""
-
-    def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
-        """Give those that are remembered, by `key`."""
-
-    def learn(self, content: Description, crc_32: int) -> None:
-        """Remember one."""
-
-    def key(self, content: Description) -> str:
-        """Give the name of a content in its present state."""
-
-
-class Shared:
-    """A CRC-32 that one window reads content for, and others wait for."""
-
-    def __init__(self) -> None:
-        self.crc_32: int | None = None
-        self.is_over = False
-
-
-class SharedReadings:
-    """What is read at the moment for its CRC-32 only, by all windows of this process.
-
-    Eight clients who ask for the same end of an archive have its members read once.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._shared: dict[str, Shared] = {}
-
-    def join(self, key: str) -> tuple[Shared, bool]:
-        """Return the reading of this content, and whether the caller is the one who reads."""
-        with self._lock:
-            if shared := self._shared.get(key):
-                return shared, False
-            self._shared[key] = shared = Shared()
-            return shared, True
-
-    def leave(self, key: str) -> None:
-        """End the caller's reading, with a CRC-32 or without: then one of those who wait reads."""
-        with self._lock:
-            self._shared.pop(key).is_over = True
-
-
-SHARED_READINGS: Final = SharedReadings()
+AnyMember = MemberFile | AsyncMemberFile
 
 
 class Plan:
     """The layout of an archive, of which no content has been read.
 
-    `length` is in bytes. `entity_tag` is a strong one with its quotes, None where the bytes can't
-    be vouched for: a password, or a content without a validator.
+    `length` is in bytes. `entity_tag` is a strong one with its quotes. It is None where the next
+    archive may have other bytes: with a password, or a content without a validator.
     """
 
     def __init__(
         self,
-        members: Sequence[MemberFile | AsyncMemberFile],
+        members: Sequence[AnyMember],
         offsets: array[int],
         end_records: int,
         length: int,
@@ -106,16 +51,17 @@ class Plan:
         self._end_records = end_records  # where they start, behind the directory
 
     @classmethod
-    def of(
-        cls, members: Sequence[MemberFile | AsyncMemberFile], *, encrypted: bool = False
-    ) -> Plan | None:
-        """Plan an archive; give None if the size of some member can only be found by writing it."""
+    def of(cls, members: Sequence[AnyMember], *, encrypted: bool = False) -> Plan | None:
+        """Plan an archive.
+
+        Returns None if the size of some member can only be found by writing it.
+        """
         members = tuple(members)  # what the caller's list becomes later is another archive
         options = _options(EncryptionOverhead() if encrypted else None)
         directory = CountedDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
-        digest = None if encrypted else sha256(b"%d" % spec.REVISION)
+        tag = None if encrypted else _Tag()
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             size = _known_size(method)
@@ -125,21 +71,14 @@ class Plan:
             header = archive.begin(name, modified_at, mode, method)
             archive.skip(size)
             archive.end(method.crc_32 or 0)
-            validator = getattr(content, "validator", None)
-            identity = getattr(content, "identity", None)
-            if validator is None or identity is None:
-                digest = None
-            elif digest is not None:
-                facts = (method.zip64, mode, size, validator, identity)
-                digest.update(repr((header, *facts)).encode(errors="backslashreplace"))
+            if tag is not None and not tag.add(header, method.zip64, mode, size, content):
+                tag = None
         offsets.append(archive.offset)
         end_records = archive.offset + directory.size
         for _ in archive.finish():
             pass
-        if digest is not None:
-            digest.update(b"%d %d" % (len(members), archive.offset))
-        tag = None if digest is None else f'"{digest.hexdigest()[:32]}"'
-        return cls(members, offsets, end_records, archive.offset, tag)
+        entity_tag = None if tag is None else tag.of(len(members), archive.offset)
+        return cls(members, offsets, end_records, archive.offset, entity_tag)
 
     def window(
         self,
@@ -151,40 +90,38 @@ class Plan:
         source: Source | None = None,
         block_length: int = 65536,
     ) -> Generator[bytes, None, None]:
-        """Give the archive's bytes from `start` to `stop` (exclusive), in blocks about that long.
+        """Yield the archive's bytes from `start` to `stop` (exclusive).
 
-        Empty blocks come among them while content is read that isn't sent: a moment to look whether
-        anybody still waits.
+        All contents must be `Content`s; with `AsyncContent`s, drive the `steps`. Empty blocks come
+        while content is read that isn't sent: see `driven`.
 
-        `begun` is called with the name of each member that is written or read. All contents must be
-        `Content`s; with `AsyncContent`s, go through the `steps`. They are read through `source`,
-        which may have them fetched ahead. Raises what they raise, and
-        ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
-        end of the archive is not given then.
+        Args:
+            start: Position of the first byte.
+            stop: Position behind the last byte.
+            checksums: Remembers the CRC-32s that have to be read for.
+            begun: Called with the name of each member that is written or read.
+            source: What contents are read through, which may prefetch them.
+            block_length: About how long the blocks are, in bytes.
+
+        Raises:
+            ContentChangedError: A content isn't what it was planned to be; so does a
+                ZipIntegrityError. What contents raise passes through. The end of the archive isn't
+                yielded then.
         """
-        blocks = Pieces(block_length)
         source = source or Direct[Any]()
-        with closing(self.steps(start, stop, checksums, begun, source)) as steps:
-            for step in steps:
-                if isinstance(step, bytes):
-                    yield from blocks.push(step)
-                elif isinstance(step, Pause):
-                    time.sleep(step.seconds)
-                    yield b""
-                else:
-                    yield from _carried_out(step, source, blocks)
-        yield from blocks.flush()
+        steps = self.steps(start, stop, checksums=checksums, begun=begun, source=source)
+        return driven(steps, source, block_length)
 
     def is_within(self, budget: int, start: int, stop: int, checksums: Checksums) -> bool:
-        """Say whether a window has no more than so many bytes read for it that aren't in it."""
+        """Return whether a window has no more than so many bytes read that aren't in it."""
         unsent = list(self._unsent(_Window(start, stop, self._offsets[-1])))
         if sum(one.length for one in unsent) <= budget:
             return True
-        known = _Checksums(unsent, checksums)
+        known = WindowChecksums(unsent, checksums)
         return sum(map(known.unread, unsent)) <= budget
 
     def unknown(self) -> Iterator[Description]:
-        """Yield the contents whose CRC-32 nobody tells, before they are read."""
+        """Yield the contents whose CRC-32 isn't known before they are read."""
         for _, _, _, method, chunks in self.members:
             content = cast(Description, chunks)
             if method.crc_32 is None and content.crc_32 is None:
@@ -194,20 +131,21 @@ class Plan:
         self,
         start: int,
         stop: int,
+        *,
         checksums: Checksums,
         begun: Callable[[str], object],
         source: Source,
     ) -> Generator[Step, None, None]:
-        """Give the window's bytes, and between them the readings that give the others.
+        """Yield what is to be done for a window: its bytes, and between them the readings.
 
         The `source` is not read from here. First of all it is to expect the contents that are going
         to be read from their first byte to their last, in that order; later, to skip those of them
         that another window has read.
         """
         window = _Window(start, stop, self._offsets[-1])
-        # The directory has all members in it. Otherwise those before the window are nobody's need.
+        # The directory has all members in it. Without it, those before the window aren't needed.
         first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
-        crc_32s = _Checksums(self._unsent(window), checksums)
+        crc_32s = WindowChecksums(self._unsent(window), checksums)
         stated = self._stated(window)
         source.expect(self._wholly_read(window, first, crc_32s))
         archive = Archive(
@@ -219,18 +157,20 @@ class Plan:
             if archive.offset >= stop:
                 return
             member = self.members[number]
-            if self._offsets[number + 1] <= start:
-                yield from _skip(
-                    archive, member, crc_32s if number in stated else None, begun, source
-                )
-            else:
+            if self._offsets[number + 1] > start:
                 begun(member[0])
-                yield from _write(archive, member, window, crc_32s)
-        position = archive.offset
-        pieces = archive.finish() if window.needs_directory else ()
-        for piece in pieces:
-            yield window.cut(position, piece)
-            position += len(piece)
+                yield from _written(archive, member, window, crc_32s)
+                continue
+            crc_32 = 0
+            if number in stated and member[3].crc_32 is None:
+                known = crc_32s.of(cast(Description, member[4]))
+                if known is None:
+                    begun(member[0])
+                    known = yield from crc_32s.read(member, source)
+                crc_32 = known
+            _pass_over(archive, member, crc_32)
+        if window.needs_directory:
+            yield from window.cut_all(archive.offset, archive.finish())
 
     def _stated(self, window: _Window) -> range:
         """Return the numbers of the members whose central directory headers are in the window."""
@@ -256,37 +196,44 @@ class Plan:
             _pass_over(archive, member, 0)
         return positions
 
-    def _unsent(self, window: _Window) -> Iterator[_Unsent]:
-        """Yield what is before the window and whose CRC-32 is in it and not told."""
-        offsets, stated = self._offsets, self._stated(window)
-        cut = bisect_right(offsets, window.start) - 1  # the member in which the window starts
-        before = range(stated.start, min(stated.stop, cut))
-        has_descriptor = (
-            cut < len(self.members)
-            and offsets[cut] < window.start
-            and (cut in stated or window.stop > offsets[cut + 1] - _DESCRIPTOR_LENGTH)
-        )
-        for number in (*before, cut) if has_descriptor else before:
-            _, _, _, method, chunks = self.members[number]
-            content, size = cast(Description, chunks), _known_size(method) or 0
+    def _unsent(self, window: _Window) -> Iterator[Unsent]:
+        """Yield what is before the window, where its CRC-32 is in it and not declared."""
+        cut = bisect_right(self._offsets, window.start) - 1  # the member in which it starts
+        stated = self._stated(window)
+        for number in range(stated.start, min(stated.stop, cut)):
+            method, content = self._method_and_content(number)
             if method.crc_32 is None and content.crc_32 is None:
-                length = self._content_before(cut, window.start) if number == cut else size
-                yield _Unsent(content, length, size)
+                size = _known_size(method) or 0
+                yield Unsent(content, size, size)
+        if cut < len(self.members):
+            yield from self._unsent_of(cut, window)
 
-    def _content_before(self, number: int, position: int) -> int:
-        """Return how much of a member's content is before a position in the archive."""
-        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
+    def _unsent_of(self, number: int, window: _Window) -> Iterator[Unsent]:
+        """Yield the beginning of the member that the window's start cuts, if it needs its CRC-32.
+
+        That is in the data descriptor, behind the data: where this is counted, it is written.
+        """
         name, modified_at, mode, method, _ = self.members[number]
+        content = self._method_and_content(number)[1]
+        if method.crc_32 is not None or content.crc_32 is not None:
+            return
+        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
-        return archive.content_before(max(0, position - archive.offset))
+        length = archive.content_before(max(0, window.start - archive.offset))
+        if length and window.stop > archive.offset + archive.data_length:
+            yield Unsent(content, length, _known_size(method) or 0)
+
+    def _method_and_content(self, number: int) -> tuple[Method, Description]:
+        _, _, _, method, content = self.members[number]
+        return method, cast(Description, content)
 
     def _wholly_read(
-        self, window: _Window, first: int, crc_32s: _Checksums
+        self, window: _Window, first: int, crc_32s: WindowChecksums
     ) -> Iterator[Description]:
-        """Give the contents that are read as a whole: in the window, or before it for their CRC-32.
+        """Yield the contents that are read as a whole: in the window, or before it for a CRC-32.
 
         A member that the window's start or stop cuts isn't among them, even if it only cuts its
-        header: who reads ahead comes too late for the first, and has nothing to do with the last.
+        header: prefetching comes too late for the first, and has nothing to do with the last.
         """
         stated = self._stated(window)
         for number in range(first, bisect_right(self._offsets, window.stop) - 1):
@@ -302,68 +249,29 @@ class Plan:
                 yield content
 
 
-class Reading:
-    """Content that has to be read for a window: its bytes from `start` to `stop` (None: the end).
+class _Tag:
+    """The entity tag of an archive while its members are added: what all of its bytes follow from.
 
-    Each chunk is to be given to `take`, which gives bytes of the window; at last `end` is called.
+    It vouches for the bytes, so it ends with the first content that nobody vouches for.
     """
 
-    def __init__(
-        self,
-        member: MemberFile | AsyncMemberFile,
-        start: int,
-        stop: int,
-        become: Callable[[bytes], bytes],
-    ) -> None:
-        self.name, _, _, method, content = member
-        self.content = cast(Content, content)
-        self.start = start
-        # To the very end, to find out if there is more than was promised.
-        self.stop = None if stop == method.uncompressed_size else stop
-        self.become = become
-        self._left = stop - start
+    def __init__(self) -> None:
+        self._digest = sha256(b"%d" % spec.REVISION)
 
-    def take(self, chunk: bytes) -> bytes:
-        """Take a chunk, give what comes of it."""
-        self._left -= memoryview(chunk).nbytes
-        if self._left < 0:
-            self._changed("more")
-        return self.become(chunk)
+    def add(self, header: bytes, zip64: bool | None, mode: int, size: int, content: Any) -> bool:
+        """Add a member. Returns whether its content has an identity and a validator."""
+        validator = getattr(content, "validator", None)
+        identity = getattr(content, "identity", None)
+        if validator is None or identity is None:
+            return False
+        values = (header, zip64, mode, size, validator, identity)
+        self._digest.update(repr(values).encode(errors="backslashreplace"))
+        return True
 
-    def end(self) -> None:
-        """Make sure that all of it was there."""
-        if self._left:
-            self._changed("fewer")
-
-    def _changed(self, how: str) -> NoReturn:
-        raise ContentChangedError(
-            f"member {self.name!r}: its content has {how} bytes than were said when the download "
-            "was planned: it was replaced since, or what told its size (a row, perhaps) is wrong"
-        )
-
-
-class Pause:
-    """A wait for another window, which reads what this one needs."""
-
-    seconds = 0.02
-
-
-#: What is to be done next for a window.
-Step: TypeAlias = bytes | Reading | Pause
-
-
-def _carried_out(reading: Reading, source: Source, blocks: Pieces) -> Iterator[bytes]:
-    """Read, and yield the blocks that come of it, or an empty one where nothing does."""
-    chunks = source.chunks(reading.content, reading.start, reading.stop)
-    try:
-        for chunk in chunks:
-            if piece := reading.take(chunk):
-                yield from blocks.push(piece)
-            else:
-                yield b""
-    finally:
-        close(chunks)
-    reading.end()
+    def of(self, members: int, length: int) -> str:
+        """Return the tag, in its quotes, of an archive with so many members and bytes."""
+        self._digest.update(b"%d %d" % (members, length))
+        return f'"{self._digest.hexdigest()[:32]}"'
 
 
 class _Window:
@@ -373,182 +281,29 @@ class _Window:
         self.needs_directory = stop > directory
 
     def cut(self, position: int, piece: bytes) -> bytes:
-        """Give what lies in the window, of a piece at this position of the archive."""
+        """Return what lies in the window, of a piece at this position of the archive."""
         first = max(0, self.start - position)
         last = min(len(piece), self.stop - position)
         if first == 0 and last == len(piece):
             return piece
         return piece[first : max(first, last)]
 
-
-class _Unsent(NamedTuple):
-    """The first bytes of a content, which a window needs the CRC-32 of and doesn't send."""
-
-    content: Description
-    length: int
-    size: int
-
-    @property
-    def mark(self) -> int:
-        """Up to where the CRC-32 may have been learned, if it wasn't read to its end."""
-        return 0 if self.length == self.size else self.length // _MARK * _MARK
-
-    def parts(self) -> Iterator[Description]:
-        """Yield of what the CRC-32 is to be asked for."""
-        yield self.content
-        if self.mark:
-            yield _Beginning(self.content, self.mark)
+    def cut_all(self, position: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what lies in the window, of pieces that begin at this position."""
+        for piece in pieces:
+            yield self.cut(position, piece)
+            position += len(piece)
 
 
-class _Beginning:
-    """The first bytes of a content, as something to remember a CRC-32 of."""
-
-    def __init__(self, content: Description, size: int) -> None:
-        self.size: int | None = size
-        self.crc_32: int | None = None
-        self.identity = f"{content.identity}\0up to {size}"
-        self.validator = content.validator
-        self.local_state: str | None = getattr(content, "local_state", None)
-        self.is_settled: bool = getattr(content, "is_settled", True)
-
-
-class _Checksums:
-    """What is known about CRC-32s at the beginning of a window, and where new ones go."""
-
-    def __init__(self, unsent: Iterable[_Unsent], checksums: Checksums) -> None:
-        asked = [part for one in unsent for part in one.parts()]
-        self._known = checksums.known(asked) if asked else {}
-        self._checksums = checksums
-
-    def of(self, content: Description) -> int | None:
-        if content.crc_32 is not None or not self._known:
-            return content.crc_32
-        return self._known.get(self._checksums.key(content))
-
-    def before(self, unsent: _Unsent) -> tuple[int, int]:
-        """Return up to where the CRC-32 of a beginning is known, and that."""
-        mark = unsent.mark
-        crc_32 = self.of(_Beginning(unsent.content, mark)) if mark else None
-        return (0, 0) if crc_32 is None else (mark, crc_32)
-
-    def unread(self, unsent: _Unsent) -> int:
-        """Return how many bytes have to be read."""
-        if self.of(unsent.content) is not None:
-            return 0
-        return unsent.length - self.before(unsent)[0]
-
-    def learn(self, content: Description, crc_32: int | None) -> None:
-        if crc_32 is not None:
-            self._checksums.learn(content, crc_32)
-
-    def found(
-        self, member: MemberFile | AsyncMemberFile, source: Source
-    ) -> Generator[Step, None, int]:
-        """Have a content read for its CRC-32, or wait for another window that reads it."""
-        content = cast(Description, member[4])
-        key = self._checksums.key(content)
-        while True:
-            shared, is_own = SHARED_READINGS.join(key)
-            if is_own:
-                break
-            while not shared.is_over:
-                yield Pause()
-            if shared.crc_32 is not None:
-                if is_remote(content):
-                    source.skip(content)
-                return shared.crc_32
-        try:
-            running = _RunningChecksum()
-            yield Reading(member, 0, _known_size(member[3]) or 0, running)
-            shared.crc_32 = running.crc_32
-        finally:
-            SHARED_READINGS.leave(key)
-        self.learn(content, shared.crc_32)
-        return shared.crc_32
-
-
-class _RunningChecksum:
-    """Computes a CRC-32 of content that isn't in the window."""
-
-    def __init__(self, crc_32: int = 0) -> None:
-        self.crc_32 = crc_32
-
-    def __call__(self, chunk: bytes) -> bytes:
-        self.crc_32 = crc32(chunk, self.crc_32)
-        return b""
-
-
-def _skip(
-    archive: Archive,
-    member: MemberFile | AsyncMemberFile,
-    crc_32s: _Checksums | None,
-    begun: Callable[[str], object],
-    source: Source,
-) -> Iterator[Step]:
-    """Pass over a member before the window, for the sake of the central directory.
-
-    Without `crc_32s` its header isn't in the window, and only has to be as long as it is.
-    """
-    crc_32: int | None = 0
-    if crc_32s and member[3].crc_32 is None:
-        crc_32 = crc_32s.of(cast(Description, member[4]))
-        if crc_32 is None:
-            begun(member[0])
-            crc_32 = yield from crc_32s.found(member, source)
-    _pass_over(archive, member, crc_32 or 0)
-
-
-def _pass_over(archive: Archive, member: MemberFile | AsyncMemberFile, crc_32: int) -> None:
-    """Have a member counted and kept in the directory; the CRC-32 is for one that tells none."""
+def _pass_over(archive: Archive, member: AnyMember, crc_32: int) -> None:
+    """Have a member counted and kept in the directory; the CRC-32 is for one that declares none."""
     name, modified_at, mode, method, _ = member
     archive.begin(name, modified_at, mode, method)
     archive.skip(_known_size(method) or 0)
     archive.end(crc_32 if method.crc_32 is None else method.crc_32)
 
 
-def _write(
-    archive: Archive, member: MemberFile | AsyncMemberFile, window: _Window, crc_32s: _Checksums
-) -> Iterator[Step]:
-    """Write what of a member is in the window."""
-    name, modified_at, mode, method, content = member
-    position = archive.offset
-    header = archive.begin(name, modified_at, mode, method)
-
-    data_start, size = archive.offset, _known_size(method) or 0
-    if not size and window.start < data_start <= window.stop:
-        # It may have bytes. Nobody else would notice, and behind the header it may be too late.
-        yield Reading(member, 0, 0, bytes)
-    yield window.cut(position, header)
-    first = archive.content_before(max(0, window.start - data_start))
-    last = archive.content_before(max(0, window.stop - data_start))
-    crc_32 = None
-    if first > 0:
-        needs_crc_32 = method.crc_32 is None and window.stop > data_start + archive.data_length
-        crc_32 = crc_32s.of(cast(Description, content)) if needs_crc_32 else method.crc_32 or 0
-        running = _RunningChecksum()
-        if crc_32 is None:
-            known, before = crc_32s.before(_Unsent(cast(Description, content), first, size))
-            running = _RunningChecksum(before)
-            yield Reading(member, known, first, running)
-        archive.skip(first, running.crc_32 if crc_32 is None else None)
-    if first < last:
-        written = _written(archive, window)
-        if method.crc_32 is None and last > _MARK:
-            yield from _marked(Reading(member, first, last, written), archive, crc_32s)
-        else:
-            yield Reading(member, first, last, written)
-    # A block's header may be the last thing in the window: an empty chunk brings it.
-    position = archive.offset
-    yield window.cut(position, archive.write(b""))
-    if archive.offset >= window.stop or last < size:
-        return
-    if method.crc_32 is None:
-        crc_32s.learn(cast(Description, content), archive.crc_32)
-    position = archive.offset
-    yield window.cut(position, archive.end(crc_32))
-
-
-def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
+def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
     def become(chunk: bytes) -> bytes:
         position = archive.offset
         return window.cut(position, archive.write(chunk))
@@ -556,41 +311,47 @@ def _written(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
     return become
 
 
-def _marked(reading: Reading, archive: Archive, crc_32s: _Checksums) -> Iterator[Step]:
-    """Have a long content read; if that is broken off, learn its CRC-32 up to where it came.
+def _written(
+    archive: Archive, member: AnyMember, window: _Window, crc_32s: WindowChecksums
+) -> Iterator[Step]:
+    """Write what of a member is in the window."""
+    name, modified_at, mode, method, chunks = member
+    content, size = cast(Description, chunks), _known_size(method) or 0
+    position = archive.offset
+    header = archive.begin(name, modified_at, mode, method)
+    data_start = archive.offset
+    if not size and window.start < data_start <= window.stop:
+        # It may have bytes. Nobody else would notice, and behind the header it may be too late.
+        yield Reading(member, 0, 0, bytes)
+    yield window.cut(position, header)
 
-    All marks of it and not only the last one: a proxy may have taken a gigabyte for a client who
-    has gone.
-    """
-    write, position = reading.become, reading.start
-    marks: dict[int, int | None] = {}
-
-    def become(chunk: bytes) -> bytes:
-        nonlocal position
-        view = memoryview(chunk).cast("B")
-        before = position
-        position += len(view)
-        if before // _MARK == position // _MARK:
-            return write(chunk)
-        pieces, first = [], 0
-        for mark in range((before // _MARK + 1) * _MARK, position + 1, _MARK):
-            pieces.append(write(bytes(view[first : mark - before])))
-            marks[mark] = archive.crc_32
-            first = mark - before
-        return b"".join((*pieces, write(bytes(view[first:]))))
-
-    reading.become = become
-    is_over = False
-    try:
-        yield reading
-        is_over = True
-    finally:
-        for mark, crc_32 in marks.items() if not is_over else ():
-            crc_32s.learn(_Beginning(cast(Description, reading.content), mark), crc_32)
+    first = archive.content_before(max(0, window.start - data_start))
+    last = archive.content_before(max(0, window.stop - data_start))
+    crc_32 = None
+    if first > 0:
+        needs_crc_32 = method.crc_32 is None and window.stop > data_start + archive.data_length
+        crc_32 = crc_32s.of(content) if needs_crc_32 else method.crc_32 or 0
+        read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
+        archive.skip(first, read)
+    if first < last:
+        reading = Reading(member, first, last, _writing(archive, window))
+        if method.crc_32 is None and is_long(last):
+            yield from crc_32s.marked(reading, archive)
+        else:
+            yield reading
+    # A block's header may be the last thing in the window: an empty chunk brings it.
+    position = archive.offset
+    yield window.cut(position, archive.write(b""))
+    if archive.offset >= window.stop or last < size:
+        return
+    if method.crc_32 is None:
+        yield from crc_32s.learn(content, archive.crc_32)
+    position = archive.offset
+    yield window.cut(position, archive.end(crc_32))
 
 
 def _known_size(method: object) -> int | None:
-    """Give a member's size if all of its bytes' positions follow from it."""
+    """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
     return method.uncompressed_size if method.coding is Coding.STORE else None

@@ -1,8 +1,8 @@
-"""The context variables of a request, for what is left to do when it was answered.
+"""The context variables of a request, for the work that is left when it was answered.
 
 Middleware sets a tenant, a language or a time zone, and resets it before the first byte is made.
-What makes the archive is to find them as the view did: it runs in a copy of the context that the
-view had. What it sets stays in that copy.
+The archive is to be made with the values that the view had. So that runs in a copy of the view's
+context, and what it sets stays in the copy.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 
 T = TypeVar("T")
 
-# What is used of asgiref though it isn't documented, all of it here. tests/prefetch/test_ambient.py
-# says what is expected of each, and fails with a release that is otherwise.
+# Everything undocumented that is used of asgiref is here. tests/web/test_ambient.py states what is
+# expected of each, and fails with a release that behaves otherwise.
 
 # A `Local`, as the active language is one, is for its own thread only; this brings it to another.
 # Releases of asgiref in which it is for every thread don't need that.
@@ -34,7 +34,7 @@ _EXECUTORS: Final[Any] = AsyncToSync.executors
 
 
 def carried() -> Callable[..., Any]:
-    """Return what calls a function in another thread, in a copy of the context of this one."""
+    """Return a callable that runs a function in another thread, in a copy of this context."""
     return partial(_call_moved, copy_context())
 
 
@@ -53,7 +53,7 @@ class Ambient:
     def handed_over(self) -> Ambient:
         """Return one with this context, for steps that run those of this one in other threads.
 
-        No context can be entered twice. So this one takes a copy of that of its next step.
+        No context can be entered twice. So this one will run its next step in a copy.
         """
         outer = Ambient(self._context)
         self._context = None
@@ -93,10 +93,10 @@ class Ambient:
 
 
 def _settle(context: Context) -> None:
-    """Make the context one of this thread, with the ways that asgiref takes from here.
+    """Make the context one of this thread, with the routes that asgiref takes from here.
 
-    Those that it took in the view may be closed: the thread of a synchronous middleware serves an
-    asynchronous view no longer than until it has answered.
+    Those of the view may be closed: the thread of a synchronous middleware serves an asynchronous
+    view only until that has answered.
     """
     context.run(_restore, context.copy())
     for route in _ROUTES:
@@ -107,14 +107,14 @@ def _settle(context: Context) -> None:
     context.run(setattr, _EXECUTORS, "current", executor)
 
 
-class Steps:
+class AmbientBlocks:
     """Iterates blocks, each made in a context."""
 
     def __init__(self, blocks: Generator[bytes, None, None], ambient: Ambient) -> None:
         self._blocks = blocks
         self._ambient = ambient
 
-    def __iter__(self) -> Steps:
+    def __iter__(self) -> AmbientBlocks:
         return self
 
     def __next__(self) -> bytes:
@@ -125,7 +125,7 @@ class Steps:
         self._ambient.run(self._blocks.close)
 
 
-class AsyncSteps:
+class AsyncAmbientBlocks:
     """The same, asynchronous."""
 
     def __init__(
@@ -134,7 +134,7 @@ class AsyncSteps:
         self._blocks: Any = blocks
         self._ambient = ambient
 
-    def __aiter__(self) -> AsyncSteps:
+    def __aiter__(self) -> AsyncAmbientBlocks:
         return self
 
     def __anext__(self) -> Awaitable[bytes]:

@@ -2,7 +2,7 @@
 
 It has to be that thread (`thread_sensitive`): database connections belong to it, and Django closes
 the response in it. From another one, closing could happen while the next chunk is being made.
-Back-pressure comes by itself: who isn't asked doesn't pull.
+Back-pressure needs nothing more: without demand nothing is pulled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django_stream_zip.engine.streams import close
 
 # A batch is full when it has so many bytes, or is so many seconds old: a hop costs about 0.2 ms,
 # and a slow source must neither wait nor be hard to cancel. Measured from 128 KiB to 2 MiB: longer
-# batches are no faster, as what was read is out of the processor's cache when it is sent.
+# batches are no faster, as what was read is out of the CPU's cache when it is sent.
 _BATCH_LENGTH: Final = 384 << 10
 _BATCH_SECONDS: Final = 0.1
 
@@ -48,8 +48,8 @@ class Threaded:
     def _pull(self) -> None:
         """Pull chunks until there are enough or a moment is over.
 
-        An error waits until what came before it has gone on. Empty chunks count as time: whoever
-        reads without sending comes back to the loop, which may learn that the client has gone.
+        An error waits until the chunks before it are yielded. Empty chunks count as time: reading
+        without sending comes back to the loop, which may notice that the client has gone.
         """
         if self._error is not None:
             raise self._error
@@ -73,9 +73,9 @@ class Threaded:
 
 
 def ordinary(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield chunks, with an ordinary error where they end by a GeneratorExit.
+    """Yield chunks, and raise an ordinary error where they end by a GeneratorExit.
 
-    Nobody closes them while they are asked for one: something that they read from was closed. That
+    Nobody closes them while the next one is made: something that they read from was closed. That
     must not look as if the download were.
     """
     while True:

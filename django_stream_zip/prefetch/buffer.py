@@ -1,27 +1,30 @@
 """The chunks that wait for their turn, and the budget of bytes that they share.
 
-Pure bookkeeping: who fetches puts chunks in, who reads takes them out. Threads and tasks only wait.
+Pure bookkeeping: a fetcher puts chunks in, a reader takes them out. Threads and tasks only wait.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition, RLock
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
-#: What the next chunk is taken to need until it has come, if none before it was longer.
+#: What the next chunk is expected to need until it has come, if none before it was longer.
 CHUNK_LENGTH: Final = 256 << 10
-# What a chunk takes besides its bytes: a million of one byte are no megabyte.
+# What a chunk takes besides its bytes: a million of one byte are more than a megabyte.
 _OVERHEAD: Final = 64
 
-T = TypeVar("T")
+
+def nothing() -> None:
+    """Claim nothing."""
 
 
 class Budget:
     """How many bytes may wait for their turn, of all contents together.
 
-    Hold `lock` to look at it, or at a buffer of it. Only those who can go on are woken.
+    Hold `lock` to look at it, or at a buffer of it.
     """
 
     def __init__(self, length: int) -> None:
@@ -34,22 +37,28 @@ class Budget:
         self.waiting: list[Waiter] = []
 
     def change(self) -> None:
-        """Wake those who can go on. Call it with the lock held, whenever something changed."""
-        ready = [waiter for waiter in self.waiting if waiter.is_ready()]
-        for waiter in ready:
-            self.waiting.remove(waiter)
-            waiter.wake()
+        """Wake those who can go on. Call it with the lock held, whenever something changed.
 
-    def when(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
-        """Wait in a thread until somebody can go on; act with the lock held."""
+        Each of them gets what it waits for before the next one is looked at. Woken without it, all
+        would come for what is there for one: six were for each chunk, where tasks share a budget.
+        """
+        for waiter in tuple(self.waiting):
+            if waiter.is_ready():
+                self.waiting.remove(waiter)
+                waiter.claim()
+                waiter.wake()
+
+    def wait(self, is_ready: Callable[[], bool], claim: Callable[[], object] = nothing) -> None:
+        """Wait in a thread until it can go on, and claim what it waits for."""
         with self.lock:
-            if not is_ready():
-                woken = Condition(self.lock)
-                waiter = Waiter(is_ready, woken.notify)
-                while not is_ready():
-                    self.waiting.append(waiter)
-                    woken.wait()
-            return act()
+            if is_ready():
+                claim()
+                return
+            woken = Condition(self.lock)
+            waiter = Waiter(is_ready, claim, woken.notify)
+            self.waiting.append(waiter)
+            while waiter in self.waiting:
+                woken.wait()
 
     def close(self) -> None:
         """Want no more of anything."""
@@ -58,18 +67,20 @@ class Budget:
             self.change()
 
 
-class Waiter(NamedTuple):
-    """Somebody who waits in a budget, and how to wake them."""
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """Somebody who waits in a budget: for what, what they take of it then, how to wake them."""
 
     is_ready: Callable[[], bool]
+    claim: Callable[[], object]
     wake: Callable[[], object]
 
 
 class Buffer:
-    """The chunks of one content between the one who fetches them and the one who takes them.
+    """The chunks of one content, between its fetcher and its taker.
 
-    The content whose turn it is always has budget for one chunk, and a share that is kept for it:
-    whatever waits behind it, it gets on. To be called with `budget.lock` buffer.
+    The content whose turn it is always has budget for one chunk, and a share that is kept for it,
+    whatever waits behind it. Hold `budget.lock` to call it.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -84,7 +95,7 @@ class Buffer:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of it can be given at once."""
+        """Whether something of it can be taken at once."""
         return bool(self._chunks) or self._is_over
 
     @property
@@ -93,21 +104,20 @@ class Buffer:
         return self._is_closed or self.budget.is_closed
 
     def can_be_fetched(self) -> bool:
-        """Say whether there is budget for one more chunk, or no more reason to wait for it."""
+        """Return whether there is budget for one more chunk, or no reason to wait for it."""
         if self.is_due:
-            has_room = self.budget.free >= self._longest or not self._chunks
+            has_budget = self.budget.free >= self._longest or not self._chunks
         else:
-            has_room = self.budget.free - self.budget.share >= self._longest
-        return has_room or self.is_unwanted
+            has_budget = self.budget.free - self.budget.share >= self._longest
+        return has_budget or self.is_unwanted
 
     def can_be_taken(self) -> bool:
-        """Say whether there is no more to wait for."""
+        """Return whether there is nothing to wait for."""
         return self.is_begun or self.is_unwanted
 
-    def reserve(self) -> bool:
-        """Reserve bytes for the next chunk, as many as the longest had; return if it is wanted."""
+    def reserve(self) -> None:
+        """Reserve bytes for the next chunk, as many as the longest had."""
         self._reserve(self._longest)
-        return not self.is_unwanted
 
     def keep(self, chunk: bytes) -> None:
         """Keep a chunk in the bytes that were reserved for it, if it is still wanted."""
@@ -119,21 +129,21 @@ class Buffer:
         self._reserve(0)
 
     def end(self, error: BaseException | None) -> None:
-        """Take note that nothing more comes, and of the error that is the reason, if one is."""
+        """Record that nothing more comes, and the error that is the reason, if one is."""
         self._error = closed_error() if self.is_unwanted else _ordinary(error)
         self._is_over = True
         self._reserve(0)
 
     def ask(self) -> None:
-        """Take note that it is its turn."""
+        """Record that it is its turn."""
         self.is_due = True
         self.budget.change()
 
     def taken(self) -> tuple[bytes, ...]:
-        """Give the next chunk, and no chunk at the end. Raises what fetching it raised, once."""
+        """Return the next chunk, or none at the end. Raises what fetching it raised, once."""
         if self._chunks:
             chunk = self._chunks.popleft()
-            self._give_back(cost(chunk))
+            self._release(cost(chunk))
             return (chunk,)
         if not self._is_over:
             raise closed_error()
@@ -143,28 +153,28 @@ class Buffer:
         return ()
 
     def want_no_more(self) -> None:
-        """Drop all chunks. Whoever takes one nevertheless gets an error."""
+        """Drop all chunks. Taking one nevertheless raises an error."""
         self._is_closed = True
         if self._chunks:
             self._error = closed_error()
         length = sum(map(cost, self._chunks))
         self._chunks.clear()
-        self._give_back(length)
+        self._release(length)
 
     def _reserve(self, length: int) -> None:
         before, self._reserved = self._reserved, length
-        self._give_back(before - length)
+        self._release(before - length)
 
-    def _give_back(self, length: int) -> None:
+    def _release(self, length: int) -> None:
         self.budget.free += length
         if length >= 0:  # nobody waits for less budget
             self.budget.change()
 
 
 def as_bytes(chunk: Any) -> bytes:
-    """Give a chunk as bytes that nobody changes while they wait.
+    """Return a chunk as bytes that nobody changes while they wait.
 
-    What isn't bytes-like is given as it is: the engine says what is wrong.
+    What isn't bytes-like is returned as it is: the engine raises what is wrong.
     """
     try:
         return chunk if chunk.__class__ is bytes else bytes(memoryview(chunk))
@@ -180,8 +190,8 @@ def cost(chunk: bytes) -> int:
 def _ordinary(error: BaseException | None) -> Exception | None:
     """Return what to raise to the one who takes the chunks, if fetching them ended by an error.
 
-    What somebody else was cancelled or closed by must not look as if the taker were, and what
-    means the end of an iteration must not look like the end of the content.
+    A cancelled or closed fetcher must not look like a cancelled or closed taker, and an exception
+    that ends an iteration not like the end of the content.
     """
     if error is None:
         return None
@@ -193,5 +203,5 @@ def _ordinary(error: BaseException | None) -> Exception | None:
 
 
 def closed_error() -> Exception:
-    """Give what to raise to who reads too late."""
+    """Return what to raise where something is read too late."""
     return ValueError("the content is closed: read it before the next member is asked for")

@@ -15,20 +15,20 @@ M = TypeVar("M")
 
 
 class Source(Protocol):
-    """Gives the chunks of contents. It may be told which ones are going to be read as a whole."""
+    """Returns the chunks of contents, and may fetch those early that will be read as a whole."""
 
     def expect(self, contents: Iterator[Any]) -> None:
-        """Take note of the contents that will be read as a whole, in their order."""
+        """Expect contents: they will be read as a whole, in this order."""
 
     def skip(self, content: Any) -> None:
-        """Take note that a content which was expected won't be read. In their order, too."""
+        """Record that an expected content won't be read. They come in their order, too."""
 
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
-        """Give a content's chunks."""
+        """Return a content's chunks."""
 
 
 class Direct(Generic[M]):
-    """Reads nothing ahead: gives them as contents do, when they are asked for."""
+    """Prefetches nothing: contents are asked when it is their turn."""
 
     def expect(self, contents: Iterator[Any]) -> None:
         """Do nothing."""
@@ -41,7 +41,7 @@ class Direct(Generic[M]):
         return content.chunks(start, stop)
 
     def members(self, members: M) -> M:
-        """Give the members as they are."""
+        """Return the members as they are."""
         return members
 
     def close(self) -> None:
@@ -51,8 +51,8 @@ class Direct(Generic[M]):
 class PrefetchBase(ABC):
     """What fetching by threads and by tasks have in common: which content is fetched when.
 
-    What comes behind a content that isn't fetched is left alone until that one was given: it may
-    only be there for as long.
+    What comes behind a content that isn't fetched is left alone until that one was read: it may
+    only be there until the next is asked for.
     """
 
     def __init__(self, number: int) -> None:
@@ -64,16 +64,16 @@ class PrefetchBase(ABC):
         self._queue: deque[tuple[Any, Any]] = deque()
 
     def expect(self, contents: Iterator[Any]) -> None:
-        """Take note of the contents that will be read as a whole, in their order."""
+        """Expect contents: they will be read as a whole, in this order."""
         self._expected = contents
 
     def skip(self, content: Any) -> None:
-        """Take note that a content which was expected won't be read. In their order, too."""
-        # Only noted: another thread than the event loop's may call this.
+        """Record that an expected content won't be read. They come in their order, too."""
+        # Only recorded: another thread than the event loop's may call this.
         self._skipped.append(content)
 
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
-        """Give a content's chunks: those that are fetched, if it is the next that was expected."""
+        """Return a content's chunks: those being fetched, if it is the next that was expected."""
         queue = self._queue
         while queue and self._is_skipped(queue[0][0]):
             _, fetch = queue.popleft()
@@ -94,16 +94,16 @@ class PrefetchBase(ABC):
         return content.chunks() if fetch is None else fetch
 
     def _is_skipped(self, expected: Any) -> bool:
-        """Say whether an expected content is the next that is skipped, once for each."""
+        """Return whether an expected content is the next that is skipped, once for each."""
         if not self._skipped or self._skipped[0] is not expected:
             return False
         self._skipped.popleft()
         return True
 
     def wants(self, queue: deque[Any], enough: int) -> bool:
-        """Say whether one more member should be made, behind those in the queue.
+        """Return whether one more member should be made, behind those in the queue.
 
-        Making members may take its time: as soon as the first one can be given, only so many are
+        Making members may take its time: as soon as the first one can be yielded, only so many are
         made that the queue grows.
         """
         if not queue:
@@ -114,7 +114,7 @@ class PrefetchBase(ABC):
         return len(queue) < enough or not queue[0][4].is_begun
 
     def begun(self, member: Any) -> MemberFile:
-        """Give the member, its content being fetched if it is remote."""
+        """Return the member, its content being fetched if it is remote."""
         name, modified_at, mode, method, content = unpacked(member)
         if is_remote(content):
             content = self.fetched(content, partial(_itself, content))
@@ -122,14 +122,14 @@ class PrefetchBase(ABC):
 
     @abstractmethod
     def fetched(self, content: Any, opened: Callable[[], Any]) -> Any:
-        """Have a content fetched; give what gives its chunks.
+        """Have a content fetched, and return what iterates its chunks.
 
-        Who fetches it has it `opened`: whatever that raises is an error of fetching it.
+        The fetcher has it `opened`: whatever that raises is an error of fetching it.
         """
 
 
 def is_remote(content: object) -> bool:
-    """Say whether a content may be fetched in another thread, and whether that pays."""
+    """Return whether a content may be fetched in another thread, and whether that pays."""
     return bool(getattr(content, "is_remote", False))
 
 

@@ -1,4 +1,4 @@
-"""Remote contents that are asynchronous, fetched before their turn: what `ahead` does, by tasks."""
+"""Remote contents that are asynchronous, fetched before their turn by tasks: see `threads`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing, suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any
 
 from django_stream_zip.engine.members import AsyncMemberFile
 from django_stream_zip.engine.streams import aclose
-from django_stream_zip.prefetch.buffer import Budget, Buffer, Waiter, as_bytes
+from django_stream_zip.prefetch.buffer import Budget, Buffer, Waiter, as_bytes, nothing
 from django_stream_zip.prefetch.source import Direct, PrefetchBase
 from django_stream_zip.prefetch.threads import (
     MAX_BYTES,
@@ -23,8 +23,6 @@ from django_stream_zip.prefetch.threads import (
     fetched_by_thread,
 )
 
-T = TypeVar("T")
-
 
 def aprefetched(
     members: AsyncIterable[AsyncMemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
@@ -33,14 +31,16 @@ def aprefetched(
     return _prefetched(members, AsyncPrefetch(number, max_bytes))
 
 
-async def _prefetched(members: Any, ahead: AsyncPrefetch) -> AsyncGenerator[AsyncMemberFile, None]:
-    async with aclosing(ahead), aclosing(ahead.members(members)) as given:
-        async for member in given:
+async def _prefetched(
+    members: Any, prefetch: AsyncPrefetch
+) -> AsyncGenerator[AsyncMemberFile, None]:
+    async with aclosing(prefetch), aclosing(prefetch.members(members)) as fetched:
+        async for member in fetched:
             yield member
 
 
 class AsyncDirect(Direct[AsyncGenerator[Any, None]]):
-    """Reads nothing ahead: gives them as contents do, when they are asked for."""
+    """Prefetches nothing: contents are asked when it is their turn."""
 
     async def aclose(self) -> None:
         """Do nothing."""
@@ -56,7 +56,7 @@ class AsyncPrefetch(PrefetchBase):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def members(self, members: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-        """Give the members with the contents of the remote ones being fetched."""
+        """Yield the members, with the contents of the remote ones being fetched."""
         iterator = aiter(members)
         queue: deque[Any] = deque()
         try:
@@ -68,7 +68,7 @@ class AsyncPrefetch(PrefetchBase):
                 if isinstance(member, Exception):
                     raise member
                 yield member
-                # Who has not read it won't any more.
+                # It won't be read any more.
                 if isinstance(member[4], Fetch):
                     member[4].close()
                 elif isinstance(member[4], AsyncFetch):
@@ -108,15 +108,23 @@ class AsyncPrefetch(PrefetchBase):
 class _AsyncBudget(Budget):
     """The budget that the tasks of an event loop share, and threads with them."""
 
-    async def awhen(self, is_ready: Callable[[], bool], act: Callable[[], T]) -> T:
-        """Wait in a task until somebody can go on; act with the lock held."""
-        while True:
-            with self.lock:
-                if is_ready():
-                    return act()
-                woken = asyncio.get_running_loop().create_future()
-                self.waiting.append(Waiter(is_ready, partial(_wake, woken, get_ident())))
+    async def wait_async(
+        self, is_ready: Callable[[], bool], claim: Callable[[], object] = nothing
+    ) -> None:
+        """Wait in a task until it can go on, and claim what it waits for."""
+        with self.lock:
+            if is_ready():
+                claim()
+                return
+            woken = asyncio.get_running_loop().create_future()
+            waiter = Waiter(is_ready, claim, partial(_wake, woken, get_ident()))
+            self.waiting.append(waiter)
+        try:
             await woken
+        except BaseException:
+            with self.lock, suppress(ValueError):  # cancelled: it must claim nothing any more
+                self.waiting.remove(waiter)
+            raise
 
 
 def _wake(woken: asyncio.Future[None], loop_thread: int) -> None:
@@ -133,7 +141,7 @@ def _set(woken: asyncio.Future[None]) -> None:
 
 
 class AsyncFetch:
-    """Iterates the chunks of a content that a task fetches: see `ahead.Fetch`."""
+    """Iterates the chunks of a content that a task fetches: see `threads.Fetch`."""
 
     def __init__(self, opened: Callable[[], AsyncIterable[bytes]], budget: _AsyncBudget) -> None:
         self._opened = opened
@@ -144,11 +152,11 @@ class AsyncFetch:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of it can be given at once."""
+        """Whether something of it can be taken at once."""
         return self._buffer.is_begun
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Take note of how fetching ended: also where it was cancelled before it began."""
+        """Record how fetching ended, also where it was cancelled before it began."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         with self._budget.lock:
             self._buffer.end(error)
@@ -157,11 +165,11 @@ class AsyncFetch:
         buffer, budget = self._buffer, self._budget
         chunks = aiter(self._opened())
         try:
-            await budget.awhen(buffer.can_be_fetched, buffer.reserve)
+            await budget.wait_async(buffer.can_be_fetched, buffer.reserve)
             async for chunk in chunks:
                 with budget.lock:
                     buffer.keep(as_bytes(chunk))
-                await budget.awhen(buffer.can_be_fetched, buffer.reserve)
+                await budget.wait_async(buffer.can_be_fetched, buffer.reserve)
         finally:
             await aclose(chunks)
 
@@ -173,7 +181,10 @@ class AsyncFetch:
         if not buffer.is_due:
             with budget.lock:
                 buffer.ask()
-        for chunk in await budget.awhen(buffer.can_be_taken, buffer.taken):
+        await budget.wait_async(buffer.can_be_taken)
+        with budget.lock:
+            chunks = buffer.taken()
+        for chunk in chunks:
             return chunk
         raise StopAsyncIteration
 

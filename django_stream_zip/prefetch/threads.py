@@ -1,8 +1,8 @@
 """Contents of remote storages, fetched before their turn by threads, and yielded in order.
 
 Without it a hundred small objects cost a hundred round trips, one after the other. While one is
-read, threads fetch those that come next, as far as the budget allows. Which may be fetched by
-another thread, contents say themselves (`is_remote`): knows no storage and no Django.
+read, threads fetch those that come next, as far as the budget allows. A content that may be fetched
+by another thread has a true `is_remote`. Knows no storage and no Django.
 """
 
 from __future__ import annotations
@@ -23,34 +23,41 @@ from django_stream_zip.prefetch.source import PrefetchBase
 MEMBERS: Final = 8
 MAX_BYTES: Final = 4 << 20
 
-#: Gives what a thread calls a function by, so that it finds the context of the one who starts it.
+#: Returns what a thread calls a function by, so that this finds the context of who starts it.
 Carried = Callable[[], Callable[..., Any]]
 
 
 def copied() -> Callable[..., Any]:
-    """Return what calls a function in a copy of this context."""
+    """Return a callable that runs a function in a copy of this context."""
     return copy_context().run
 
 
 def prefetched(
     members: Iterable[MemberFile], *, number: int = MEMBERS, max_bytes: int = MAX_BYTES
 ) -> Generator[MemberFile, None, None]:
-    """Give the members, and meanwhile fetch the remote contents of those that come next.
+    """Yield the members, and meanwhile fetch the remote contents of those that come next.
 
-    For the engine alone: `stream_zip(prefetched(members))`. (`zip_response` does it by itself.) Up
-    to `number` contents are fetched at a time, each by a thread, and about `max_bytes` wait for
-    their turn. A member is asked for ahead only while the one before it is remote. Errors come when
-    it is their turn. A content has to be read before the next member is asked for. Closing stops
-    the threads, each after the chunk that it waits for. Raises ZipValueError for a wrong `number`.
+    For the engine alone: `stream_zip(prefetched(members))`. (`zip_response` does it by itself.) A
+    member is pulled early only while the one before it is remote. Errors are raised in their turn.
+    A content has to be read before the next member is asked for. Closing stops the threads, each
+    after the chunk that it waits for.
+
+    Args:
+        members: The members, remote or not.
+        number: How many contents are fetched at a time, each by a thread.
+        max_bytes: About how many bytes may wait for their turn.
+
+    Raises:
+        ZipValueError: `number` is no positive integer.
     """
     return _prefetched(members, Prefetch(number, max_bytes))
 
 
 def _prefetched(
-    members: Iterable[MemberFile], ahead: Prefetch
+    members: Iterable[MemberFile], prefetch: Prefetch
 ) -> Generator[MemberFile, None, None]:
-    with closing(ahead):
-        yield from ahead.members(members)
+    with closing(prefetch):
+        yield from prefetch.members(members)
 
 
 class Prefetch(PrefetchBase):
@@ -62,7 +69,7 @@ class Prefetch(PrefetchBase):
         self._budget = Budget(max_bytes)
 
     def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
-        """Give the members with the contents of the remote ones being fetched."""
+        """Yield the members, with the contents of the remote ones being fetched."""
         iterator = iter(members)
         queue: deque[Any] = deque()
         try:
@@ -75,7 +82,7 @@ class Prefetch(PrefetchBase):
                     raise member
                 yield member
                 if isinstance(member[4], Fetch):
-                    member[4].close()  # who has not read it won't any more
+                    member[4].close()  # it won't be read any more
         finally:
             close(iterator)
 
@@ -107,7 +114,7 @@ def fetched_by_thread(
 ) -> Fetch:
     """Have a content fetched by a thread.
 
-    It is no reason for a process to stay that a client has fallen silent.
+    A daemon thread: a stalled client must not keep the process from ending.
     """
     fetch = Fetch(opened, budget)
     Thread(target=carried(), args=(fetch.run,), name="zip_prefetch", daemon=True).start()
@@ -124,12 +131,12 @@ class Fetch:
 
     @property
     def is_begun(self) -> bool:
-        """Whether something of it can be given at once."""
+        """Whether something of it can be taken at once."""
         return self._buffer.is_begun
 
     def run(self) -> None:
         """Fetch it. To be called once, in a thread."""
-        ending: BaseException | None = None
+        raised: BaseException | None = None
         try:
             chunks = iter(self._opened())
             try:
@@ -137,19 +144,21 @@ class Fetch:
             finally:
                 close(chunks)
         except BaseException as error:
-            ending = error
+            raised = error
         with self._budget.lock:
-            self._buffer.end(ending)
+            self._buffer.end(raised)
 
     def _take_all(self, chunks: Iterator[bytes]) -> None:
         buffer, budget = self._buffer, self._budget
-        while budget.when(buffer.can_be_fetched, buffer.reserve):
+        budget.wait(buffer.can_be_fetched, buffer.reserve)
+        while not buffer.is_unwanted:
             try:
                 chunk = as_bytes(next(chunks))
             except StopIteration:
                 return
             with budget.lock:
                 buffer.keep(chunk)
+            budget.wait(buffer.can_be_fetched, buffer.reserve)
         raise closed_error()
 
     def __iter__(self) -> Fetch:
@@ -160,7 +169,10 @@ class Fetch:
         if not buffer.is_due:
             with budget.lock:
                 buffer.ask()
-        for chunk in budget.when(buffer.can_be_taken, buffer.taken):
+        budget.wait(buffer.can_be_taken)
+        with budget.lock:
+            chunks = buffer.taken()
+        for chunk in chunks:
             return chunk
         raise StopIteration
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import random
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_64, async_stream_zip, stream_zip
 from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.planning.plan import Plan
-from django_stream_zip.prefetch.buffer import CHUNK_LENGTH
+from django_stream_zip.prefetch.buffer import CHUNK_LENGTH, Budget, Buffer, Waiter
 from django_stream_zip.prefetch.tasks import AsyncPrefetch, aprefetched
 from django_stream_zip.prefetch.threads import Prefetch, prefetched
 from django_stream_zip.response import zip_response
@@ -874,6 +875,35 @@ def test_only_those_who_can_go_on_are_woken() -> None:
     assert turns < 1000
 
 
+# All of them came for what was there for one: six wake-ups for each chunk.
+def test_what_is_free_for_two_wakes_two() -> None:
+    budget, woken = Budget(2 * CHUNK_LENGTH), list[int]()
+    budget.free = 0
+    for number in range(5):
+        buffer = Buffer(budget)
+        wake = functools.partial(woken.append, number)
+        budget.waiting.append(Waiter(buffer.can_be_fetched, buffer.reserve, wake))
+    budget.free = 2 * CHUNK_LENGTH
+    budget.change()
+    assert woken == [0, 1]
+    assert budget.free == 0
+
+
+def test_who_is_cancelled_while_waiting_keeps_nothing_of_the_budget() -> None:
+    contents = [AsyncRemote(b"x" * MIB, chunk_length=65536) for _ in range(20)]
+
+    async def some() -> int:
+        ahead = AsyncPrefetch(8, 4 * MIB)
+        members = ahead.members(amembers(numbered(contents)))
+        async for *_, content in members:
+            await anext(content)
+            await asyncio.sleep(0.001)  # all the others wait for budget
+        await ahead.aclose()
+        return ahead._budget.free
+
+    assert asyncio.run(some()) == 4 * MIB
+
+
 async def never_waiting(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     for chunk in chunks:
         yield chunk
@@ -948,4 +978,4 @@ def test_a_window_goes_on_fetching_where_another_has_read_for_it() -> None:
         blocks.extend(waits)
     assert skipped == [0] * 11
     assert b"".join(blocks) == archive[start:]
-    assert source._skipped == source._line == type(source._line)()
+    assert source._skipped == source._queue == type(source._queue)()

@@ -24,8 +24,8 @@ from asgiref.sync import sync_to_async
 from django_stream_zip import AsyncMemberFile, MemberFile, conf
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.download import BROKEN_PROMISES, Progress
-from django_stream_zip.engine.blocks import Pieces
-from django_stream_zip.engine.bodies import UNLIMITED
+from django_stream_zip.engine.blocks import LooseBlocks
+from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose, async_stream_with, close, make_options
 from django_stream_zip.members.connections import release_connections
@@ -91,7 +91,7 @@ class AsyncDownload:
     async def _window(self, plan: Plan) -> AsyncGenerator[bytes, None]:
         """Give what is asked for of a planned archive."""
         checksums = self.checksums
-        blocks = Pieces()
+        blocks = LooseBlocks()
         steps = plan.steps(*self.progress.window, checksums, self.progress.begin, self._source)
         try:
             async with aclosing(_pieces(steps, checksums, self._source)) as pieces:

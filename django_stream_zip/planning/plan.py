@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
-from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
-from django_stream_zip.engine.blocks import Pieces
+from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.blocks import LooseBlocks
+from django_stream_zip.engine.directory import CountedDirectory, NoDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method
@@ -162,7 +163,7 @@ class Plan:
         ContentChangedError or a ZipIntegrityError where one isn't what it was planned to be; the
         end of the archive is not given then.
         """
-        blocks = Pieces(block_length)
+        blocks = LooseBlocks(block_length)
         source = source or Direct[Any]()
         with closing(self.steps(start, stop, checksums, begun, source)) as steps:
             for step in steps:
@@ -352,7 +353,7 @@ class Pause:
 Step: TypeAlias = bytes | Reading | Pause
 
 
-def _carried_out(reading: Reading, source: Source, blocks: Pieces) -> Iterator[bytes]:
+def _carried_out(reading: Reading, source: Source, blocks: LooseBlocks) -> Iterator[bytes]:
     """Read, and yield the blocks that come of it, or an empty one where nothing does."""
     chunks = source.chunks(reading.content, reading.start, reading.stop)
     try:

@@ -33,6 +33,8 @@ def _found(name: str) -> list[Any]:
 
 _ISAL = _found("isal.isal_zlib")
 _ZLIB_NG = _found("zlib_ng.zlib_ng")
+# So many headers fill a quarter of the space that a compression object takes.
+_MEMBERS_A_GUARD: Final = 256
 # From this length on ISA-L takes half of zlib's time for a CRC-32.
 _WORTH_ISAL: Final = 1 << 12
 
@@ -53,17 +55,26 @@ crc32: Final[Callable[..., int]] = (
 )
 
 
-def heap_guard() -> object:
-    """Return what makes compression objects cheap to make one after the other, while it is held.
+class HeapGuard:
+    """Makes compression objects cheap to make, one after the other.
 
     One has 256 KiB. Where it is freed at the top of the heap, glibc returns the pages to the
-    kernel, and the next one has to get them again: 10 to 30 µs a member. This one stays above the
-    current member's and the space of another one, where blocks fit in beside the next member's.
+    kernel, and the next one has to get them again: 10 to 30 µs a member. So one is held above the
+    current member's and the space of another one, where blocks fit in beside the next member's. As
+    the central directory grows into that space, this is done anew from time to time.
     """
-    space = ZLIB[9]()
-    guard = ZLIB[9]()
-    del space
-    return guard
+
+    def __init__(self) -> None:
+        self._members = 0
+        self._held: object = None
+
+    def renew(self) -> None:
+        """Count one more member, whose compression object is made; hold another one above it."""
+        if not self._members % _MEMBERS_A_GUARD:
+            space = ZLIB[9]()
+            self._held = ZLIB[9]()
+            del space
+        self._members += 1
 
 
 def deflated_size_bound(uncompressed_size: int) -> int:

@@ -25,7 +25,7 @@ from itertools import chain
 from typing import Final, NoReturn
 
 from django_stream_zip.engine import records, spec
-from django_stream_zip.engine.accelerators import heap_guard
+from django_stream_zip.engine.accelerators import HeapGuard
 from django_stream_zip.engine.directory import Directory, HeldDirectory
 from django_stream_zip.engine.encoders import Encoder
 from django_stream_zip.engine.entry import Entry, Options, StoredEntry
@@ -68,7 +68,7 @@ class Archive:
         # Whether the end records are to be, or may become, those of Zip64.
         self._is_zip64 = False
         self._may_be_zip64 = False
-        self._heap_guard: object = None
+        self._heap_guard = HeapGuard()
         # Members often share a time: encode it once. At first it is nobody's.
         self._modified_at: object = object()
         self._modified = 0
@@ -92,35 +92,17 @@ class Archive:
         self._name = name
         if not isinstance(method, Method):
             raise not_a_method(name, method)
-        _, coding, zip64, size, crc_32, _, buffered = method
-        if buffered:
+        if method.buffered:
             self._held = HeldMember(name, modified_at, mode, method)
             return b""
         if modified_at is not self._modified_at:
             self._set_time(name, modified_at)
-        options, offset = self._options, self.offset
-        if (
-            crc_32 is not None
-            and size is not None
-            and coding is not DEFLATE
-            and encoder is None
-            and options.encryption is None
-            and size < spec.MAX_32
-            and offset < spec.MAX_32
-        ):
-            stored = self._stored[zip64 is True]
-            modified, timestamp = self._modified, self._timestamp
-            header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
-            entry: Entry | StoredEntry = stored
-        else:
-            entry, header = self._other_entry(name, mode, method, encoder)
-        if zip64 is not False:
-            self._is_zip64 = self._is_zip64 or zip64 is True
-            self._may_be_zip64 = True
-        elif not self._may_be_zip64:
-            self._check_directory_fits(entry)
+        entry, header = self._begun(name, mode, method, encoder)
+        zip64 = method.zip64
+        if zip64 is not None or not self._may_be_zip64:
+            self._choose_end(zip64, entry)
         self._entry = entry
-        self.offset = offset + len(header)
+        self.offset += len(header)
         return header
 
     def checked(self, chunk: bytes) -> bytes:
@@ -256,7 +238,7 @@ class Archive:
         return self._entry
 
     def _misused(self, call: str) -> NoReturn:
-        """Raise what says after what a call came that should not come now. The archive is over."""
+        """Raise MisuseError: a call came out of order, and the archive is over."""
         if self._is_finished:
             before = "after finish()"
         elif self._may_begin:
@@ -271,14 +253,27 @@ class Archive:
         self._may_begin = False
         raise MisuseError(f"{call} {before}")
 
-    def _other_entry(
+    def _begun(
         self, name: str, mode: int, method: Method, encoder: Encoder | None
-    ) -> tuple[Entry, bytes]:
-        """Return the entry of any other member than a simple stored one, and its local header."""
+    ) -> tuple[Entry | StoredEntry, bytes]:
+        """Return a member's entry and its local file header."""
+        _, coding, zip64, size, crc_32, _, _ = method
         modified, timestamp, offset = self._modified, self._timestamp, self.offset
+        if (
+            crc_32 is not None
+            and size is not None
+            and encoder is None
+            and coding is not DEFLATE
+            and self._options.encryption is None
+            and size < spec.MAX_32
+            and offset < spec.MAX_32
+        ):
+            stored = self._stored[zip64 is True]
+            header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
+            return stored, header
         entry = Entry(name, mode, method, modified, timestamp, offset, self._options, encoder)
-        if self._heap_guard is None and method.coding is DEFLATE and encoder is None:
-            self._heap_guard = heap_guard()
+        if coding is DEFLATE and encoder is None:
+            self._heap_guard.renew()
         return entry, entry.local_file_header()
 
     def _set_time(self, name: str, modified_at: datetime) -> None:
@@ -288,6 +283,14 @@ class Archive:
         if self._options.extended_timestamps:
             self._timestamp = records.extended_timestamp(modified_at)
         self._modified_at = modified_at
+
+    def _choose_end(self, zip64: bool | None, entry: Entry | StoredEntry) -> None:
+        """Note what end records a member allows; raise where they can't count it."""
+        if zip64 is not False:
+            self._is_zip64 = self._is_zip64 or zip64 is True
+            self._may_be_zip64 = True
+        elif not self._may_be_zip64:
+            self._check_directory_fits(entry)
 
     def _check_directory_fits(self, entry: Entry | StoredEntry) -> None:
         """Raise where end records without Zip64 can't count one more member."""

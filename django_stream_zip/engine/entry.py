@@ -67,9 +67,9 @@ def encoder_for(method: Method, options: Options) -> Encoder:
 
 
 def _is_stored(method: Method, encrypted: bool) -> bool:
-    """Whether the content is written as it is, with all of it known in the local file header.
+    """Whether the content is stored, with nothing left for a data descriptor.
 
-    AE-2 has no CRC-32. Without it, and without encryption, content goes into blocks of deflate.
+    Where the CRC-32 is not known in time (AE-2 needs none), content goes into blocks of deflate.
     """
     return method.coding is not DEFLATE and (encrypted or method.crc_32 is not None)
 
@@ -77,8 +77,9 @@ def _is_stored(method: Method, encrypted: bool) -> bool:
 def _data_lengths(
     name: str, method: Method, stored: bool, encrypted: bool, in_segments: bool
 ) -> tuple[int | None, int]:
-    """Return how long the encoded data will be, None if that is not known before, and how
-    long at most: not less than the declared size.
+    """Return the length of the encoded data, None if it is not known before, and its maximum.
+
+    The maximum is not less than the declared size.
     """
     size = method.uncompressed_size
     overhead = spec.AES_OVERHEAD if encrypted else 0

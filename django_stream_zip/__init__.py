@@ -1,6 +1,6 @@
-"""Hand out many files of a Django site as one ZIP, made while it is sent.
+"""Stream many files from a Django site as one ZIP, built on the fly.
 
-These names are the engine's, which knows no Django. Django's side is in the modules `response`,
+These names belong to the engine, which knows no Django. Django's side is in the modules `response`,
 `views`, `members` and `admin`.
 """
 
@@ -60,7 +60,7 @@ __all__ = [
     "stream_zip",
 ]
 
-# Django's side, which isn't imported here: who wants it is told where it is.
+# Django's side isn't imported here: an error says where it is.
 _ELSEWHERE: Final = {
     **dict.fromkeys(["ZipResponse", "zip_response"], "response"),
     **dict.fromkeys(
@@ -100,7 +100,7 @@ _ELSEWHERE: Final = {
 if not TYPE_CHECKING:  # a type checker would believe that every name is here
 
     def __getattr__(name: str) -> Any:
-        """Say where a name is to be imported from. (In an import an AttributeError is lost.)"""
+        """Raise an error that says where a name is. (An import hides an AttributeError.)"""
         if name not in _ELSEWHERE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = f"{__name__}.{_ELSEWHERE[name]}"

@@ -29,7 +29,7 @@ from django_stream_zip.delivery.cpus import cpu_limiter
 from django_stream_zip.delivery.download import Download
 from django_stream_zip.delivery.naming import named
 from django_stream_zip.delivery.progress import Order
-from django_stream_zip.engine.bodies import UNLIMITED
+from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.members import misuse
 from django_stream_zip.members.async_member import AsyncStorageContent

@@ -20,7 +20,7 @@ from django.dispatch import Signal
 from django_stream_zip import MemberFile, conf
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.progress import Order, Progress
-from django_stream_zip.engine.bodies import UNLIMITED
+from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.errors import ZipIntegrityError, one_line
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import close, make_options, stream_with

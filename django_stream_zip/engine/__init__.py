@@ -1,5 +1,5 @@
 """The ZIP writer: members in, bytes out. No Django, no files, no clock.
 
-`streams` (drivers) → `archive` (all members) → `entry` (one member) → `bodies`, `aes`, `records`
-→ `methods`, `spec`, `errors`.
+`streams` (drivers) → `archive` (all members) → `entry` (one member) → `encoders` (its data), `aes`,
+`layout` and `records` (its headers) → `methods`, `spec`, `errors`.
 """

@@ -1,7 +1,7 @@
-"""The one door to zlib and what is faster than it: a CRC-32, and ways to deflate.
+"""The only access to zlib and what is faster than it: a CRC-32, and ways to deflate.
 
-What is installed decides: to deflate, ISA-L (`isal`) before zlib-ng (`zlib_ng`) before zlib. All
-three give what any reader can read, in sizes of their own. Knows nothing of ZIP.
+What is installed decides: to deflate, ISA-L (`isal`) before zlib-ng (`zlib_ng`) before zlib. Any
+reader can read the output of all three; its size differs. Knows nothing of ZIP.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Final, Protocol
 
 
 class CompressObj(Protocol):
-    """What `get_compressobj` returns: `zlib.compressobj(wbits=-zlib.MAX_WBITS)` or its like."""
+    """What `get_compressobj` returns: `zlib.compressobj(wbits=-zlib.MAX_WBITS)` or the like."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take uncompressed bytes, give compressed ones."""
+        """Take uncompressed bytes, return compressed ones."""
 
     def flush(self) -> bytes:
-        """Give what is left."""
+        """Return what is left."""
 
 
 def _found(name: str) -> list[Any]:
-    """Give an accelerator in a list, or an empty one where it isn't installed."""
+    """Return an accelerator in a list, or an empty one where it isn't installed."""
     try:
         return [import_module(name)]
     except ImportError:
@@ -33,28 +33,52 @@ def _found(name: str) -> list[Any]:
 
 _ISAL = _found("isal.isal_zlib")
 _ZLIB_NG = _found("zlib_ng.zlib_ng")
+# So many headers fill a quarter of the space that a compression object takes.
+_MEMBERS_A_GUARD: Final = 256
 # From this length on ISA-L takes half of zlib's time for a CRC-32.
 _WORTH_ISAL: Final = 1 << 12
 
 
 def _isal_crc32(data: bytes, value: int = 0, /) -> int:
-    """Compute it by ISA-L if that is worth it: its AVX-512 code leaves the processor in a state
-    (there is no VZEROUPPER) in which everything else is slower, small members by a third.
+    """Compute it by ISA-L if that pays: its AVX-512 code leaves the CPU in a state (there is no
+    VZEROUPPER) in which everything else is slower, small members by a third.
     """
     library = _ISAL[0] if len(data) >= _WORTH_ISAL else zlib
     crc_32: int = library.crc32(data, value)
     return crc_32
 
 
-#: The CRC-32 of bytes, going on from one of those before them: `zlib.crc32` or its like. zlib-ng's
-#: has two thirds of ISA-L's speed (18 GB/s) with long chunks, and spoils nothing with short ones.
+#: The CRC-32 of bytes, going on from one of those before them: `zlib.crc32` or the like. zlib-ng's
+#: has two thirds of ISA-L's speed (18 GB/s) with long chunks, and slows nothing with short ones.
 crc32: Final[Callable[..., int]] = (
     _ZLIB_NG[0].crc32 if _ZLIB_NG else _isal_crc32 if _ISAL else zlib.crc32
 )
 
 
+class HeapGuard:
+    """Makes compression objects cheap to make, one after the other.
+
+    One has 256 KiB. Where it is freed at the top of the heap, glibc returns the pages to the
+    kernel, and the next one has to get them again: 10 to 30 µs a member. So one is held above the
+    current member's and the space of another one, where blocks fit in beside the next member's. As
+    the central directory grows into that space, this is done anew from time to time.
+    """
+
+    def __init__(self) -> None:
+        self._members = 0
+        self._held: object = None
+
+    def renew(self) -> None:
+        """Count one more member, whose compression object is made; hold another one above it."""
+        if not self._members % _MEMBERS_A_GUARD:
+            space = ZLIB[9]()
+            self._held = ZLIB[9]()
+            del space
+        self._members += 1
+
+
 def deflated_size_bound(uncompressed_size: int) -> int:
-    """Give the most bytes that zlib's deflate makes of so many, at any level.
+    """Return the most bytes that zlib's deflate makes of so many, at any level.
 
     It is zlib's `deflateBound` for raw deflate with the default window and memory.
     """
@@ -64,25 +88,25 @@ def deflated_size_bound(uncompressed_size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Deflate:
-    """A way to deflate: which library, which of its levels. To call it makes a `CompressObj`."""
+    """A way to deflate: which library, at which of its levels. Calling it makes a `CompressObj`."""
 
     library: Any
     level: int
 
     def __call__(self) -> CompressObj:
-        """Make what deflates one member."""
+        """Return what deflates one member."""
         made: CompressObj = self.library.compressobj(
             self.level, zlib.DEFLATED, wbits=-zlib.MAX_WBITS
         )
         return made
 
     def __str__(self) -> str:
-        """Show the level, and the library if it isn't zlib."""
+        """Return the level, after the library if it isn't zlib."""
         names = [] if self.library is zlib else [self.library.__name__.rpartition(".")[2]]
         return " ".join([*names, str(self.level)])
 
     def block(self, content: bytes, before: bytes, is_last: bool) -> bytes:
-        """Deflate one block of a stream, apart from the others: they are joined by a sync flush.
+        """Deflate one block of a stream, independently of the others: a sync flush joins them.
 
         `before` is what comes before it in the content, at most 32 KiB: what it may refer to.
         """
@@ -97,24 +121,24 @@ class Deflate:
         return data
 
     def bound(self, uncompressed_size: int) -> int:
-        """Give the most bytes that this makes of so many, as one stream."""
+        """Return the most bytes that this makes of so many, as one stream."""
         if self.library is zlib:
             return deflated_size_bound(uncompressed_size)
-        # The others promise nothing. Of noise, ISA-L at levels 1 to 3 makes 0.1 % more, zlib-ng 6 %
-        # at level 1 and else 0.1 %. (Not for ISA-L's level 0: its fixed code makes 23 % more.)
+        # The others guarantee nothing. Of noise, ISA-L at levels 1 to 3 makes 0.1 % more, zlib-ng
+        # 6 % at level 1 and else 0.1 %. (Not for ISA-L's level 0: its fixed code makes 23 % more.)
         return blocks_size_bound(uncompressed_size)
 
 
 def blocks_size_bound(uncompressed_size: int) -> int:
-    """Give more bytes than any library makes of so many, also where it is done in blocks."""
+    """Return more bytes than any library makes of so many, also where it is done in blocks."""
     return uncompressed_size + (uncompressed_size >> 3) + 1024
 
 
 #: zlib, by level.
 ZLIB: Final = {level: Deflate(zlib, level) for level in range(-1, 10)}
 
-#: What deflates fast enough for somebody who waits, at a good size. ISA-L's level 2 makes 140 MB/s
-#: of what zlib's level 9 makes 8 of, 7 % larger; zlib's level 6 is 2 to 3 times as fast as 9.
+#: What deflates fast enough for somebody who waits, to a good size. ISA-L's level 2 does 140 MB/s
+#: where zlib's level 9 does 8, to a size 7 % larger; zlib's level 6 is 2 to 3 times as fast as 9.
 FAST: Final = next(
     Deflate(library, level)
     for libraries, level in ((_ISAL, 2), (_ZLIB_NG, 6), ([zlib], 6))

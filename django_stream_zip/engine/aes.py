@@ -1,7 +1,7 @@
-"""AES-256 by WinZip's AE-2: what a password makes of a member's compressed bytes.
+"""AES-256 by WinZip's AE-2: the encryption of a member's encoded data.
 
-Written from WinZip's "AES Encryption Information" and APPNOTE 7.2. The only file that needs
-pycryptodome, and it is imported with the first password.
+Written from WinZip's "AES Encryption Information" and APPNOTE 7.2. The only module
+that needs pycryptodome, which is imported when the first member is encrypted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from django_stream_zip.engine import spec
 from django_stream_zip.engine.errors import MisuseError, ZipValueError
 
 if TYPE_CHECKING:
-    from django_stream_zip.engine.bodies import Body
+    from django_stream_zip.engine.encoders import Encoder
+
+    pass
 
 
 class Encryption:
@@ -25,24 +27,24 @@ class Encryption:
         self._password = _password(password)
         self._get_crypto_random = get_crypto_random
 
-    def drawn(self) -> Encryption:
-        """Draw a salt now; give what encrypts one member with it, in any thread."""
+    def salted(self) -> Encryption:
+        """Draw a salt now; return what encrypts one member with it, in any thread."""
         salt = self._get_crypto_random(spec.AES_SALT_LENGTH)
-        drawn = copy(self)
-        drawn._get_crypto_random = lambda _: salt
-        return drawn
+        salted = copy(self)
+        salted._get_crypto_random = lambda _: salt
+        return salted
 
-    def encrypted(self, body: Body) -> Body:
-        """Wrap what a member's bytes become."""
-        return _Encrypted(body, self._password, self._get_crypto_random)
+    def encrypted(self, encoder: Encoder) -> Encoder:
+        """Return an encoder that encrypts what another one returns."""
+        return _Encrypted(encoder, self._password, self._get_crypto_random)
 
 
 def _password(password: str) -> bytes:
-    """Encode a password. What is wrong with one is said without it: messages end up in logs."""
+    """Encode a password. Errors don't show it: messages end up in logs."""
     if not isinstance(password, str):
         raise TypeError(f"password must be a str, not {type(password).__name__}")
     if not password:
-        raise ZipValueError("password is empty: give None for an archive without encryption")
+        raise ZipValueError("password is empty: use None for an archive without encryption")
     try:
         encoded = password.encode()
     except UnicodeEncodeError as error:
@@ -53,7 +55,7 @@ def _password(password: str) -> bytes:
     if len(encoded) > spec.AES_MAX_PASSWORD_LENGTH:
         raise ZipValueError(
             f"password has {len(encoded):,} bytes in UTF-8, and 7-Zip opens no archive with one "
-            f"of more than {spec.AES_MAX_PASSWORD_LENGTH}: give a shorter one"
+            f"of more than {spec.AES_MAX_PASSWORD_LENGTH}: use a shorter one"
         )
     return encoded
 
@@ -61,18 +63,18 @@ def _password(password: str) -> bytes:
 class EncryptionOverhead:
     """Stands in for Encryption where an archive is only measured: no password and no keys."""
 
-    def encrypted(self, body: Body) -> Body:
-        """Wrap what a member's bytes become."""
-        return _Overhead(body)
+    def encrypted(self, encoder: Encoder) -> Encoder:
+        """Return an encoder that encrypts what another one returns."""
+        return _Overhead(encoder)
 
 
 class _Encrypted:
     """Salt and password verifier, ciphertext, authentication code."""
 
     def __init__(
-        self, body: Body, password: bytes, get_crypto_random: Callable[[int], bytes]
+        self, encoder: Encoder, password: bytes, get_crypto_random: Callable[[int], bytes]
     ) -> None:
-        self._body = body
+        self._encoder = encoder
         self._password = password
         self._get_crypto_random = get_crypto_random
         self._started = False
@@ -80,10 +82,10 @@ class _Encrypted:
     @property
     def slow_from(self) -> int:
         # Deriving the keys takes 0.5 ms. AES and HMAC do 256 KiB in that time.
-        return min(1 << 18, self._body.slow_from) if self._started else 0
+        return min(1 << 18, self._encoder.slow_from) if self._started else 0
 
     def write(self, chunk: bytes) -> bytes:
-        data = self._body.write(chunk)
+        data = self._encoder.write(chunk)
         if self._started:
             return self._encrypt(data)
         return self._start() + self._encrypt(data)
@@ -96,11 +98,11 @@ class _Encrypted:
 
     def end(self) -> bytes:
         start = b"" if self._started else self._start()
-        data = self._encrypt(self._body.end())
+        data = self._encrypt(self._encoder.end())
         return start + data + self._hmac.digest()[: spec.AES_AUTHENTICATION_LENGTH]
 
     def _start(self) -> bytes:
-        """Derive the keys. Left until the first bytes: it takes as long as compressing some KiB."""
+        """Derive the keys: only with the first bytes, as it takes as long as compressing some."""
         from Crypto.Cipher import AES
         from Crypto.Hash import SHA1
         from Crypto.Protocol.KDF import PBKDF2
@@ -110,7 +112,7 @@ class _Encrypted:
         salt = self._get_crypto_random(spec.AES_SALT_LENGTH)
         if len(salt) != spec.AES_SALT_LENGTH:
             raise ZipValueError(
-                f"get_crypto_random gave {len(salt)} bytes where {spec.AES_SALT_LENGTH} were asked"
+                f"get_crypto_random returned {len(salt)} bytes instead of {spec.AES_SALT_LENGTH}"
             )
         length = spec.AES_KEY_LENGTH
         # Not hashlib's: OpenSSL 3 takes 0.87 ms for what is done here in 0.68.
@@ -135,18 +137,18 @@ class _Encrypted:
 class _Overhead:
     """As long as an encrypted member, and nothing else."""
 
-    def __init__(self, body: Body) -> None:
-        self._body = body
-        self.slow_from = body.slow_from
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.slow_from = encoder.slow_from
 
     def write(self, chunk: bytes) -> bytes:
-        raise MisuseError("this archive is only measured: skip its members")
+        raise MisuseError("this archive is only measured: its members must be skipped")
 
     def skip(self, length: int) -> int:
-        return self._body.skip(length)
+        return self._encoder.skip(length)
 
     def content_before(self, position: int) -> int:
         raise MisuseError("an encrypted member has no ranges")
 
     def end(self) -> bytes:
-        return self._body.end() + bytes(spec.AES_OVERHEAD)
+        return self._encoder.end() + bytes(spec.AES_OVERHEAD)

@@ -1,6 +1,6 @@
-"""What can be wrong with what the caller gave. Exceptions from the caller's iterables pass through.
+"""What can be wrong with the caller's values. Exceptions from the caller's iterables pass through.
 
-One root that is never raised itself; the leaves say which fact was broken.
+One root that is never raised itself; the leaves say what was wrong.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ class ZipError(Exception):
 
 
 class ZipValueError(ZipError, ValueError):
-    """A value that was given can't be written to a ZIP archive."""
+    """A value can't be written to a ZIP archive."""
 
 
 class MisuseError(RuntimeError):
-    """A verb of the core came when it wasn't its turn: a mistake of who drives it.
+    """A method of the core was called out of order: a mistake of the code that drives it.
 
-    None of `ZipError`'s kin, as no value of a member is wrong.
+    It is not a `ZipError`, as no value of a member is wrong.
     """
 
 
 class ZipIntegrityError(ZipValueError):
-    """A member's content is not what was promised of it. Not raised itself."""
+    """A member's content is not what was declared. Not raised itself."""
 
 
 class CRC32IntegrityError(ZipIntegrityError):
-    """A member's content has another CRC-32 than was promised."""
+    """A member's content has another CRC-32 than was declared."""
 
 
 class UncompressedSizeIntegrityError(ZipIntegrityError):
-    """A member's content has another size than was promised."""
+    """A member's content has another size than was declared."""
 
 
 class ZipOverflowError(ZipValueError, OverflowError):
@@ -67,7 +67,7 @@ class NameLengthOverflowError(ZipOverflowError):
 
 
 def shortened(value: object) -> str:
-    """Return what a value shows of itself, as far as a message has room."""
+    """Return the repr of a value, as far as a message has room for it."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
@@ -78,12 +78,12 @@ def one_line(text: str) -> str:
 
 
 def not_a_name(name: object) -> TypeError:
-    """Return the error for a name that is no text."""
+    """Return the error for a name that is not a str."""
     return TypeError(f"a member's name must be a str, not {shortened(name)}")
 
 
 def not_a_time(name: str, modified_at: object) -> TypeError:
-    """Return the error for a time that is no datetime."""
+    """Return the error for a time that is not a datetime."""
     hint = f"; use {_DATETIMES[kind]}" if (kind := type(modified_at).__name__) in _DATETIMES else ""
     return TypeError(
         f"member {name!r}: modified_at must be a datetime, not {shortened(modified_at)}{hint}"
@@ -99,7 +99,7 @@ _DATETIMES: Final = {
 
 
 def not_a_mode(name: str, mode: object) -> ZipValueError:
-    """Return the error for a mode that is no st_mode."""
+    """Return the error for a mode that is not a st_mode."""
     return ZipValueError(
         f"member {name!r}: mode must be a st_mode from 0 to 0o177777 such as 0o100644, not "
         f"{shortened(mode)}"
@@ -107,14 +107,14 @@ def not_a_mode(name: str, mode: object) -> ZipValueError:
 
 
 def not_a_method(name: str, method: object) -> TypeError:
-    """Return the error for a method that is none, such as one that needs a size and has none."""
+    """Return the error for what is not a method, such as one that needs a size and has none."""
     called = getattr(method, "__name__", None) if callable(method) else None
     hint = f"; use {called}(size)" if called else ""
     return TypeError(f"member {name!r}: method must be a Method, not {shortened(method)}{hint}")
 
 
 def not_chunks(name: str, content: object, *, is_async: bool = False) -> TypeError:
-    """Return the error for a content that can't be iterated, or isn't to be."""
+    """Return the error for a content that can't, or should not, be iterated."""
     kind = "asynchronous iterable" if is_async else "iterable"
     return TypeError(
         f"member {name!r}: its chunks must be an {kind} of bytes, not {type(content).__name__}"

@@ -10,7 +10,7 @@ _MASK_64: Final = 0xFFFFFFFFFFFFFFFF
 
 
 class HashedSet:
-    """Says of a text whether it was added: in 8 to 16 bytes each, where a set takes 100.
+    """Knows of a text whether it was added, in 8 to 16 bytes each, where a set takes 100.
 
     It errs where two texts have the same 64-bit hash, which among a million happens in one of
     36 million such sets; and then it takes a new one for an old one.

@@ -1,4 +1,4 @@
-"""The shape of a member as callers give it, and how it is taken apart."""
+"""What callers pass as a member: its type, and its values one by one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MemberFile: TypeAlias = tuple[str, datetime, int, Method, Iterable[bytes]]
 AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[bytes]]
 
 
-#: What can be iterated, but is a content itself and not its chunks.
+#: What can be iterated, but is a content itself, not its chunks.
 WHOLE: Final = (str, bytes, bytearray, memoryview)
 
 
 def is_whole(content: Any) -> bool:
-    """Whether this is a content itself. An empty one may be given as chunks: there are none."""
+    """Whether this is a content itself. An empty one may stand for chunks: there are none."""
     return isinstance(content, WHOLE) and len(content) > 0
 
 
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
-    """Give the five values of a member; raise ZipValueError if it isn't five."""
+    """Return the five values of a member; raise ZipValueError if there are not five."""
     if member.__class__ is tuple and len(member) == 5:
         return member  # as most are
     try:
@@ -46,7 +46,7 @@ def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
 
 
 def _is_no_member(member: Any) -> bool:
-    """Whether it may give five values, but isn't meant to: a name of five letters, five lines."""
+    """Whether it may have five values, but not a member's: a name of five letters, five lines."""
     return isinstance(member, (*WHOLE, Mapping)) or hasattr(type(member), "read")
 
 
@@ -63,3 +63,15 @@ def check_types(name: str, modified_at: Any, mode: Any, method: Any, content: An
 
 
 _ITERABLE: Final = ("__iter__", "__aiter__", "__getitem__")
+
+
+def as_bytes(name: str, chunk: object) -> bytes:
+    """Return a chunk of a member as bytes; raise TypeError where it isn't bytes-like."""
+    try:
+        return bytes(memoryview(chunk))  # type: ignore[arg-type]  # anything may come from callers
+    except TypeError:
+        hint = " (is this the content itself, instead of chunks of it?)"
+        raise TypeError(
+            f"member {name!r}: its chunks must be bytes-like, not {type(chunk).__name__}"
+            f"{hint if isinstance(chunk, int) else ''}"
+        ) from None

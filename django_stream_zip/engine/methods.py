@@ -15,7 +15,7 @@ from django_stream_zip.engine.errors import ZipValueError
 
 
 class Coding(Enum):
-    """What becomes of a member's bytes."""
+    """How a member's content is encoded."""
 
     DEFLATE = "deflate"
     STORE = "store"
@@ -29,7 +29,7 @@ class Method(NamedTuple):
     """How a member is written. Made by the names below, not by hand.
 
     `zip64` is None where Zip64 is used only if it is needed; `uncompressed_size` (bytes) and
-    `crc_32` are promises about the content, or None. `deflate` is how it is deflated, None where
+    `crc_32` are declared of the content, or None. `deflate` is how it is deflated, None where
     `get_compressobj` decides.
     """
 
@@ -42,7 +42,7 @@ class Method(NamedTuple):
     buffered: bool = False
 
     def __repr__(self) -> str:
-        """Show the call that makes it."""
+        """Return the call that makes it."""
         values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
         shown = list(map(str, values))
         if self.zip64 is None and self.uncompressed_size is None:
@@ -58,14 +58,14 @@ class BufferedMethod(Method):
     __slots__ = ()
 
     def __call__(self, uncompressed_size: int, crc_32: int) -> Method:
-        """Give the method that streams a member of this size (bytes) and CRC-32.
+        """Return the method that streams a member of this size (bytes) and CRC-32.
 
         Raises ZipValueError where a value can't be a size or a CRC-32.
         """
         name = self.name
         size = _integer(name, "uncompressed_size", uncompressed_size, spec.MAX_64)
         crc_32 = _integer(name, "crc_32", crc_32, spec.MAX_32)
-        # What Method(...) comes to, in less time: this is called for every member.
+        # The same as Method(...), in less time: this is called for every member.
         return tuple.__new__(Method, (name, self.coding, self.zip64, size, crc_32, None, False))
 
 
@@ -86,8 +86,8 @@ NO_COMPRESSION_64: Final = BufferedMethod(
 def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
     """Deflate a member of about this size (bytes) with zlib's `level` (-1 to 9).
 
-    The size only tells how the member begins; content of another one is no error. A member that
-    outgrows 4 GiB unforeseen is read by all who have the whole file, and by some from a pipe.
+    The size only decides how the member begins; content of another size is no error. A member that
+    outgrows 4 GiB unexpectedly can be read by all who have the whole file, and by some from a pipe.
     Raises ZipValueError where a value can't be a size or a level.
     """
     size = _size("ZIP_AUTO", uncompressed_size)
@@ -95,7 +95,7 @@ def ZIP_AUTO(uncompressed_size: int, level: int = 9) -> Method:
 
 
 def zlib_at(level: int) -> Deflate:
-    """Give zlib's deflate at a level; raise ZipValueError where it has no such level."""
+    """Return zlib's deflate at a level; raise ZipValueError where it has no such level."""
     if not (isinstance(level, int) and -1 <= level <= 9):
         raise ZipValueError(f"ZIP_AUTO: level must be an integer from -1 to 9, not {level!r}")
     return ZLIB[level]

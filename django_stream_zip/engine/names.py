@@ -3,8 +3,8 @@ r"""Member names that unpack everywhere to what they say: safe, and no two alike
 What a name may be is the least that Windows ("Naming Files, Paths, and Namespaces" in Microsoft's
 documentation), macOS (APFS, HFS+), Linux and Info-ZIP's unzip agree on:
 
-- Relative. `\` separates as `/` does: a reader on Windows splits there whatever we meant. A root or
-  a drive is left out, and so are components of nothing but dots and spaces, which `..` is one of.
+- Relative. `\` separates as `/` does: a reader on Windows splits there, whatever was meant. A root
+  or drive is left out, and so are components of nothing but dots and spaces, such as `..`.
 - In NFC, and of visible characters. White space but the space becomes a space, control and format
   characters (bidi overrides among them) are left out, and what can't be in a name becomes `_`.
 - Without what becomes a separator or a colon in other places: NFKC's and what Windows' code pages
@@ -35,7 +35,7 @@ from django_stream_zip.engine.hashed import HashedSet
 
 # ext4, NTFS (in UTF-16 units, which are fewer), APFS.
 _MAX_BYTES: Final = 255
-# Of a component that is looked at: the ending of a longer one is lost.
+# Of a component that is looked at: the extension of a longer one is lost.
 _MAX_CHARACTERS: Final = 1024
 # With a separator behind each, so many of the longest components fit a name's 65,535 bytes.
 _MAX_COMPONENTS: Final = 255
@@ -87,7 +87,7 @@ _RULES: Final = (
 # All else that the rules change is not printable, which is faster to ask for.
 _PRINTABLE_RULED = re.compile(rf'[\\<>:"|?*{_SEPARATORS}]')
 
-# Windows opens a device by these, in any folder, with any ending, spaces before that or not.
+# Windows opens a device by these, in any folder, with any extension and spaces before it.
 _DEVICE = re.compile(
     r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)(?= *(?:\.|$))",
     re.IGNORECASE | re.ASCII,
@@ -99,12 +99,12 @@ _VERSION = re.compile(r";(?=[0-9]*$)")
 # (vfat) make them.
 _SHORT_NAME = re.compile(r"^(?=[^. ]{1,8}(?:\.|$))([^. ]+)~(?=[0-9]+(?:\.[^. ]{0,3})?$)", re.ASCII)
 
-# Where the last ending says how it is compressed, the one before it belongs to it.
-_ENDING = re.compile(
+# Where the last extension names a compression, the one before it belongs to it.
+_EXTENSION = re.compile(
     r"(?:\.[a-z][a-z0-9]{0,7}(?=\.(?:gz|bz2|xz|zst|lz4|br|z)$))?\.[^\s.]{1,16}$",
     re.IGNORECASE | re.ASCII,
 )
-_MAX_ENDING: Final = 32
+_MAX_EXTENSION: Final = 32
 
 # A number to count on from. Not four digits: the next of "Budget (2024)" isn't "Budget (2025)".
 _NUMBER = re.compile(r" \(([1-9][0-9]{0,2})\)$")
@@ -119,7 +119,7 @@ _IGNORED = re.compile(
 
 
 def safe_name(name: str) -> str:
-    """Give the name of one member as a relative path that is safe on Windows, macOS and Linux.
+    """Return the name of one member as a relative path that is safe on Windows, macOS and Linux.
 
     A safe name stays as it is. Any text gets one; raises TypeError for what isn't text.
     """
@@ -132,36 +132,36 @@ def extension(name: str) -> str:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """Give all members of an archive safe names, each its own. See `Names`."""
+    """Return safe names for all members of an archive, no two alike. See `Names`."""
     distinct = Names()
     return [distinct.of(name) for name in names]
 
 
 class Names:
-    """Gives the members of one archive safe names, one after the other, and no two the same one.
+    """Makes the names of one archive's members safe, one after the other, and no two the same.
 
     Names are the same where a file system may take them for the same: without regard to case, to
     normalization, and to characters that aren't seen. The first keeps its name, "report.pdf"; the
     next are "report (1).pdf" and "report (2).pdf".
 
     A folder is one folder however it is written, and has its first spelling. Where a file has its
-    name already, the folder is numbered, for all that is in it. A folder given again as a member
-    of its own gets the same name again: that member can be left out.
+    name already, the folder is numbered, for all that is in it. A folder that comes again as a
+    member of its own gets the same name again: that member can be left out.
 
-    `changed` has what was given and what it became, for each name that didn't stay as it was.
+    `changed` has the original and the new name of each member whose name was changed.
     """
 
     def __init__(self) -> None:
         self.changed: MutableSequence[tuple[str, str]] = []
         # Keys: a component, folded, behind the number of the folder that it is in.
         self._taken: set[str] | HashedSet = set()
-        # From what a folder was given as, to its number and what it is written as.
+        # From a folder's key, to its number and its spelling.
         self._folders: dict[str, tuple[int, str]] = {}
         # From a name without its number, to the next number to try.
         self._numbers: dict[str, int] = {}
 
     def of(self, name: str) -> str:
-        """Give the next member's name."""
+        """Return the next member's name."""
         *folders, last = _components(name)
         parent = 0
         path = ""
@@ -183,7 +183,7 @@ class Names:
         return folder
 
     def _own(self, parent: int, component: str, split: _Split) -> str:
-        """Take a component that nobody has yet: the given one, or else a numbered one."""
+        """Return a component that is not taken yet: this one, or else a numbered one."""
         key = _key(parent, component)
         if key in self._taken:
             component, key = self._numbered(parent, component, split)
@@ -191,15 +191,15 @@ class Names:
         return component
 
     def _numbered(self, parent: int, component: str, split: _Split) -> tuple[str, str]:
-        stem, ending = split(component)
+        stem, extension = split(component)
         number = 0
         if given := _NUMBER.search(stem[-_MAX_NUMBER:]):
             stem, number = stem[: -len(given[0])], int(given[1])
         # Cut alike for all numbers: with many long names alike, each has a counter to go on from.
-        stem = _cut(stem, _MAX_BYTES - _NUMBER_BYTES - len(ending.encode()))
-        counter = _key(parent, f"{stem}/{ending}")
+        stem = _cut(stem, _MAX_BYTES - _NUMBER_BYTES - len(extension.encode()))
+        counter = _key(parent, f"{stem}/{extension}")
         number = max(number + 1, self._numbers.get(counter, 1))
-        while (key := _key(parent, own := f"{stem} ({number}){ending}")) in self._taken:
+        while (key := _key(parent, own := f"{stem} ({number}){extension}")) in self._taken:
             number += 1
         self._numbers[counter] = number + 1
         return own, key
@@ -215,7 +215,7 @@ class ManyNames(Names):
 
 
 def _components(name: str) -> list[str]:
-    """Give the components of a name, made safe. A folder's last one is empty, and only that."""
+    """Return the components of a name, made safe. Only a folder's last one is empty."""
     if not isinstance(name, str):
         raise TypeError(f"a member's name must be a str, not {type(name).__name__}")
     is_folder = name.endswith("/")
@@ -253,13 +253,13 @@ def _composed(text: str) -> str:
 
 
 def _component(part: str, split: _Split) -> str:
-    """Make one component safe. It is empty where nothing is left of it."""
+    """Return one component, made safe. It is empty where nothing is left of it."""
     component = _harmless(part.strip(" ").rstrip(" ."))
     if len(component) * 4 <= _MAX_BYTES or len(component.encode()) <= _MAX_BYTES:
         return component
-    stem, ending = split(component)
+    stem, extension = split(component)
     # Again: "CON", spaces and a word isn't a device until the word is cut off.
-    return _harmless(_cut(stem, _MAX_BYTES - len(ending.encode())) + ending)
+    return _harmless(_cut(stem, _MAX_BYTES - len(extension.encode())) + extension)
 
 
 def _harmless(component: str) -> str:
@@ -274,14 +274,14 @@ def _harmless(component: str) -> str:
 
 
 def _split(component: str) -> tuple[str, str]:
-    """Split a file's name into stem and ending. ".bashrc" is all stem: its dot hides the file."""
-    ending = _ENDING.search(component[-_MAX_ENDING:])
-    stem = component[: -len(ending[0])] if ending else ""
+    """Split a file's name into stem and extension. ".bashrc" is all stem: its dot hides it."""
+    found = _EXTENSION.search(component[-_MAX_EXTENSION:])
+    stem = component[: -len(found[0])] if found else ""
     return (stem, component[len(stem) :]) if stem.strip(".") else (component, "")
 
 
 def _unsplit(component: str) -> tuple[str, str]:
-    """Split the name of a folder, which has no ending: "v1.2" becomes "v1.2 (1)"."""
+    """Split the name of a folder, which has no extension: "v1.2" becomes "v1.2 (1)"."""
     return component, ""
 
 
@@ -297,7 +297,7 @@ def _cut(text: str, room: int) -> str:
 
 
 def _clings(before: str, character: str) -> bool:
-    """Say whether a character is seen as one with that before it: marks, joiners, skin tones."""
+    """Whether a character is seen as one with the one before it: marks, joiners, skin tones."""
     return (
         unicodedata.category(character)[0] == "M"
         or "\U0001f3fb" <= character <= "\U0001f3ff"
@@ -311,7 +311,7 @@ def _key(parent: int, component: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Give what names have to differ in: canonical caseless matching (Unicode 3.13, D145).
+    """Return what names have to differ in: canonical caseless matching (Unicode 3.13, D145).
 
     That of APFS and, with what it ignores, of ext4. Whatever is the same to NTFS, is here too.
     """

@@ -31,7 +31,7 @@ _LATEST_MSDOS_TIME = (127 << 25) | (12 << 21) | (31 << 16) | (23 << 11) | (59 <<
 
 
 def start_of_header(version_needed: int, flags: int, compression_method: int) -> bytes:
-    """What both headers have after their signature (and the version made by)."""
+    """Return what both headers have after their signature (and the version made by)."""
     return _START_OF_HEADER.pack(version_needed, flags, compression_method)
 
 
@@ -44,7 +44,9 @@ def local_file_header(
     file_name: bytes,
     extra_field: bytes,
 ) -> bytes:
-    """Local file header (4.3.7). `modified` is the MS-DOS date (high 16 bits) and time (low 16)."""
+    """Return a local file header (4.3.7).
+
+    `modified` is the MS-DOS date (high 16 bits) and time (low 16)."""
     return (
         _LOCAL_FILE_HEADER.pack(
             spec.LOCAL_FILE_HEADER_SIGNATURE,
@@ -70,7 +72,7 @@ def zip64_local_file_header(
     file_name: bytes,
     extra_field: bytes,
 ) -> bytes:
-    """Local file header whose sizes are in Zip64's extra field (4.5.3)."""
+    """Return a local file header whose sizes are in Zip64's extra field (4.5.3)."""
     sizes = _ZIP64_SIZES.pack(spec.EXTRA_ZIP64, 16, uncompressed_size, compressed_size)
     return local_file_header(
         start, modified, crc_32, spec.MAX_32, spec.MAX_32, file_name, sizes + extra_field
@@ -78,14 +80,14 @@ def zip64_local_file_header(
 
 
 def data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
-    """Data descriptor (4.3.9) with its customary signature."""
+    """Return a data descriptor (4.3.9) with its customary signature."""
     return _DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
     )
 
 
 def zip64_data_descriptor(crc_32: int, compressed_size: int, uncompressed_size: int) -> bytes:
-    """Data descriptor whose sizes have 8 bytes (4.3.9.2)."""
+    """Return a data descriptor whose sizes have 8 bytes (4.3.9.2)."""
     return _ZIP64_DATA_DESCRIPTOR.pack(
         spec.DATA_DESCRIPTOR_SIGNATURE, crc_32, compressed_size, uncompressed_size
     )
@@ -102,7 +104,7 @@ def central_directory_header(
     file_name: bytes,
     extra_field: bytes,
 ) -> bytes:
-    """Central directory header (4.3.12), without comment."""
+    """Return a central directory header (4.3.12), without comment."""
     return (
         _CENTRAL_DIRECTORY_HEADER.pack(
             spec.CENTRAL_DIRECTORY_HEADER_SIGNATURE,
@@ -136,11 +138,11 @@ def zip64_central_directory_header(
     file_name: bytes,
     extra_field: bytes,
 ) -> bytes:
-    """Central directory header whose sizes and offset are in Zip64's extra field (4.5.3)."""
-    wide = _ZIP64_ALL.pack(
+    """Return a central directory header with sizes and offset in Zip64's extra field (4.5.3)."""
+    zip64 = _ZIP64_ALL.pack(
         spec.EXTRA_ZIP64, 24, uncompressed_size, compressed_size, offset_of_local_header
     )
-    extra_field = wide + extra_field
+    extra_field = zip64 + extra_field
     attributes, full = external_file_attributes, spec.MAX_32
     return central_directory_header(
         start, modified, crc_32, full, full, attributes, full, file_name, extra_field
@@ -148,7 +150,7 @@ def zip64_central_directory_header(
 
 
 def partly_zip64_central_directory_header(
-    wide_sizes: bool,
+    zip64_sizes: bool,
     start: bytes,
     modified: int,
     crc_32: int,
@@ -159,33 +161,31 @@ def partly_zip64_central_directory_header(
     file_name: bytes,
     extra_field: bytes,
 ) -> bytes:
-    """Central directory header with either sizes or offset in Zip64's extra field (4.5.3).
+    """Return a central directory header with sizes or offset in Zip64's extra field (4.5.3).
 
     A value of just 0xFFFFFFFF is there too: it is what sends readers to that field.
     """
     values = uncompressed_size, compressed_size, offset_of_local_header
-    are_wide = wide_sizes, wide_sizes, not wide_sizes
-    size, packed, offset = (
-        spec.MAX_32 if is_wide else value for value, is_wide in zip(values, are_wide, strict=True)
-    )
-    fields = size, packed, offset
-    wide = [v for v, field in zip(values, fields, strict=True) if field == spec.MAX_32]
-    extra_field = zip64_extended_information(*wide) + extra_field
+    are_zip64 = zip64_sizes, zip64_sizes, not zip64_sizes
+    fields = [spec.MAX_32 if is_zip64 else v for v, is_zip64 in zip(values, are_zip64, strict=True)]
+    in_extra_field = [v for v, field in zip(values, fields, strict=True) if field == spec.MAX_32]
+    extra_field = zip64_extended_information(*in_extra_field) + extra_field
+    size, compressed, offset = fields
     attributes = external_file_attributes
     return central_directory_header(
-        start, modified, crc_32, packed, size, attributes, offset, file_name, extra_field
+        start, modified, crc_32, compressed, size, attributes, offset, file_name, extra_field
     )
 
 
 def end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
-    """End of central directory record (4.3.16), without comment. Values have to fit."""
+    """Return an end of central directory record (4.3.16), without comment. Values must fit."""
     return _END_OF_CENTRAL_DIRECTORY.pack(
         spec.END_OF_CENTRAL_DIRECTORY_SIGNATURE, 0, 0, entries, entries, size, offset, 0
     )
 
 
 def zip64_end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
-    """All three end records of a Zip64 archive (4.3.14 to 4.3.16)."""
+    """Return all three end records of a Zip64 archive (4.3.14 to 4.3.16)."""
     record = _ZIP64_END_OF_CENTRAL_DIRECTORY.pack(
         spec.ZIP64_END_OF_CENTRAL_DIRECTORY_SIGNATURE,
         _ZIP64_END_OF_CENTRAL_DIRECTORY.size - 12,  # 4.3.14.1: less signature and this field
@@ -207,8 +207,10 @@ def zip64_end_of_central_directory(*, entries: int, size: int, offset: int) -> b
 
 
 def zip64_extended_information(*values: int) -> bytes:
-    """Zip64's extra field (4.5.3): of uncompressed size, compressed size and offset of the local
-    header, in this order, those whose own field is 0xFFFFFFFF.
+    """Return Zip64's extra field (4.5.3).
+
+    `values` are those of uncompressed size, compressed size and offset of the local header, in this
+    order, whose own field is 0xFFFFFFFF.
     """
     layout = _ZIP64_EXTENDED_INFORMATION[len(values)]
     if layout is None:
@@ -217,7 +219,7 @@ def zip64_extended_information(*values: int) -> bytes:
 
 
 def extended_timestamp(modified_at: datetime) -> bytes:
-    """Info-ZIP's extra field 0x5455 with the modification time only, in seconds since 1970.
+    """Return Info-ZIP's extra field 0x5455, with only the modification time, in seconds since 1970.
 
     The field is a signed 32-bit number; a time outside of it becomes the nearest it can hold.
     """
@@ -231,12 +233,12 @@ def extended_timestamp(modified_at: datetime) -> bytes:
 
 
 def aes_extra_field(compression_method: int) -> bytes:
-    """WinZip's extra field 0x9901: AE-2, AES-256, and the compression method underneath."""
+    """Return WinZip's extra field 0x9901: AE-2, AES-256, and the compression method underneath."""
     return _AES.pack(spec.EXTRA_AES, 7, 2, b"AE", 3, compression_method)
 
 
 def msdos_time(modified_at: datetime) -> int:
-    """MS-DOS date (high 16 bits) and time (low 16 bits) of a wall-clock time (4.4.6).
+    """Return the MS-DOS date (high 16 bits) and time (low 16 bits) of a wall-clock time (4.4.6).
 
     It counts from 1980 to 2107 in steps of 2 seconds; a time outside becomes the nearest it holds.
     """

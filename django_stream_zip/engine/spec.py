@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Part of every entity tag. Raise it whenever the same members would give other bytes.
+#: Part of every entity tag. Raise it whenever the same members would become other bytes.
 REVISION: Final = 1
 
 # What a field can hold. A value above it needs Zip64 (4.3.9.2, 4.4.1.4).

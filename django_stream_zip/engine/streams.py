@@ -1,7 +1,7 @@
 """The two drivers, `stream_zip` and `async_stream_zip`: members in, blocks of the archive out.
 
-They iterate what the caller gave, cut the archive into blocks and close what they opened. Of the
-format they know nothing.
+They iterate the caller's iterables, cut the archive into blocks and close what they opened. They
+know nothing of the format.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from django_stream_zip.engine.accelerators import ZLIB, CompressObj
 from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
-from django_stream_zip.engine.bodies import UNLIMITED
+from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.errors import not_chunks, not_members
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, is_whole, unpacked
 from django_stream_zip.engine.methods import Method
-from django_stream_zip.engine.parallel import Failure, Line, Part, Workers, Workshop
+from django_stream_zip.engine.parallel import Failure, Pool, Segment, SegmentQueue, segmenter_for
 
 # A hop to a thread and back takes 0.15 ms. Zlib takes 1 ms for so many bytes at its very fastest.
 _PORTION_LENGTH = 1 << 19
-_PATIENCE = 0.005
+# In seconds: who waits longer for a chunk doesn't wait for another one before this is written.
+_SLOW_SOURCE = 0.005
 
 
-#: What members are deflated by if nothing else is said: zlib at level 9.
+#: What members are deflated by unless the caller says otherwise: zlib at level 9.
 default_compressobj: Final = ZLIB[9]
 
 
@@ -51,25 +52,39 @@ def stream_zip(
     *,
     workers: int = 0,
 ) -> Generator[bytes, None, None]:
-    """Give the ZIP archive of `files` as blocks of at most `chunk_size` bytes.
+    """Yield the ZIP archive of `files` in blocks of `chunk_size` bytes.
 
-    All blocks have that size, but for the last one and the one before a member's data: its local
-    file header is given before its first chunk is asked for. (With a method that holds the content
-    to learn its size, the header comes after that, as a block of its own.) Names are written as
-    they are given, twice if they are given twice: see `engine.names` for safe ones. With a
-    `password` all members are encrypted with AES-256 (WinZip AE-2).
+    Only two kinds of blocks are shorter: the last one, and the one before a member's data, as its
+    local file header is yielded before its first chunk is asked for. (With a method that holds the
+    content to learn its size, the header comes after that, as a block of its own.)
 
-    Exceptions from the caller's iterables pass through; what the members themselves can do wrong is
-    a ZipValueError or a TypeError. If it ends early, by an error or because it is closed, the
-    iterators of members and of the current chunks are closed.
+    With `workers`, members and chunks are read in advance by the caller's thread, so a header may
+    come later than the first chunks, and a block may be short wherever the workers have nothing to
+    do. This takes at most 1 MiB of memory and 1.5 MiB for each worker: segments of 256 KiB, two for
+    each, and their encoded data. Members longer than a segment are deflated in segments, which
+    makes them up to 0.1 % larger; a `get_compressobj` of your own gets them one after the other,
+    but is called in the workers' threads, several at a time. An error is raised when all members
+    before it have been written.
 
-    With `workers` so many threads deflate and encrypt. Members and chunks are then read ahead of
-    what is given, by the caller's thread, so a header may come later than the first chunks, and a
-    block be short wherever the workers have nothing to do. This takes at most 1 MiB of memory and
-    1.5 MiB for each worker: blocks of 256 KiB, two for each, and what becomes of them. Members
-    longer than a block are deflated in blocks, which makes them up to 0.1 % larger; a
-    `get_compressobj` of your own gets them one after the other, but is called in the workers'
-    threads, several at a time. An error waits until all members before it are given.
+    Args:
+        files: Members: tuples of name, modification time, mode, method and chunks. Names are
+            written as they are, twice if they come twice: see `engine.names` for safe ones.
+        chunk_size: Length of the blocks, in bytes.
+        get_compressobj: Makes what deflates a member whose method doesn't say how.
+        extended_timestamps: Whether times are also written in seconds since 1970.
+        password: All members are encrypted with it, by AES-256 (WinZip AE-2).
+        get_crypto_random: Returns so many random bytes, for the salts.
+        workers: So many threads deflate and encrypt; with 0 the caller's thread does.
+
+    Yields:
+        The bytes of the archive.
+
+    Raises:
+        ZipValueError: A value can't be written, or a content isn't as its method declares.
+        TypeError: A value has a wrong type.
+
+    Exceptions from the caller's iterables pass through. If the archive ends early, by an error or
+    because the generator is closed, the iterators of members and of current chunks are closed.
     """
     options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
     return stream_with(options, files, chunk_size, workers=workers)
@@ -80,11 +95,11 @@ def stream_with(
 ) -> Generator[bytes, None, None]:
     """Do what `stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    pool = Workers(workers) if workers else None
+    pool = Pool(options, workers) if workers else None
     if not _can_iterate(files, "__iter__"):
         raise not_members("stream_zip", files)
     if pool is not None:
-        return _stream_ahead(files, Workshop(options, pool), blocks)
+        return _stream_pooled(files, pool, blocks)
     return _stream(files, Archive(options), blocks)
 
 
@@ -98,12 +113,13 @@ def async_stream_zip(
     *,
     workers: int = 0,
 ) -> AsyncGenerator[bytes, None]:
-    """Do what `stream_zip` does, for async iterables; the bytes are the same.
+    """Do what `stream_zip` does, for async iterables; arguments and bytes are the same.
 
-    It works on the event loop. What takes its time there (deflate, AES) goes to a thread, in
-    portions of up to 512 KiB so that the way pays: for these members, chunks that come at once are
-    gathered so far before the first of them is written. Cancelling it closes what it iterates.
-    With `workers` it goes to their threads, as in `stream_zip`; chunks are read on the event loop.
+    It works on the event loop. What would block the loop (deflate, AES) goes to a thread, in
+    portions of up to 512 KiB so that this pays: for these members, chunks that come at once are
+    gathered up to that length before the first of them is written. Cancelling it closes what it
+    iterates. With `workers`, the work goes to their threads, as in `stream_zip`; chunks are read on
+    the event loop.
     """
     options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
     return async_stream_with(options, files, chunk_size, workers=workers)
@@ -118,11 +134,11 @@ def async_stream_with(
 ) -> AsyncGenerator[bytes, None]:
     """Do what `async_stream_zip` does, with options that are made already."""
     blocks = Blocks(chunk_size)
-    pool = Workers(workers) if workers else None
+    pool = Pool(options, workers) if workers else None
     if not _can_iterate(files, "__aiter__"):
         raise not_members("async_stream_zip", files)
     if pool is not None:
-        return _async_stream_ahead(files, Workshop(options, pool), blocks)
+        return _async_stream_pooled(files, pool, blocks)
     return _async_stream(files, Archive(options), blocks)
 
 
@@ -135,7 +151,7 @@ def _stream(
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = iter(_iterable(name, content, "__iter__"))
-            for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
+            for block in blocks.flush_with(archive.begin(name, modified_at, mode, method)):
                 yield block
             for chunk in chunks:
                 for block in blocks.push(archive.write(chunk)):
@@ -161,7 +177,7 @@ async def _async_stream(
         async for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = aiter(_iterable(name, content, "__aiter__"))
-            for block in blocks.flush(archive.begin(name, modified_at, mode, method)):
+            for block in blocks.flush_with(archive.begin(name, modified_at, mode, method)):
                 yield block
             portions = _portions(chunks, archive)
             async for portion in portions:
@@ -184,14 +200,14 @@ def _ending(method: Method, archive: Archive, blocks: Blocks) -> Iterator[bytes]
 
 
 def _released(archive: Archive, blocks: Blocks) -> Iterator[bytes]:
-    """Give what was held of a member: its header first, as that of any other."""
+    """Yield the blocks of a member that was held: its header first, as that of any other."""
     held = archive.release()
-    yield from blocks.flush(next(held))
+    yield from blocks.flush_with(next(held))
     yield from blocks.push_all(held)
 
 
 class _Singly:
-    """Gives chunks one by one, where taking them to a thread never pays."""
+    """Yields chunks one by one, where a thread never pays."""
 
     __slots__ = ("_archive", "_chunks")
 
@@ -212,7 +228,7 @@ def _portions(chunks: AsyncIterator[bytes], archive: Archive) -> AsyncIterator[S
 
 
 async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIterator[list[bytes]]:
-    """Gather chunks until it pays to take them to a thread.
+    """Gather chunks until a thread pays.
 
     A source that has to be waited for is not waited for twice: its chunks go on as they come.
     """
@@ -225,7 +241,7 @@ async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
             if checked := archive.checked(chunk):
                 portion.append(checked)
                 length += len(checked)
-            if length and (length >= _PORTION_LENGTH or now() - asked > _PATIENCE):
+            if length and (length >= _PORTION_LENGTH or now() - asked > _SLOW_SOURCE):
                 yield portion
                 portion, length = [], 0
             asked = now()
@@ -239,7 +255,7 @@ async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
 
 
 async def _written(archive: Archive, portion: Sequence[bytes], blocks: Blocks) -> Iterable[bytes]:
-    """Write chunks and give the blocks that are full, from a thread if that takes its time."""
+    """Write chunks, in a thread if that would block the loop; return the blocks that are full."""
     if sum(map(len, portion)) >= archive.slow_from:
         return await asyncio.to_thread(lambda: list(blocks.push(_write(archive, portion))))
     return blocks.push(_write(archive, portion))
@@ -251,58 +267,58 @@ def _write(archive: Archive, portion: Sequence[bytes]) -> bytes:
     return b"".join([archive.write(chunk) for chunk in portion])
 
 
-def _stream_ahead(
-    files: Iterable[MemberFile], workshop: Workshop, blocks: Blocks
+def _stream_pooled(
+    files: Iterable[MemberFile], pool: Pool, blocks: Blocks
 ) -> Generator[bytes, None, None]:
-    archive, line = Archive(workshop.options), Line(workshop.workers.number)
-    parts = _parts(files, workshop)
+    archive, queue = Archive(pool.options), SegmentQueue(pool.number)
+    segments = _segments(files, pool)
     try:
-        for part in parts:
-            line.append(part)
-            for due in line.due():
-                yield from _written_part(due, archive, blocks, line)
-        for part in line.rest():
-            yield from _written_part(part, archive, blocks, line)
+        for segment in segments:
+            queue.append(segment)
+            for due in queue.due():
+                yield from _written_segment(due, archive, blocks, queue)
+        for due in queue.rest():
+            yield from _written_segment(due, archive, blocks, queue)
         yield from blocks.push_last(archive.finish())
     finally:
-        close(workshop.workers, parts)
+        close(pool, segments)
 
 
-async def _async_stream_ahead(
-    files: AsyncIterable[AsyncMemberFile], workshop: Workshop, blocks: Blocks
+async def _async_stream_pooled(
+    files: AsyncIterable[AsyncMemberFile], pool: Pool, blocks: Blocks
 ) -> AsyncGenerator[bytes, None]:
-    archive, line = Archive(workshop.options), Line(workshop.workers.number)
-    parts = _async_parts(files, workshop)
+    archive, queue = Archive(pool.options), SegmentQueue(pool.number)
+    segments = _async_segments(files, pool)
     try:
-        async for part in parts:
-            line.append(part)
-            for due in line.due():
-                await due.arrived()
-                for block in _written_part(due, archive, blocks, line):
+        async for segment in segments:
+            queue.append(segment)
+            for due in queue.due():
+                await due.wait()
+                for block in _written_segment(due, archive, blocks, queue):
                     yield block
-        for part in line.rest():
-            await part.arrived()
-            for block in _written_part(part, archive, blocks, line):
+        for due in queue.rest():
+            await due.wait()
+            for block in _written_segment(due, archive, blocks, queue):
                 yield block
         for block in blocks.push_last(archive.finish()):
             yield block
     finally:
-        await aclose(workshop.workers, parts)
+        await aclose(pool, segments)
 
 
-def _parts(files: Iterable[MemberFile], workshop: Workshop) -> Generator[Part, None, None]:
-    """Read the members; give their parts, and an error as the last one."""
+def _segments(files: Iterable[MemberFile], pool: Pool) -> Generator[Segment, None, None]:
+    """Read the members; yield their segments, and an error as the last one."""
     members: Iterator[MemberFile] = iter(files)
     chunks: Iterator[bytes] = iter(())
     try:
         for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = iter(_iterable(name, content, "__iter__"))
-            making = workshop.begin(name, modified_at, mode, method)
+            segmenter = segmenter_for(name, modified_at, mode, method, pool)
             for chunk in chunks:
-                yield from making.take(chunk)
+                yield from segmenter.push(chunk)
             chunks = iter(())
-            yield from making.end()
+            yield from segmenter.end()
     except Exception as error:
         close(members, chunks)
         yield Failure(error)
@@ -311,23 +327,23 @@ def _parts(files: Iterable[MemberFile], workshop: Workshop) -> Generator[Part, N
         raise
 
 
-async def _async_parts(
-    files: AsyncIterable[AsyncMemberFile], workshop: Workshop
-) -> AsyncGenerator[Part, None]:
-    """Read the members; give their parts, and an error as the last one."""
+async def _async_segments(
+    files: AsyncIterable[AsyncMemberFile], pool: Pool
+) -> AsyncGenerator[Segment, None]:
+    """Read the members; yield their segments, and an error as the last one."""
     members: Any = aiter(files)
     chunks: Any = None
     try:
         async for member in members:
             name, modified_at, mode, method, content = unpacked(member)
             chunks = aiter(_iterable(name, content, "__aiter__"))
-            making = workshop.begin(name, modified_at, mode, method)
+            segmenter = segmenter_for(name, modified_at, mode, method, pool)
             async for chunk in chunks:
-                for part in making.take(chunk):
-                    yield part
+                for segment in segmenter.push(chunk):
+                    yield segment
             chunks = None
-            for part in making.end():
-                yield part
+            for segment in segmenter.end():
+                yield segment
     except Exception as error:
         await aclose(members, chunks)
         yield Failure(error)
@@ -336,22 +352,24 @@ async def _async_parts(
         raise
 
 
-def _written_part(part: Part, archive: Archive, blocks: Blocks, line: Line) -> Iterator[bytes]:
-    """Give the blocks that a part fills; or raise an error, after all that comes before it.
+def _written_segment(
+    segment: Segment, archive: Archive, blocks: Blocks, queue: SegmentQueue
+) -> Iterator[bytes]:
+    """Yield the blocks that a segment fills; or raise an error, after all that comes before it.
 
-    When nothing else is in line, the caller's iterables are slower than the workers, and may be
-    slow: then nothing is held back for a block to be full.
+    When nothing else is in the queue, the caller's iterables are slower than the workers, and may
+    be slow: then nothing is held back for a block to be full.
     """
     try:
-        pieces = list(part.written(archive))
+        pieces = list(segment.written(archive))
     except Exception:
         yield from blocks.flush()
         raise
-    if part.was_held:
+    if segment.was_held:
         yield from blocks.flush()
-        yield from blocks.flush(pieces.pop(0))
+        yield from blocks.flush_with(pieces.pop(0))
     yield from blocks.push_all(pieces)
-    if not line:
+    if not queue:
         yield from blocks.flush()
 
 
@@ -362,13 +380,13 @@ def make_options(
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
     limiter: AbstractContextManager[Any] = UNLIMITED,
 ) -> Options:
-    """Return the options for these arguments. Raises what is wrong with the password."""
+    """Return the options for these arguments; raise what is wrong with the password."""
     encryption = None if password is None else Encryption(password, get_crypto_random)
     return Options(get_compressobj, extended_timestamps, encryption, limiter)
 
 
 def _iterable(name: str, content: Any, how: str) -> Any:
-    """Give a member's chunks if they can be iterated as `how` says, by that method's name."""
+    """Return a member's chunks if they have the method `how` to iterate; else raise TypeError."""
     if _can_iterate(content, how) and not is_whole(content):
         return content
     raise not_chunks(name, content, is_async=how == "__aiter__")

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from django_stream_zip.engine.blocks import Pieces
+from django_stream_zip.engine.blocks import LooseBlocks
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.planning.steps import Reading, Step
 from django_stream_zip.prefetch.batches import Threaded
@@ -23,7 +23,7 @@ def driven(
     Contents are read through `source`. Empty blocks come while nothing is sent: a moment to look
     whether anybody still waits.
     """
-    blocks = Pieces(block_length)
+    blocks = LooseBlocks(block_length)
     with closing(steps):
         for step in steps:
             if isinstance(step, bytes):
@@ -44,7 +44,7 @@ async def adriven(
     The steps up to the first bytes come from a thread: before them, a cache is asked, and members
     are passed over, of which 100,000 take 0.7 s.
     """
-    blocks = Pieces()
+    blocks = LooseBlocks()
     pull, is_begun = sync_to_async(lambda: next(steps, None)), False
     try:
         while (step := next(steps, None) if is_begun else await pull()) is not None:
@@ -66,7 +66,7 @@ async def adriven(
         yield block
 
 
-def _read(reading: Reading, source: Source, blocks: Pieces) -> Generator[bytes, None, None]:
+def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
     chunks = source.chunks(reading.content, reading.start, reading.stop)
     try:
         for chunk in chunks:
@@ -79,7 +79,9 @@ def _read(reading: Reading, source: Source, blocks: Pieces) -> Generator[bytes, 
     reading.end()
 
 
-async def _aread(reading: Reading, source: Source, blocks: Pieces) -> AsyncGenerator[bytes, None]:
+async def _aread(
+    reading: Reading, source: Source, blocks: LooseBlocks
+) -> AsyncGenerator[bytes, None]:
     chunks: Any = source.chunks(reading.content, reading.start, reading.stop)
     if not hasattr(chunks, "__aiter__"):
         chunks = Threaded(chunks)

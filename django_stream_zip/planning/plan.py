@@ -15,7 +15,8 @@ from typing import Any, cast
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.aes import EncryptionOverhead
-from django_stream_zip.engine.archive import Archive, CountedDirectory, NoDirectory
+from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.directory import CountedDirectory, NoDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
 from django_stream_zip.engine.methods import Coding, Method

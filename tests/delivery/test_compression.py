@@ -28,7 +28,7 @@ from django_stream_zip import (
     ZIP_AUTO,
 )
 from django_stream_zip.delivery.compression import decided
-from django_stream_zip.engine.bodies import stored_blocks_size
+from django_stream_zip.engine.encoders import stored_blocks_size
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import bytes_member, file_member
 from django_stream_zip.members.files import BytesContent

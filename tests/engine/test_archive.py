@@ -33,9 +33,9 @@ from django_stream_zip import (
 )
 from django_stream_zip.engine.accelerators import ZLIB
 from django_stream_zip.engine.archive import Archive
-from django_stream_zip.engine.bodies import STORED as STORED_BODY
-from django_stream_zip.engine.bodies import Body
-from django_stream_zip.engine.entry import Options, Promised
+from django_stream_zip.engine.encoders import STORED as STORED_ENCODER
+from django_stream_zip.engine.encoders import Encoder
+from django_stream_zip.engine.entry import Options, StoredEntry
 from django_stream_zip.engine.errors import MisuseError
 from tests.support.parser import WIDE, Member, parse, zip64
 from tests.support.sources import BrokenSourceError, chunked, failing, numbered_random
@@ -534,14 +534,14 @@ OFFSETS = st.integers(0, 2000) | st.integers(WIDE - 50, WIDE + 50)
 
 
 def written_by(
-    members: list[tuple[Any, ...]], offset: int, timestamps: bool, body: Body | None
+    members: list[tuple[Any, ...]], offset: int, timestamps: bool, encoder: Encoder | None
 ) -> tuple[list[object], str | None]:
     """Write members; give what each verb gave, and the error that ended it."""
     archive = Archive(Options(ZLIB[9], timestamps), offset=offset)
     given: list[object] = []
     try:
         for name, modified_at, mode, method, chunks, skipped in members:
-            given.append(archive.begin(name, modified_at, mode, method, body))
+            given.append(archive.begin(name, modified_at, mode, method, encoder))
             given += [archive.slow_from, archive.content_before(3), archive.data_length]
             if skipped is not None:
                 start = b"".join(chunks[:skipped])
@@ -580,19 +580,19 @@ def promised_members(draw: st.DrawFn) -> tuple[Any, ...]:
 def test_the_short_way_of_stored_members_is_the_long_one(
     members: list[tuple[Any, ...]], offset: int, timestamps: bool
 ) -> None:
-    # A member with a body of its own goes the long way.
+    # A member with an encoder of its own goes the long way.
     short = written_by(members, offset, timestamps, None)
-    assert short == written_by(members, offset, timestamps, STORED_BODY)
+    assert short == written_by(members, offset, timestamps, STORED_ENCODER)
 
 
 def test_the_short_way_is_taken() -> None:
     archive = Archive(Options(ZLIB[9]))
     for make in PROMISING.values():
         archive.begin("a", TIME, MODE, make(0, 0))
-        assert isinstance(archive._entry, Promised)
+        assert isinstance(archive._entry, StoredEntry)
         archive.end()
-    archive.begin("a", TIME, MODE, NO_COMPRESSION_64(0, 0), STORED_BODY)
-    assert not isinstance(archive._entry, Promised)
+    archive.begin("a", TIME, MODE, NO_COMPRESSION_64(0, 0), STORED_ENCODER)
+    assert not isinstance(archive._entry, StoredEntry)
 
 
 # Verbs out of turn.

@@ -17,12 +17,14 @@ from django_stream_zip import (
     ZIP_32,
     ZIP_64,
     ZIP_AUTO,
+    Method,
     NameLengthOverflowError,
     ZipError,
     ZipValueError,
     async_stream_zip,
     stream_zip,
 )
+from django_stream_zip.engine.methods import Coding
 from tests.support.sources import aiterated
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
@@ -64,6 +66,10 @@ BAD_METHODS = [
     pytest.param(ZIP_AUTO, id="ZIP_AUTO without a size"),
     pytest.param(NO_COMPRESSION_AUTO, id="NO_COMPRESSION_AUTO without a size"),
     pytest.param(("ZIP_32", "deflate", False, None, None, None, False), id="a tuple"),
+    pytest.param(Method("X", Coding.STORE, None), id="made by hand, stored without a size"),
+    pytest.param(
+        Method("X", Coding.STORE, None, buffered=True), id="made by hand, can't be completed"
+    ),
 ]
 
 BAD_CHUNKS = [

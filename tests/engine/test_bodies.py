@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_stream_zip.engine.accelerators import deflated_size_bound
-from django_stream_zip.engine.bodies import (
+from django_stream_zip.engine.encoders import (
     STORED,
     Deflated,
     StoredBlocks,
@@ -117,7 +117,7 @@ def test_stored_content_is_not_even_copied() -> None:
 
 
 def test_deflated_content_can_not_be_skipped() -> None:
-    with pytest.raises(RuntimeError, match="only deflating tells"):
+    with pytest.raises(RuntimeError, match="only deflating shows"):
         Deflated(zlib.compressobj()).skip(1)
 
 

@@ -57,7 +57,7 @@ from tests.support.sources import (
 )
 from tests.support.strategies import METHODS, Drawn, archives, expected, passwords
 
-BLOCK = parallel.BLOCK_LENGTH
+BLOCK = parallel.SEGMENT_LENGTH
 WORKERS = st.integers(1, 3)
 CHUNK_SIZES = st.integers(1, 100) | st.integers(1, 70_000)
 # Small enough that drawn contents have several blocks.
@@ -93,13 +93,13 @@ def no_thread_is_left() -> Iterator[None]:
 def small_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let contents of hypothesis's size have several blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "BLOCK_LENGTH", SMALL_BLOCK)
+        patch.setattr(parallel, "SEGMENT_LENGTH", SMALL_BLOCK)
         yield
 
 
 @pytest.fixture
 def real_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "BLOCK_LENGTH", BLOCK)
+    monkeypatch.setattr(parallel, "SEGMENT_LENGTH", BLOCK)
 
 
 # Round trips.

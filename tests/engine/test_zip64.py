@@ -35,7 +35,8 @@ from django_stream_zip import (
 )
 from django_stream_zip.engine.accelerators import Deflate
 from django_stream_zip.engine.aes import EncryptionOverhead
-from django_stream_zip.engine.archive import Archive, CountedDirectory, Directory, HeldDirectory
+from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.directory import CountedDirectory, Directory, HeldDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.methods import deflated
 from tests.support.parser import (

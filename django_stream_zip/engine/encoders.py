@@ -1,7 +1,7 @@
-"""What a member's bytes become between its local file header and its data descriptor.
+"""How a member's content is encoded: what lies between its local file header and its descriptor.
 
-Four kinds, one alphabet: `write` gives the bytes for a chunk, `skip` only says how many they would
-be, `end` gives what is left.
+All encoders have the same methods: `write` returns the encoded data of a chunk, `skip` only their
+length, `end` what is left.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from django_stream_zip.engine.errors import MisuseError
 UNLIMITED: Final = nullcontext()
 
 
-class Body(Protocol):
-    """What a member's bytes become."""
+class Encoder(Protocol):
+    """Encodes the content of one member."""
 
     @property
     def slow_from(self) -> int:
         """Length from which a chunk takes longer than an event loop should wait, in bytes."""
 
     def write(self, chunk: bytes) -> bytes:
-        """Give the compressed bytes for the next uncompressed ones."""
+        """Return the encoded data of the next content."""
 
     def skip(self, length: int) -> int:
-        """Pass over uncompressed bytes; give how many compressed ones they are."""
+        """Pass over so many bytes of content; return the length of their encoded data."""
 
     def content_before(self, position: int) -> int:
-        """Give how many uncompressed bytes come before a position among the compressed ones."""
+        """Return how many bytes of content come before a position in the encoded data."""
 
     def end(self) -> bytes:
-        """Give what is left."""
+        """Return what is left."""
 
 
 class Stored:
-    """The bytes themselves, not even copied. Without state: one serves all members."""
+    """The content itself, not even copied. Without state: one serves all members."""
 
     slow_from = 1 << 20  # the CRC-32 of 1 MiB takes 0.3 to 1 ms
 
@@ -59,9 +59,9 @@ class Stored:
 class StoredBlocks:
     """Deflate without compression: stored blocks (RFC 1951 §3.2.4), the last one marked final.
 
-    Blocks have a fixed length, so the bytes are the same whatever the chunks, and any position
-    among them follows from a position in the content. A block's header comes with its first byte,
-    or with an empty chunk before it.
+    Blocks have a fixed length, so the encoded data doesn't depend on how the content is cut into
+    chunks, and positions in one follow from positions in the other. A block's header comes with
+    its first byte, or with an empty chunk before it.
     """
 
     slow_from = Stored.slow_from
@@ -72,12 +72,12 @@ class StoredBlocks:
         self._headers = 0
 
     def write(self, chunk: bytes) -> bytes:
-        room = self._headers * spec.STORED_BLOCK_LENGTH - self._position
-        if len(chunk) <= room and chunk:
+        left_in_block = self._headers * spec.STORED_BLOCK_LENGTH - self._position
+        if len(chunk) <= left_in_block and chunk:
             self._position += len(chunk)
             return chunk
-        pieces = [chunk[:room]]
-        for start in range(room, len(chunk) or 1, spec.STORED_BLOCK_LENGTH):
+        pieces = [chunk[:left_in_block]]
+        for start in range(left_in_block, len(chunk) or 1, spec.STORED_BLOCK_LENGTH):
             pieces.append(self._next_block_header())
             pieces.append(chunk[start : start + spec.STORED_BLOCK_LENGTH])
         self._position += len(chunk)
@@ -101,13 +101,13 @@ class StoredBlocks:
     def _next_block_header(self) -> bytes:
         left = self._size - self._headers * spec.STORED_BLOCK_LENGTH
         if left <= 0:
-            return b""  # an empty chunk behind the last byte
+            return b""  # an empty chunk after the last byte
         self._headers += 1
         return _block_header(left)
 
 
 class Deflated:
-    """Whatever the compression object makes of them."""
+    """Whatever the compression object makes of the content."""
 
     slow_from = 1 << 15  # zlib takes 1 ms for 32 KiB at level 9
 
@@ -125,51 +125,25 @@ class Deflated:
             return self._compress(chunk)
 
     def skip(self, length: int) -> int:
-        raise MisuseError("a deflated member can't be skipped: only deflating tells its size")
+        raise MisuseError("a deflated member can't be skipped: only deflating shows its size")
 
     def content_before(self, position: int) -> int:
-        raise MisuseError("no position of a deflated member is known")
-
-
-class Made:
-    """What was made elsewhere, encrypted if need be: `data` is what the next chunk became.
-
-    Where it is None, `otherwise` makes it here.
-    """
-
-    slow_from = Stored.slow_from
-
-    def __init__(self, otherwise: Body) -> None:
-        self.data: bytes | None = None
-        self._otherwise = otherwise
-
-    def write(self, chunk: bytes) -> bytes:
-        data, self.data = self.data, None
-        return self._otherwise.write(chunk) if data is None else data
-
-    def skip(self, length: int) -> int:
-        raise MisuseError("what is made elsewhere isn't skipped here")
-
-    def content_before(self, position: int) -> int:
-        raise MisuseError("no position of what is made elsewhere is known")
-
-    def end(self) -> bytes:
-        return self._otherwise.end()
+        raise MisuseError("no position in a deflated member is known")
 
 
 _BLOCK_HEADER = Struct("<BHH")
 _BLOCK_LENGTH = spec.STORED_BLOCK_HEADER_LENGTH + spec.STORED_BLOCK_LENGTH
 
-STORED = Stored()
+STORED: Final = Stored()
 
 
 def _block_header(left: int) -> bytes:
-    """Give the header of a block when so many bytes are left."""
+    """Return the header of a block when so many bytes are left."""
     length = min(left, spec.STORED_BLOCK_LENGTH)
     return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
 
 
 def stored_blocks_size(uncompressed_size: int) -> int:
-    """Give the exact size of so many bytes in stored blocks."""
-    body = StoredBlocks(uncompressed_size)
-    return body.skip(uncompressed_size) + len(body.end())
+    """Return the exact size of so many bytes in stored blocks."""
+    encoder = StoredBlocks(uncompressed_size)
+    return encoder.skip(uncompressed_size) + len(encoder.end())

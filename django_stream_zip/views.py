@@ -24,7 +24,7 @@ from django_stream_zip.checks import rows_to_check
 from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
-from django_stream_zip.members.misuse import check_members
+from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.response import zip_response
 
@@ -148,6 +148,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         The rest of the query string stays.
         """
         queryset = self.get_queryset()
+        check_queryset(queryset)
         name = cast(str, self.ids_param)
         try:
             keys = selection.keys_of(queryset.model, request.POST.getlist(name))
@@ -159,7 +160,9 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         scope = self._scope(queryset)
         query = request.GET.copy()
         query.pop(name, None)
-        query[SELECTION_PARAM] = selection.link_token(scope, keys, self.selection_max_age)
+        query[SELECTION_PARAM] = selection.link_token(
+            queryset.model, scope, keys, self.selection_max_age
+        )
         # Without a path: one that begins with "//" would lead to another host.
         return HttpResponseRedirect(f"?{query.urlencode()}", status=303)
 
@@ -172,6 +175,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         """Return those rows of the queryset that the request asks for. Raises Http404."""
         if self.ids_param is None:
             return queryset
+        check_queryset(queryset)
         try:
             return selection.rows(queryset, self._keys(queryset, self.ids_param))
         except selection.SelectionError as error:

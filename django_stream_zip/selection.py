@@ -164,7 +164,7 @@ def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]
     if not set(keys) <= set(queryset.values_list("pk", flat=True)):
         raise UnknownRowsError(_("The selected items were not found."))
     if query.combinator:
-        combined = QuerySet(queryset.model, using=queryset.db)
+        combined: QuerySet[Any] = QuerySet(queryset.model, using=queryset.db)
         with suppress(FieldError):  # by an annotation, which only the union has
             combined = combined.order_by(*query.order_by)
         return combined
@@ -363,7 +363,7 @@ def _kept(scope: str, digest: str) -> str | None:
     return None
 
 
-def _place(scope: str, digest: str, secret: str) -> str:
+def _place(scope: str, digest: str, secret: str | bytes) -> str:
     """Return the key under which the server keeps it."""
     if _cache() is not None:
         within = digest  # a cache drops things by itself

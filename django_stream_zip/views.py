@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
@@ -37,6 +38,48 @@ else:
 
 #: The parameter of the URL to which a POST redirects.
 SELECTION_PARAM = "selection"
+
+# Options of the views: what each must be, as a test and in words.
+_Values: TypeAlias = tuple[tuple[str, Callable[[Any], bool], str], ...]
+_VALUES: Final[_Values] = (
+    ("filename", lambda value: isinstance(value, str | Promise), "a name"),
+    (
+        "password",
+        lambda value: value is None or isinstance(value, str | Promise),
+        "text or None",
+    ),
+    ("compress", is_choice, "True, False or None"),
+)
+_VALUES_OF_ROWS: Final[_Values] = (
+    (
+        "selection_max_age",
+        lambda value: type(value) is int and value >= 1,
+        "a number of seconds, 1 or more",
+    ),
+    (
+        "queryset",
+        lambda value: value is None or isinstance(value, QuerySet),
+        "a QuerySet or None",
+    ),
+)
+
+
+def _check_values(
+    view: type[Any], base: type[Any], initkwargs: dict[str, Any], values: _Values
+) -> None:
+    """Raise ImproperlyConfigured where a view's option is wrong.
+
+    What a property returns, or a method that isn't the base's, is only known at a download.
+    """
+    for option, is_valid, must_be in values:
+        value = initkwargs.get(option, getattr(view, option, None))
+        is_property = option not in initkwargs and hasattr(type(value), "__get__")
+        getter = f"get_{option}"
+        is_own = getattr(view, getter, None) is not getattr(base, getter, None)
+        if not (is_property or is_own or is_valid(value)):
+            raise ImproperlyConfigured(
+                f"{view.__name__}: {option} must be {must_be}, not {value!r}"
+            )
 
 
 class ZipViewMixin:
@@ -93,6 +136,13 @@ class ZipDownloadView(ZipViewMixin, View):
     or a list has none, it is a 404.
     """
 
+    @classonlymethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Return the view. Raises ImproperlyConfigured where an option is wrong."""
+        _check_values(cls, ZipDownloadView, initkwargs, _VALUES)
+        view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
+        return view
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
@@ -132,6 +182,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
         """Return the view. Raises ImproperlyConfigured where an option is wrong."""
+        _check_values(cls, QuerySetZipDownloadView, initkwargs, _VALUES_OF_ROWS)
         if problem := _problem(cls, initkwargs):
             raise ImproperlyConfigured(f"{cls.__name__}: {problem}")
         view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
@@ -213,9 +264,6 @@ def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) ->
         "paginate_by has no effect, an archive has all rows: slice them in get_queryset()": (
             option("paginate_by") is not None
         ),
-        f"compress must be True, False or None, not {option('compress')!r}": (
-            not is_choice(option("compress"))
-        ),
         f"file_fields must be a tuple: ({file_fields!r},)": isinstance(file_fields, str),
     }
     for problem, is_so in wrong.items():
@@ -253,7 +301,11 @@ class AsyncZipDownloadView(ZipViewMixin, View):
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """Return the view, which is asynchronous also where `dispatch` is somebody's own."""
+        """Return the view, which is asynchronous also where `dispatch` is somebody's own.
+
+        Raises ImproperlyConfigured where an option is wrong.
+        """
+        _check_values(cls, AsyncZipDownloadView, initkwargs, _VALUES)
         view: Callable[..., Any] = super().as_view(**initkwargs)
         if cls.dispatch is View.dispatch or iscoroutinefunction(cls.dispatch):
             return view

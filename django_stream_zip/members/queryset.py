@@ -39,6 +39,7 @@ from django_stream_zip.members.collect import (
     Limit,
     Missing,
     StoredFile,
+    check_values,
 )
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
@@ -121,6 +122,7 @@ def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **option
     missing, policies = options.get("missing", "raise"), get_args(Missing)
     if missing not in policies:
         raise ValueError(f"missing must be one of {', '.join(policies)}, not {missing!r}")
+    check_values(options)
     if queryset is not None:
         columns = {key: options.get(key) for key in ("name", *_KINDS)}
         with_own_facts = options.get("decode") is None
@@ -177,6 +179,7 @@ def lazy_queryset_members(
         validator,
         with_own_facts=decode is None,
     )
+    check_values({"limit": limit})
     maximum = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
     collector = Collector(
         compress=compress,

@@ -114,7 +114,7 @@ class ZipDownloadAdminMixin(_Admin):
             LogEntry.objects.log_actions(
                 cast(Any, request.user).pk, with_files.distinct(), CHANGE, _("Downloaded as ZIP.")
             )
-        token = selection.link_token(self._scope(request), pks, self.zip_link_max_age)
+        token = selection.link_token(self.model, self._scope(request), pks, self.zip_link_max_age)
         name = f"{self.admin_site.name}:{self._url_name()}"
         return HttpResponseRedirect(reverse(name, args=[token]))
 

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import import_module
 from itertools import accumulate, chain, pairwise
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core import signing
 from django.core.cache import caches
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldError, ValidationError
 from django.db import connections
 from django.db.models import (
+    BinaryField,
     BooleanField,
+    CharField,
     CompositePrimaryKey,
     F,
     Field,
@@ -31,10 +36,12 @@ from django.db.models import (
     IntegerField,
     Model,
     QuerySet,
+    TextField,
     UUIDField,
 )
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
+from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext_lazy as _
 
 from django_stream_zip import conf
@@ -64,6 +71,8 @@ _SPELLINGS: Final[dict[type[Field[Any, Any]], re.Pattern[str]]] = {
     IntegerField: re.compile(r"-?[0-9]{1,40}"),
     UUIDField: re.compile(r"[0-9A-Za-z{}:-]{32,60}"),
 }
+# What fields raise for what is no value of theirs: timedelta an OverflowError, for example.
+_NO_VALUE: Final = (ValidationError, ValueError, ArithmeticError)
 
 
 class SelectionError(Exception):
@@ -95,7 +104,7 @@ def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
             return {_composite_key(pk, value) for value in given}
         field = _target(pk)
         return {_key(field, value) for value in given}
-    except (ValidationError, ValueError, RecursionError) as error:
+    except (*_NO_VALUE, TypeError, RecursionError) as error:
         raise UnknownRowsError(_("The selected items were not found.")) from error
 
 
@@ -106,7 +115,21 @@ def _key(field: Field[Any, Any], value: str) -> Any:
     for kind, spelling in _SPELLINGS.items():
         if isinstance(field, kind) and not spelling.fullmatch(value):
             raise ValueError(f"not a value of {kind.__name__}")
-    return field.clean(value, None)
+    if not value:
+        raise ValueError("not a key")
+    key = field.to_python(value)
+    # What the database would refuse. It takes any text: whether a row may have that is no question
+    # here, and older rows may have what the choices and validators of today refuse.
+    if not isinstance(field, CharField | TextField):
+        field.run_validators(key)
+    return _moment(key) if isinstance(key, datetime) else key
+
+
+def _moment(given: datetime) -> datetime:
+    """Return the same moment in UTC: zones reach beyond the first and last year of databases."""
+    if not settings.USE_TZ:
+        return given
+    return (make_aware(given) if is_naive(given) else given).astimezone(UTC)
 
 
 def _composite_key(pk: CompositePrimaryKey, value: str) -> tuple[Any, ...]:
@@ -157,7 +180,10 @@ def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]
     if not set(keys) <= set(queryset.values_list("pk", flat=True)):
         raise UnknownRowsError(_("The selected items were not found."))
     if query.combinator:
-        return QuerySet(queryset.model, using=queryset.db).order_by(*query.order_by)
+        combined: QuerySet[Any] = QuerySet(queryset.model, using=queryset.db)
+        with suppress(FieldError):  # by an annotation, which only the union has
+            combined = combined.order_by(*query.order_by)
+        return combined
     unsliced = queryset.all()
     unsliced.query.clear_limits()
     return unsliced
@@ -166,15 +192,40 @@ def _filterable(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]
 def _among(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
     connection = connections[queryset.db]
     pk: Any = queryset.model._meta.pk
-    if connection.vendor in ("sqlite", "postgresql"):
-        composite = isinstance(pk, CompositePrimaryKey)
-        names = pk.field_names if composite else ("pk",)
-        return queryset.filter(_HasKey(*names, keys=tuple(keys if composite else zip(keys))))
-    # MySQL takes any number of parameters, Oracle 65,535.
-    limit = connection.features.max_query_params
+    is_composite = isinstance(pk, CompositePrimaryKey)
+    fields = [_target(field) for field in (pk.fields if is_composite else [pk])]
+    held = _HELD.get(connection.vendor)
+    if held is None or any(isinstance(field, BinaryField) for field in fields):
+        return _in_list(queryset, keys)
+    columns = zip(*keys, strict=True) if is_composite else [keys]
+    try:
+        params = held(
+            [
+                [field.get_db_prep_value(value, connection) for value in column]
+                for field, column in zip(fields, columns, strict=True)
+            ]
+        )
+    except _NO_VALUE as error:
+        raise UnknownRowsError(_("The selected items were not found.")) from error
+    return queryset.filter(_HasKey(*(pk.field_names if is_composite else ["pk"]), params=params))
+
+
+def _in_list(queryset: QuerySet[Any], keys: Collection[Any]) -> QuerySet[Any]:
+    # MySQL takes any number of variables, Oracle 65,535.
+    limit = connections[queryset.db].features.max_query_params
     if limit is not None and len(keys) > limit:
         raise TooManyMembersError(limit, len(keys))
     return queryset.filter(pk__in=keys)
+
+
+# How a database holds columns of keys in one variable, or in one for each. (What SQLite's driver
+# turns into text isn't known to JSON: decimals.)
+_HELD: Final[dict[str, Callable[[list[list[Any]]], list[Any]]]] = {
+    "sqlite": lambda columns: [
+        json.dumps(list(zip(*columns, strict=True)), allow_nan=False, default=str)
+    ],
+    "postgresql": lambda columns: columns,
+}
 
 
 class _HasKey(Func):
@@ -183,45 +234,31 @@ class _HasKey(Func):
     A parameter for each key would be too many: SQLite takes 32,766 and PostgreSQL 65,535.
     """
 
-    def __init__(self, *names: str, keys: tuple[tuple[Any, ...], ...]) -> None:
+    def __init__(self, *names: str, params: list[Any]) -> None:
         super().__init__(*map(F, names), output_field=BooleanField())
-        self._keys = keys
+        self._params = params
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        return type(self), *self.source_expressions, self._keys
+        return type(self), *self.source_expressions, id(self._params)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
-        fields = self._fields()
-        keys = [
-            [
-                field.get_db_prep_value(value, connection)
-                for field, value in zip(fields, key, strict=True)
-            ]
-            for key in self._keys
-        ]
-        columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(fields)))
+        numbers = range(len(self.source_expressions))
+        columns = ", ".join(f"json_extract(value, '$[{n}]')" for n in numbers)
         found = f"SELECT {columns} FROM json_each(%s)"  # noqa: S608
-        return self._is_in(compiler, found, [json.dumps(keys)])
+        return self._is_in(compiler, found, self._params)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
-        fields = self._fields()
+        fields = [_target(source.output_field) for source in self.source_expressions]
         # Without a length: a cast to varchar(20) would truncate longer keys.
         types = [str(field.cast_db_type(connection)).partition("(")[0] for field in fields]
-        columns = [
-            [field.get_db_prep_value(value, connection) for value in values]
-            for field, values in zip(fields, zip(*self._keys, strict=True), strict=True)
-        ]
         arrays = ", ".join(f"%s::{name}[]" for name in types)
         found = f"SELECT * FROM unnest({arrays})"  # noqa: S608
-        return self._is_in(compiler, found, columns)
+        return self._is_in(compiler, found, self._params)
 
     def _is_in(self, compiler: Any, found: str, params: list[Any]) -> tuple[str, tuple[Any, ...]]:
         names, before = zip(*map(compiler.compile, self.source_expressions), strict=True)
         return f"({', '.join(names)}) IN ({found})", (*chain.from_iterable(before), *params)
-
-    def _fields(self) -> list[Field[Any, Any]]:
-        return [_target(source.output_field) for source in self.source_expressions]
 
 
 # Links.
@@ -233,12 +270,12 @@ def scope_of(request: HttpRequest, *place: str) -> str:
     return json.dumps([None if user is None or user.pk is None else str(user.pk), *place])
 
 
-def link_token(scope: str, keys: Iterable[Any], max_age: int) -> str:
+def link_token(model: type[Model], scope: str, keys: Iterable[Any], max_age: int) -> str:
     """Return a token for a URL that stands for these keys, for `max_age` seconds.
 
     Only the same scope can open it.
     """
-    compact = _compact(keys)
+    compact = _compact(model, keys)
     token = signing.dumps(compact, salt=_SALT + scope, compress=True)
     if len(token) <= _MAX_TOKEN_LENGTH:
         return token
@@ -272,15 +309,24 @@ def _verified(scope: str, token: str, max_age: int) -> Any:
         raise LostSelectionError(_("This download link is no longer valid.")) from error
 
 
-def _compact(keys: Iterable[Any]) -> dict[str, Any]:
+def _compact(model: type[Model], keys: Iterable[Any]) -> dict[str, Any]:
     """Return keys in the form that compresses best: 100,000 integers in a row become 300 bytes."""
+    pk: Any = model._meta.pk
     listed = list(keys)
     if all(type(key) is int for key in listed):
         listed.sort()
         return {"steps": [after - before for before, after in pairwise([0, *listed])]}
-    if listed and isinstance(listed[0], tuple):
-        return {"tuples": sorted([str(part) for part in key] for key in listed)}
-    return {"keys": sorted(map(str, listed))}
+    if isinstance(pk, CompositePrimaryKey):
+        fields = [_target(field) for field in pk.fields]
+        tuples = (zip(fields, key, strict=True) for key in listed)
+        return {"tuples": sorted([_spelled(*part) for part in parts] for parts in tuples)}
+    field = _target(pk)
+    return {"keys": sorted(_spelled(field, key) for key in listed)}
+
+
+def _spelled(field: Field[Any, Any], value: Any) -> str:
+    """Return the text that the field's `to_python` reads, as Django's serializers do."""
+    return str(field.value_to_string(cast(Any, SimpleNamespace(**{field.attname: value}))))
 
 
 def _keys(model: type[Model], compact: dict[str, Any]) -> set[Any]:
@@ -306,7 +352,7 @@ def _store(scope: str, digest: str, token: str, max_age: int) -> None:
     A session for each token would stay until it expires, so there is one for each scope, with the
     newest tokens. Its key is secret, so nobody can use it as a session of their own.
     """
-    cache, place = _cache(), _place(scope, digest)
+    cache, place = _cache(), _place(scope, digest, settings.SECRET_KEY)
     if cache is not None:
         cache.set(place, token, max_age)
         return
@@ -327,16 +373,17 @@ def _store(scope: str, digest: str, token: str, max_age: int) -> None:
 
 
 def _stored(scope: str, digest: str) -> str | None:
-    cache, place = _cache(), _place(scope, digest)
-    found: str | None
-    if cache is not None:
-        found = cache.get(place)
-    else:
-        found = _session(place).get(_TOKENS, {}).get(digest)
-    return found
+    cache = _cache()
+    # A key that was replaced still opens links, so it still finds what they stand for.
+    for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+        place = _place(scope, digest, secret)
+        tokens = _session(place).get(_TOKENS, {}) if cache is None else {digest: cache.get(place)}
+        if found := tokens.get(digest):
+            return str(found)
+    return None
 
 
-def _place(scope: str, digest: str) -> str:
+def _place(scope: str, digest: str, secret: str | bytes) -> str:
     """Return the key of the cache or session where a token is stored."""
     if _cache() is not None:
         within = digest  # a cache evicts by itself
@@ -344,7 +391,8 @@ def _place(scope: str, digest: str) -> str:
         within = str(int(digest, 16) % _ANONYMOUS_SESSIONS)
     else:
         within = ""
-    return salted_hmac(_SALT, scope + within, algorithm="sha256").hexdigest()[:32]
+    place = salted_hmac(_SALT, scope + within, secret=secret, algorithm="sha256")
+    return place.hexdigest()[:32]
 
 
 def _cache() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.decorators import classonlymethod
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.generic import View
 from django.views.generic.list import MultipleObjectMixin
@@ -24,7 +25,7 @@ from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.delivery.refusals import REFUSALS, explain
 from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
-from django_stream_zip.members.misuse import check_members
+from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.response import zip_response
 
@@ -43,6 +44,48 @@ else:
 
 #: The parameter of the URL to which a POST redirects.
 SELECTION_PARAM = "selection"
+
+# Options of the views: what each must be, as a test and in words.
+_Values: TypeAlias = tuple[tuple[str, Callable[[Any], bool], str], ...]
+_VALUES: Final[_Values] = (
+    ("filename", lambda value: isinstance(value, str | Promise), "a name"),
+    (
+        "password",
+        lambda value: value is None or isinstance(value, str | Promise),
+        "text or None",
+    ),
+    ("compress", is_choice, "True, False or None"),
+)
+_VALUES_OF_ROWS: Final[_Values] = (
+    (
+        "selection_max_age",
+        lambda value: type(value) is int and value >= 1,
+        "a number of seconds, 1 or more",
+    ),
+    (
+        "queryset",
+        lambda value: value is None or isinstance(value, QuerySet),
+        "a QuerySet or None",
+    ),
+)
+
+
+def _check_values(
+    view: type[Any], base: type[Any], initkwargs: dict[str, Any], values: _Values
+) -> None:
+    """Raise ImproperlyConfigured where a view's option is wrong.
+
+    What a property returns, or a method that isn't the base's, is only known at a download.
+    """
+    for option, is_valid, must_be in values:
+        value = initkwargs.get(option, getattr(view, option, None))
+        is_property = option not in initkwargs and hasattr(type(value), "__get__")
+        getter = f"get_{option}"
+        is_own = getattr(view, getter, None) is not getattr(base, getter, None)
+        if not (is_property or is_own or is_valid(value)):
+            raise ImproperlyConfigured(
+                f"{view.__name__}: {option} must be {must_be}, not {value!r}"
+            )
 
 
 class ZipViewMixin:
@@ -105,6 +148,13 @@ class ZipDownloadView(ZipViewMixin, View):
     found to be missing before the first byte.
     """
 
+    @classonlymethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Return the view. Raises ImproperlyConfigured where an option is wrong."""
+        _check_values(cls, ZipDownloadView, initkwargs, _VALUES)
+        view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
+        return view
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer with the archive."""
         try:
@@ -152,6 +202,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         Raises:
             ImproperlyConfigured: An option is wrong.
         """
+        _check_values(cls, QuerySetZipDownloadView, initkwargs, _VALUES_OF_ROWS)
         if problem := _problem(cls, initkwargs):
             raise ImproperlyConfigured(f"{cls.__name__}: {problem}")
         view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
@@ -168,6 +219,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         The rest of the query string stays.
         """
         queryset = self.get_queryset()
+        check_queryset(queryset)
         name = cast(str, self.ids_param)
         try:
             keys = selection.keys_of(queryset.model, request.POST.getlist(name))
@@ -179,7 +231,9 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         scope = self._scope(queryset)
         query = request.GET.copy()
         query.pop(name, None)
-        query[SELECTION_PARAM] = selection.link_token(scope, keys, self.selection_max_age)
+        query[SELECTION_PARAM] = selection.link_token(
+            queryset.model, scope, keys, self.selection_max_age
+        )
         # Without a path: one that begins with "//" would lead to another host.
         return HttpResponseRedirect(f"?{query.urlencode()}", status=303)
 
@@ -196,6 +250,7 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         """
         if self.ids_param is None:
             return queryset
+        check_queryset(queryset)
         try:
             return selection.rows(queryset, self._keys(queryset, self.ids_param))
         except selection.SelectionError as error:
@@ -254,7 +309,6 @@ _OPTIONS: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
         lambda value: value is None,
         "paginate_by has no effect, an archive has all rows: slice them in get_queryset()",
     ),
-    ("compress", is_choice, "compress must be True, False or None, not {!r}"),
     (
         "file_fields",
         lambda value: not isinstance(value, str),
@@ -286,7 +340,12 @@ class AsyncZipDownloadView(ZipViewMixin, View):
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """Return the view, which is asynchronous even if `dispatch` was overridden."""
+        """Return the view, which is asynchronous even if `dispatch` was overridden.
+
+        Raises:
+            ImproperlyConfigured: An option is wrong.
+        """
+        _check_values(cls, AsyncZipDownloadView, initkwargs, _VALUES)
         view: Callable[..., Any] = super().as_view(**initkwargs)
         if cls.dispatch is View.dispatch or iscoroutinefunction(cls.dispatch):
             return view

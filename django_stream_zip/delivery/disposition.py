@@ -37,7 +37,9 @@ def safe_filename(filename: str) -> str:
         if unicodedata.category(character) not in _INVISIBLE_CATEGORIES
         and character not in _PATH_CHARACTERS
     )
-    return _shortened(visible.strip(" .")) or "archive.zip"
+    name = visible.strip(" .")
+    # An ending and no name: an album without a title, for example.
+    return "archive.zip" if name.lower() in {"", "zip"} else _shortened(name)
 
 
 def _bounded(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from threading import Lock
@@ -58,6 +58,30 @@ class StoredFile(NamedTuple):
     metadata: Metadata = Metadata()
 
 
+def _is_limit(value: Any) -> bool:
+    return value is None or isinstance(value, Limit) or (type(value) is int and value >= 0)
+
+
+def _is_choice(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+# Options: what each must be, as a test and in words.
+_VALUES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "compress": (_is_choice, "True, False or None"),
+    "decode": (_is_choice, "True, False or None"),
+    "limit": (_is_limit, "a number of files, 0 or more, or None"),
+    "max_bytes": (_is_limit, "a number of bytes, 0 or more, or None"),
+}
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Raise ValueError where one of these options has a value that it can't have."""
+    for option, (is_valid, must_be) in _VALUES.items():
+        if option in options and not is_valid(options[option]):
+            raise ValueError(f"{option} must be {must_be}, not {options[option]!r}")
+
+
 class Collector:
     """Makes members of stored files.
 
@@ -82,6 +106,9 @@ class Collector:
     ) -> None:
         if missing not in _POLICIES:
             raise ValueError(f"missing must be one of {', '.join(_POLICIES)}, not {missing!r}")
+        check_values(
+            {"compress": compress, "decode": decode, "limit": limit, "max_bytes": max_bytes}
+        )
         self._policy = _POLICIES[missing]
         # To find out what is missing, the storage is asked of each file.
         self._describe = described if missing == "raise" else asked

@@ -376,10 +376,15 @@ def check_stored(storage: Any, stored_name: Any) -> None:
         refuse("a stored name", stored_name, _STORED_NAMES)
 
 
+def check_queryset(value: Any) -> None:
+    """Raise TypeError where this is no QuerySet."""
+    if not isinstance(value, QuerySet):
+        refuse("a QuerySet", value, _QUERYSETS)
+
+
 def check_rows(queryset: Any, file_fields: tuple[Any, ...], name: Any) -> None:
     """Raise TypeError where these are no rows of a model, or no names of fields."""
-    if not isinstance(queryset, QuerySet):
-        refuse("a QuerySet", queryset, _QUERYSETS)
+    check_queryset(queryset)
     if getattr(queryset, "_fields", None) is not None:
         raise TypeError(
             "expected a QuerySet of instances, got one of values; use queryset_members(queryset) "

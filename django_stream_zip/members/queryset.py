@@ -18,7 +18,14 @@ from django.db.models import QuerySet
 from django_stream_zip import conf
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.async_member import async_member
-from django_stream_zip.members.collect import SETTING, Collector, Limit, Missing, StoredFile
+from django_stream_zip.members.collect import (
+    SETTING,
+    Collector,
+    Limit,
+    Missing,
+    StoredFile,
+    check_values,
+)
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
@@ -116,6 +123,7 @@ def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **option
     missing, policies = options.get("missing", "raise"), get_args(Missing)
     if missing not in policies:
         raise ValueError(f"missing must be one of {', '.join(policies)}, not {missing!r}")
+    check_values(options)
     if queryset is not None:
         declared = {kind: options.get(kind) for kind in KINDS}
         own_metadata = options.get("decode") is None
@@ -174,6 +182,7 @@ def lazy_queryset_members(
         ValueError: A field or a format isn't what it should be, or it is a slice or a union.
         TooManyMembersError: There are more rows than the limit.
     """
+    check_values({"limit": limit})
     declared = {"size": size, "crc_32": crc_32, "modified_at": modified_at, "validator": validator}
     files = RowFiles(queryset, file_fields, name, declared, own_metadata=decode is None)
     collector = Collector(

@@ -128,6 +128,9 @@ def test_django_sends_the_header_as_it_is(filename: str) -> None:
         pytest.param(". . .", "archive.zip", id="dots and spaces"),
         pytest.param("///", "archive.zip", id="slashes"),
         pytest.param("\ud800\udfff", "archive.zip", id="surrogates only"),
+        pytest.param(".zip", "archive.zip", id="ending only"),
+        pytest.param("\u202e/ .zip", "archive.zip", id="nothing visible before the ending"),
+        pytest.param("...zip", "archive.zip", id="dots and an ending"),
     ],
 )
 def test_a_name_becomes(filename: str, name: str) -> None:

@@ -941,3 +941,13 @@ def test_a_storage_that_only_opens_is_enough(
     )
     assert "Content-Length" not in response.headers
     assert_reads(response.getvalue(), {"a.jpg": b"bare"}, only=["zipfile"])
+
+
+@pytest.mark.parametrize("make", [queryset_members, lazy_queryset_members])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("limit", "5"), ("limit", -1), ("limit", True), ("compress", "yes"), ("decode", 1)],
+)
+def test_a_wrong_value_of_an_option_is_said(make: Any, option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{option} must be .*, not {value!r}$"):
+        make(Document.objects.all(), **{option: value})

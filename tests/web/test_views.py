@@ -24,6 +24,7 @@ from django.urls import path
 from django.utils.asyncio import async_unsafe
 from django.utils.decorators import method_decorator
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy
 from django.views import View
 
 from django_stream_zip import MemberFile, stream_zip, views
@@ -229,6 +230,39 @@ def test_file_name_and_password_can_be_given_in_the_urlconf() -> None:
     assert 'filename="named.zip"' in get("/named/1").headers["Content-Disposition"]
     archive = get("/locked/1").getvalue()
     assert_reads(archive, {"photo.jpg": b"photo 1"}, password="secret", only=["pyzipper"])
+
+
+@pytest.mark.parametrize("view", [ZipDownloadView, AsyncZipDownloadView])
+@pytest.mark.parametrize(
+    ("option", "value", "must_be"),
+    [
+        ("filename", b"x.zip", "a name"),
+        ("password", b"secret", "text or None"),
+        ("compress", "no", "True, False or None"),
+    ],
+)
+def test_a_wrong_option_is_refused_when_the_view_is_made(
+    view: Any, option: str, value: Any, must_be: str
+) -> None:
+    words = f"^{view.__name__}: {option} must be {must_be}, not {value!r}$"
+    with pytest.raises(ImproperlyConfigured, match=words):
+        view.as_view(**{option: value})
+
+
+def test_options_that_are_properties_or_lazy_are_not_refused() -> None:
+    class Computed(ZipDownloadView):
+        password = gettext_lazy("Yes")  # type: ignore[assignment]
+
+        @property
+        def filename(self) -> str:  # type: ignore[override]
+            return f"{self.kwargs['name']}.zip"
+
+        def get_members(self) -> Any:
+            return [bytes_member(b"x", "x.txt")]
+
+    response: Any = Computed.as_view()(RequestFactory().get("/"), name="a")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="a.zip"'
+    assert_reads(response.getvalue(), {"x.txt": b"x"}, password="Yes", only=["pyzipper"])
 
 
 def test_the_default_name_is_archive() -> None:

@@ -17,10 +17,10 @@ from django.urls import path
 
 from django_stream_zip import selection
 from django_stream_zip.views import QuerySetZipDownloadView
-from tests.database.rows import make_document
-from tests.database.storages import CountingStorage
+from tests.support.rows import make_document
+from tests.support.counting import CountingStorage
 from tests.models import Document
-from tests.readers import read_zipfile
+from tests.support.readers import read_zipfile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

@@ -68,7 +68,7 @@ _ELSEWHERE: Final = {
     ),
     **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
     **dict.fromkeys(["ZipMetadataMixin", "ZipMetadataModel"], "models"),
-    **dict.fromkeys(["ZipCRC32Field", "ZipModifiedAtField", "ZipSizeField"], "facts"),
+    **dict.fromkeys(["ZipCRC32Field", "ZipModifiedAtField", "ZipSizeField"], "metadata.fields"),
     **dict.fromkeys(["zip_download_finished", "zip_download_started"], "signals"),
     **dict.fromkeys(
         [

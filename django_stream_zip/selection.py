@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.core import signing
 from django.core.cache import caches
 from django.core.exceptions import FieldError, ValidationError
@@ -398,10 +399,15 @@ def _place(scope: str, digest: str, secret: str | bytes) -> str:
 def _cache() -> Any:
     """Return the cache that the setting names; the default one if the server stores no sessions."""
     name: str | None = conf.get("SELECTION_CACHE")
-    keeps_sessions = apps.is_installed("django.contrib.sessions")
-    if name is None and (not keeps_sessions or settings.SESSION_ENGINE.endswith("signed_cookies")):
+    if name is None and not _keeps_sessions():
         name = "default"
     return None if name is None else caches[name]
+
+
+def _keeps_sessions() -> bool:
+    """Say whether the server keeps sessions, which cookies can do as well."""
+    is_installed = apps.is_installed("django.contrib.sessions")
+    return is_installed and not isinstance(_session(""), SignedCookieStore)
 
 
 def _session(key: str) -> Any:

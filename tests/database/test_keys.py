@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 from uuid import UUID
 
 import pytest
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.db import models
 from django.db.models.functions import Lower
 from django.test import Client
@@ -17,10 +18,10 @@ from django.urls import path
 
 from django_stream_zip import selection
 from django_stream_zip.views import QuerySetZipDownloadView
-from tests.support.rows import make_document
-from tests.support.counting import CountingStorage
 from tests.models import Document
+from tests.support.counting import CountingStorage
 from tests.support.readers import read_zipfile
+from tests.support.rows import make_document
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -189,3 +190,20 @@ def test_a_link_outlives_a_replaced_secret_key(
     assert client.get(url).status_code == 404
     settings.SECRET_KEY_FALLBACKS = ["old"]
     assert client.get(url).status_code == 200
+
+
+class SiteSession(SignedCookieStore):
+    """A site's own session, which keeps nothing on the server either."""
+
+
+# The module is a session engine.
+SessionStore = SiteSession
+
+
+def test_sessions_of_a_sites_own_may_be_cookies(
+    client: Client, storage: CountingStorage, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "_MAX_TOKEN_LENGTH", 0)
+    settings.SESSION_ENGINE = __name__
+    posted = client.post("/documents", {"ids": make_document(storage).pk})
+    assert client.get(urljoin("/documents", posted.headers["Location"])).status_code == 200

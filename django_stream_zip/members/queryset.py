@@ -18,10 +18,10 @@ from django.db.models import QuerySet
 from django_stream_zip import conf
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.async_member import async_member
+from django_stream_zip.members.build import AsyncContentMember, ContentMember
 from django_stream_zip.members.collect import SETTING, Collector, Limit, Missing, StoredFile
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
-from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.misuse import with_hints
 from django_stream_zip.members.paths import check_file_fields, file_field_paths
 from django_stream_zip.members.row_files import RowFiles

@@ -46,7 +46,7 @@ class Limit:
     """Stands for the limit in the settings, as None is no limit."""
 
 
-SETTING: Final = Limit()
+FROM_SETTINGS: Final = Limit()
 
 
 class StoredFile(NamedTuple):
@@ -80,8 +80,8 @@ class Collector:
         compress: bool | None = None,
         decode: bool | None = None,
         missing: Missing = "raise",
-        limit: int | Limit | None = SETTING,
-        max_bytes: int | Limit | None = SETTING,
+        limit: int | Limit | None = FROM_SETTINGS,
+        max_bytes: int | Limit | None = FROM_SETTINGS,
         names: Names | None = None,
     ) -> None:
         if missing not in _POLICIES:

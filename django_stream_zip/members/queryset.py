@@ -19,7 +19,7 @@ from django_stream_zip import conf
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.async_member import async_member
 from django_stream_zip.members.build import AsyncContentMember, ContentMember
-from django_stream_zip.members.collect import SETTING, Collector, Limit, Missing, StoredFile
+from django_stream_zip.members.collect import FROM_SETTINGS, Collector, Limit, Missing, StoredFile
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.misuse import with_hints
@@ -51,8 +51,8 @@ def queryset_members(
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
-    limit: int | Limit | None = SETTING,
-    max_bytes: int | Limit | None = SETTING,
+    limit: int | Limit | None = FROM_SETTINGS,
+    max_bytes: int | Limit | None = FROM_SETTINGS,
 ) -> list[ContentMember]:
     """Make a member of every file of a queryset's rows, with one query if that can be.
 
@@ -152,7 +152,7 @@ def lazy_queryset_members(
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
-    limit: int | Limit | None = SETTING,
+    limit: int | Limit | None = FROM_SETTINGS,
 ) -> Iterator[ContentMember]:
     """Make members while the archive is sent, ordered by primary key, in constant memory.
 

@@ -48,8 +48,8 @@ class Seen(NamedTuple):
 
     def filled(self, other: Seen) -> Seen:
         """Return this with what it lacks from another one."""
-        pairs = zip(self, other, strict=True)
-        return Seen(*(new if old is None else old for old, new in pairs))  # type: ignore[arg-type]
+        lacking = [field for field in self._fields if getattr(self, field) is None]
+        return self._replace(**{field: getattr(other, field) for field in lacking})
 
 
 class ObstoreObject(NamedTuple):

@@ -19,7 +19,7 @@ from benchmarks.files import CHUNK_LENGTH, Repeated
 from benchmarks.films import FILMS, SAMPLES, plain_chunks
 from benchmarks.samples import MIB
 from django_stream_zip.members import file_member
-from django_stream_zip.members.member import member
+from django_stream_zip.members.build import build_member
 from django_stream_zip.response import zip_response
 
 STORED = How(compress=False)
@@ -72,7 +72,7 @@ def zeros(request: HttpRequest, kind: str) -> Any:
     content = _Zeros()
     is_deflated = kind == "deflated"
     modified_at = timezone.now()
-    one = member("zeros.bin", modified_at, 0o100644, is_deflated, content)  # type: ignore[arg-type]
+    one = build_member("zeros.bin", modified_at, 0o100644, is_deflated, content)  # type: ignore[arg-type]
     return zip_response(request, [one])
 
 

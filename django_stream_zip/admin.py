@@ -28,7 +28,7 @@ from django_stream_zip.members import (
     TooManyMembersError,
     queryset_members,
 )
-from django_stream_zip.members.member import ContentMember
+from django_stream_zip.members.build import ContentMember
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
 from django_stream_zip.response import zip_response
 

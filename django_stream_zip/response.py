@@ -33,8 +33,8 @@ from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.members import misuse
 from django_stream_zip.members.async_member import AsyncStorageContent
+from django_stream_zip.members.build import text
 from django_stream_zip.members.describe import all_described
-from django_stream_zip.members.member import text
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded

@@ -13,7 +13,7 @@ from typing import Any
 from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.engine.methods import DEFLATE
 from django_stream_zip.engine.streams import aclose, close
-from django_stream_zip.members.member import DefaultDeflate
+from django_stream_zip.members.build import DefaultDeflate
 from django_stream_zip.members.misuse import checked_values
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django_stream_zip.engine.names import ManyNames, Names
 from django_stream_zip.engine.streams import aclose, close
-from django_stream_zip.members.member import text, wall_clock
+from django_stream_zip.members.build import text, wall_clock
 from django_stream_zip.members.misuse import checked_values
 
 

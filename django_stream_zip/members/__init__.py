@@ -1,6 +1,6 @@
 """Where members come from: files, bytes, storages, model fields and querysets.
 
-Each builder gives a member, the tuple `(name, modified_at, mode, method, content)`, whose content
+Each builder returns a member, the tuple `(name, modified_at, mode, method, content)`, whose content
 is a `content.Content`.
 """
 

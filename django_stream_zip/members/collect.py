@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -21,10 +21,10 @@ from django_stream_zip import conf
 from django_stream_zip.engine.errors import one_line
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
-from django_stream_zip.members.describe import Question, asked_ahead, failing
+from django_stream_zip.members.build import ContentMember
+from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
-from django_stream_zip.members.member import ContentMember
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
 from django_stream_zip.members.readers.table import reader_for
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
@@ -43,10 +43,10 @@ REPORT_NAME: Final = "MISSING.txt"
 
 
 class Limit:
-    """Stands for the limit in the settings, where None would be no limit."""
+    """Stands for the limit in the settings, as None is no limit."""
 
 
-SETTING: Final = Limit()
+FROM_SETTINGS: Final = Limit()
 
 
 class StoredFile(NamedTuple):
@@ -85,13 +85,17 @@ def check_values(options: Mapping[str, Any]) -> None:
 class Collector:
     """Makes members of stored files.
 
-    `decode` is as for `storage_member`. `missing` says what to do with a file that can't be
-    described: "raise" what the storage raises, "skip" it, or skip it and "report" it in a text
-    member at the end; unless it is "raise", the storage is asked whether a file is there also where
-    a row knows the rest. (Where no file can be described and not all are just missing, an error is
-    raised in any case.) `limit` (members) and `max_bytes` (of all contents) are those of the
-    settings, unless given; None is no limit. Contents of unknown size are counted
-    while they are read.
+    Args:
+        compress: Whether to deflate; None leaves it to the kind of file and the setting.
+        decode: As for `storage_member`.
+        missing: What to do with a file that can't be described: "raise" what the storage raises,
+            "skip" it, or skip it and "report" it in a text member at the end. Unless it is "raise",
+            the storage is asked whether a file is there also where a row knows the rest. (Where no
+            file can be described and not all are just missing, an error is raised in any case.)
+        limit: How many members there may be; None is no limit. The default is the setting's.
+        max_bytes: How many bytes all contents may have, likewise. Contents of unknown size are
+            counted while they are read.
+        names: What makes names unique.
     """
 
     def __init__(
@@ -100,8 +104,8 @@ class Collector:
         compress: bool | None = None,
         decode: bool | None = None,
         missing: Missing = "raise",
-        limit: int | Limit | None = SETTING,
-        max_bytes: int | Limit | None = SETTING,
+        limit: int | Limit | None = FROM_SETTINGS,
+        max_bytes: int | Limit | None = FROM_SETTINGS,
         names: Names | None = None,
     ) -> None:
         if missing not in _POLICIES:
@@ -117,21 +121,23 @@ class Collector:
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
         self._names = names or Names()
-        self._missing: list[tuple[str, Exception]] = []
+        self._missing: _Missed = []
         self._failure: Exception | None = None
         self._members = 0
         self._bytes = 0
         self._lock = Lock()
 
     def members(self, files: Iterable[StoredFile]) -> Generator[ContentMember, None, None]:
-        """Give the members one by one.
+        """Yield the members one by one.
 
-        Raises TooManyMembersError or TooManyBytesError with the first member that is too much.
+        Raises:
+            TooManyMembersError: With the first member that is too much; so is the next.
+            TooManyBytesError: There are more bytes than `max_bytes`.
         """
-        with closing(asked_ahead(map(self._question, files))) as questions:
+        with closing(prefetched(map(self._question, files))) as questions:
             for question in questions:
                 file = question.subject
-                # What ends in "/" is a folder, and a reader would drop its content.
+                # What ends in "/" is a directory, and unzip would drop its content.
                 name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
                 try:
                     reader, metadata = question.answer()
@@ -202,7 +208,7 @@ class _CountedContent:
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`. Raises TooManyBytesError over the limit."""
-        self._count(-self._counted)  # who reads it again gets no more of it
+        self._count(-self._counted)  # reading it again sends no more of it
         self._counted = 0
         chunks = self._content.chunks(start, stop)
         try:
@@ -218,22 +224,30 @@ class _CountedContent:
         return self.chunks()
 
 
-def _raise(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+# The files that are missing, by the names that they were to have.
+_Missed: TypeAlias = list[tuple[str, Exception]]
+
+
+def _raise(missing: _Missed, name: str, error: Exception) -> None:
     raise error
 
 
-def _skip(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+def _skip(missing: _Missed, name: str, error: Exception) -> None:
     logger.warning(
         "left %r out of a download: %s: %s", name, type(error).__name__, one_line(str(error))
     )
 
 
-def _note(missing: list[tuple[str, Exception]], name: str, error: Exception) -> None:
+def _record(missing: _Missed, name: str, error: Exception) -> None:
     _skip(missing, name, error)
     missing.append((name, error))
 
 
-_POLICIES: Final[dict[Missing, Any]] = {"raise": _raise, "skip": _skip, "report": _note}
+_POLICIES: Final[dict[Missing, Callable[[_Missed, str, Exception], None]]] = {
+    "raise": _raise,
+    "skip": _skip,
+    "report": _record,
+}
 
 
 def _reason(error: Exception) -> str:

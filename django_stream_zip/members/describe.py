@@ -1,7 +1,7 @@
-"""Several files described at a time, in the order in which they were given.
+"""Several files described at a time, in their order.
 
 A remote storage takes a round trip for each file. A member of such a file is made before its
-storage has been asked; whoever has many of them at hand asks for several at a time.
+storage has been asked; where many of them are at hand, several are asked for at a time.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PendingMember(tuple[str, datetime, int, Method, Content]):
         return PendingMember(lambda: change(self.described()))
 
     def __repr__(self) -> str:
-        # For pages and logs of errors, which shall not ask a storage.
+        # For pages and logs of errors, which must not ask a storage.
         return repr(self._values) if self.is_described else "<a member, not described yet>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -125,23 +125,23 @@ class PendingMember(tuple[str, datetime, int, Method, Content]):
 
 
 class Question(NamedTuple):
-    """What is asked about something. Of what is remote, the answer is on its way meanwhile."""
+    """What is asked about something. Of what is remote, the answer may be on its way."""
 
     subject: Any
     ask: Callable[[], Any]
     is_remote: bool = False
-    coming: Future[Any] | None = None
+    future: Future[Any] | None = None
 
     def answer(self) -> Any:
         """Return the answer, or raise what went wrong."""
-        return self.ask() if self.coming is None else self.coming.result()
+        return self.ask() if self.future is None else self.future.result()
 
     async def aanswer(self) -> Any:
         """Do the same without blocking the event loop for what is on its way."""
-        return self.ask() if self.coming is None else await asyncio.wrap_future(self.coming)
+        return self.ask() if self.future is None else await asyncio.wrap_future(self.future)
 
 
-class _Line:
+class _Queue:
     """Questions in their order, of which up to `number` are asked at a time."""
 
     def __init__(self, number: int) -> None:
@@ -153,16 +153,16 @@ class _Line:
 
     def append(self, question: Question) -> None:
         if self._pool is not None and question.is_remote:
-            question = question._replace(coming=self._pool.submit(question.ask))
+            question = question._replace(future=self._pool.submit(question.ask))
         self._questions.append(question)
 
     def due(self) -> Iterator[Question]:
-        """Yield those whose turn it is: nothing is looked at ahead of what isn't remote."""
+        """Yield those to answer now: what isn't remote is answered before more is looked at."""
         while self._questions and self._is_due():
             yield self._questions.popleft()
 
     def _is_due(self) -> bool:
-        first, last = self._questions[0].coming, self._questions[-1].coming
+        first, last = self._questions[0].future, self._questions[-1].future
         return len(self._questions) >= self._number or last is None or first is None or first.done()
 
     def rest(self) -> Iterator[Question]:
@@ -170,23 +170,23 @@ class _Line:
             yield self._questions.popleft()
 
     def close(self) -> None:
-        """Ask no more. What is being asked is heard out, by threads that end then."""
+        """Ask no more. Threads that are asking end with their answers."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def asked_ahead(
+def prefetched(
     questions: Iterable[Question], number: int | None = None
 ) -> Generator[Question, None, None]:
     """Yield the questions in their order, to be answered in this order.
 
     What is behind a remote one is looked at while it is asked, up to the setting's number.
     """
-    with closing(_Line(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as line:
+    with closing(_Queue(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as queue:
         for question in questions:
-            line.append(question)
-            yield from line.due()
-        yield from line.rest()
+            queue.append(question)
+            yield from queue.due()
+        yield from queue.rest()
 
 
 def all_described(members: Any) -> Any:
@@ -207,7 +207,7 @@ def all_described(members: Any) -> Any:
 def _described(members: Iterable[Any], number: int) -> Generator[Any, None, None]:
     iterator = iter(members)
     try:
-        with closing(asked_ahead(_questions(iterator), number)) as questions:
+        with closing(prefetched(_questions(iterator), number)) as questions:
             for question in questions:
                 yield question.answer()
     finally:
@@ -219,19 +219,19 @@ def _questions(members: Iterator[Any]) -> Iterator[Question]:
         for member in members:
             yield _question(member)
     except Exception as error:
-        yield failing(None, error)  # in its turn, after what came before
+        yield failing(None, error)  # in its place, after what came before
 
 
 async def _adescribed(members: Any, number: int) -> AsyncGenerator[Any, None]:
     iterator = aiter(members)
     try:
-        with closing(_Line(number)) as line:
+        with closing(_Queue(number)) as queue:
             async with aclosing(_aquestions(iterator)) as questions:
                 async for question in questions:
-                    line.append(question)
-                    for one in line.due():
+                    queue.append(question)
+                    for one in queue.due():
                         yield await one.aanswer()
-                for one in line.rest():
+                for one in queue.rest():
                     yield await one.aanswer()
     finally:
         await aclose(iterator)

@@ -1,6 +1,6 @@
 """Which file a row means: the storage and the name that `instance.file` has, not just the column.
 
-A FileField's FieldFile may choose a storage by other columns (django-filer's does), or give other
+A FileField's FieldFile may choose a storage by other columns (django-filer's does), or read other
 bytes than the storage keeps; a model may make instances of its own kind (django-polymorphic), and a
 manager may hide rows (django-safedelete). Where none of that is so, the column says it all, and no
 instance is needed.
@@ -54,7 +54,7 @@ def storage_of(file: FieldFile) -> Any:
 
 
 class OpenedByItself(Storage):
-    """Stands for the storage of a FieldFile that gives other bytes than the storage keeps.
+    """Stands for the storage of a FieldFile that reads other bytes than the storage keeps.
 
     Their number isn't known before they are read.
     """
@@ -72,7 +72,7 @@ class OpenedByItself(Storage):
 
 
 def is_plain(manager: Manager[Any]) -> bool:
-    """Return whether a manager has all rows, as far as can be told."""
+    """Return whether a manager has all rows, as far as can be known."""
     return _is_known(type(manager), ["get_queryset"])
 
 

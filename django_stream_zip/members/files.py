@@ -17,10 +17,10 @@ from typing import Final, Protocol
 from django.core.files.base import File
 
 from django_stream_zip.engine.accelerators import crc32
-from django_stream_zip.members.member import (
+from django_stream_zip.members.build import (
     DEFAULT_MODE,
     ContentMember,
-    member,
+    build_member,
     seconds_of,
     time_of,
     unexpected,
@@ -80,7 +80,7 @@ def file_member(
         validator = f"{size}-{seconds_of(modified_at)}"
         content = FileContent(path, size=size, crc_32=crc_32, validator=validator)
     own_name = os.path.basename(path)
-    return member(name or own_name, modified_at, mode, compress, content, own_name)
+    return build_member(name or own_name, modified_at, mode, compress, content, own_name)
 
 
 def bytes_member(
@@ -98,7 +98,7 @@ def bytes_member(
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise not_bytes(data, name)
-    return member(name, modified_at, mode, compress, BytesContent(data))
+    return build_member(name, modified_at, mode, compress, BytesContent(data))
 
 
 class Readable(Protocol):
@@ -264,7 +264,7 @@ def _was_written_to(
     if not before.st_size:
         return False  # what was read, if anything, grew meanwhile
     if after.st_size > before.st_size:
-        # No time tells whether that is all: only what was read does, if it is read again.
+        # No time says whether that is all: only reading again does.
         os.lseek(file, 0, os.SEEK_SET)
         again = _read(file, start, start + length)
         return reduce(lambda sample, chunk: _sampled(chunk, sample), again, 0) != sample
@@ -320,7 +320,7 @@ def one_state(
 ) -> Iterator[bytes]:
     """Yield the bytes of what a storage opened from `start` to `stop`, as `read_chunks` does.
 
-    What is a file of this machine is looked at as FileContent does: only its inode tells where the
+    What is a file of this machine is looked at as FileContent does: only its inode shows where the
     time of modification was put back. `position` is where it stands already.
     """
     descriptor = _descriptor(file)

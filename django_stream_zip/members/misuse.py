@@ -348,7 +348,7 @@ def check_path(path: Any) -> None:
 
 
 def is_a_directory(path: str) -> IsADirectoryError:
-    """Return the error for a folder of which a member is to be made."""
+    """Return the error for a directory of which a member is to be made."""
     instead = f"{os.strerror(errno.EISDIR)}; use file_member(path, name) for each file in it"
     return IsADirectoryError(errno.EISDIR, instead, path)
 
@@ -428,7 +428,7 @@ def no_file_field(model: type[Model], path: str) -> ValueError:
         if names
         else "if it holds stored names, as rows of a history do, use storage_member(storage, name)"
     )
-    return ValueError(f"{path!r} of {model._meta.label} is no FileField; {known}")
+    return ValueError(f"{model._meta.label}.{path} is not a FileField; {known}")
 
 
 def with_hints(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:

@@ -18,8 +18,9 @@ from django.db.models import QuerySet
 from django_stream_zip import conf
 from django_stream_zip.engine.names import ManyNames
 from django_stream_zip.members.async_member import async_member
+from django_stream_zip.members.build import AsyncContentMember, ContentMember
 from django_stream_zip.members.collect import (
-    SETTING,
+    FROM_SETTINGS,
     Collector,
     Limit,
     Missing,
@@ -28,7 +29,6 @@ from django_stream_zip.members.collect import (
 )
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
-from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.misuse import with_hints
 from django_stream_zip.members.paths import check_file_fields, file_field_paths
 from django_stream_zip.members.row_files import RowFiles
@@ -58,8 +58,8 @@ def queryset_members(
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
-    limit: int | Limit | None = SETTING,
-    max_bytes: int | Limit | None = SETTING,
+    limit: int | Limit | None = FROM_SETTINGS,
+    max_bytes: int | Limit | None = FROM_SETTINGS,
 ) -> list[ContentMember]:
     """Make a member of every file of a queryset's rows, with one query if that can be.
 
@@ -160,7 +160,7 @@ def lazy_queryset_members(
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
-    limit: int | Limit | None = SETTING,
+    limit: int | Limit | None = FROM_SETTINGS,
 ) -> Iterator[ContentMember]:
     """Make members while the archive is sent, ordered by primary key, in constant memory.
 

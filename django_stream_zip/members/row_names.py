@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip.engine.names import extension, safe_name
-from django_stream_zip.members.member import wall_clock
+from django_stream_zip.members.build import wall_clock
 
 Name: TypeAlias = str | Callable[..., str] | None
 

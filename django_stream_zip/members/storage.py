@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django_stream_zip.engine.names import safe_name
-from django_stream_zip.members.describe import PendingMember
-from django_stream_zip.members.field_files import storage_of
-from django_stream_zip.members.member import (
+from django_stream_zip.members.build import (
     DEFAULT_MODE,
     ContentMember,
-    member,
+    build_member,
     text,
     unexpected,
 )
+from django_stream_zip.members.describe import PendingMember
+from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.misuse import check_field_file, check_stored, check_time
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
@@ -45,7 +45,7 @@ def storage_member(
     validator: str | None = None,
     decode: bool | None = None,
 ) -> ContentMember:
-    """Make a member of a file in a storage, named like it (without its folders) or `name`.
+    """Make a member of a file in a storage, named like it (without its directories) or `name`.
 
     The storage is asked, once if it can answer all at once, unless both `size` and `modified_at`
     are given; nothing is opened. A remote storage (S3, Google Cloud, Azure) is asked when the
@@ -137,7 +137,7 @@ def reader_member(
     at = metadata.modified_at or _NO_TIME
     own_name = posixpath.basename(reader.name)
     content = StorageContent(reader, metadata)
-    return member(name or own_name, at, mode, compress, content, own_name)
+    return build_member(name or own_name, at, mode, compress, content, own_name)
 
 
 def field_member(
@@ -195,7 +195,7 @@ class StorageContent:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it pays, and whether it is allowed, to read it ahead in another thread."""
+        """Whether it pays, and whether it is allowed, to prefetch it in another thread."""
         return self.reader.is_remote
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -209,6 +209,6 @@ class StorageContent:
 
 def _identity(reader: Reader) -> str:
     cls = type(reader.storage)
-    # Packed and unpacked, it isn't the same content.
+    # Encoded and decoded, it isn't the same content.
     kind = "" if reader.decode is None else f" decode={reader.decode}"
     return f"storage:{cls.__module__}.{cls.__qualname__}:{reader.place}:{reader.name}{kind}"

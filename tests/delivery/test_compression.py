@@ -31,8 +31,8 @@ from django_stream_zip.delivery.compression import decided
 from django_stream_zip.engine.encoders import stored_blocks_size
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import bytes_member, file_member
+from django_stream_zip.members.build import build_member
 from django_stream_zip.members.files import BytesContent
-from django_stream_zip.members.member import member
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView
 from tests.support.contents import MODE, TIME
@@ -73,11 +73,11 @@ class UnsizedContent(UnknownContent):
 
 
 def unknown(data: bytes, name: str, compress: bool | None = None) -> Any:
-    return member(name, TIME, MODE, compress, UnknownContent(data))
+    return build_member(name, TIME, MODE, compress, UnknownContent(data))
 
 
 def unsized(data: bytes, name: str, compress: bool | None = None) -> Any:
-    return member(name, TIME, MODE, compress, UnsizedContent(data))
+    return build_member(name, TIME, MODE, compress, UnsizedContent(data))
 
 
 def respond(members: Any, headers: dict[str, str] | None = None, **options: Any) -> Any:

@@ -25,9 +25,9 @@ from django.utils.deconstruct import deconstructible
 from django_stream_zip import stream_zip
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import file_member, storage_member
+from django_stream_zip.members.build import ContentMember
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.files import CHUNK_LENGTH
-from django_stream_zip.members.member import ContentMember
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.response import zip_response

@@ -317,7 +317,7 @@ class TestSFTPThatBreaks:
         place.put("broken.bin", DATA)
         proxy.cut_after = [200_000] * 1000
         proxy.cut_now()
-        with pytest.raises(OSError, match="broke off"):
+        with pytest.raises(OSError, match=r"was truncated|connection broke"):
             list(place.reader("broken.bin").chunks())
         proxy.cut_after = []
 

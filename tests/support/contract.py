@@ -353,7 +353,7 @@ class FaultContract(ReaderContract):
         self, place: Faulty, reader: Reader
     ) -> None:
         place.faults.break_after = [10] * 1000
-        with pytest.raises(OSError, match="broke off"):
+        with pytest.raises(OSError, match=r"was truncated|connection broke"):
             list(reader.chunks())
         assert len(place.store.asked) <= 20
 

@@ -17,7 +17,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import Request
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from django_stream_zip.members.member import unexpected
+from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.readers import async_reader
 from django_stream_zip.members.readers.compat import (
     GOOGLE_CONNECTIONS,

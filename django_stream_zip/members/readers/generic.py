@@ -13,8 +13,8 @@ from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import has_settled, one_state
-from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
@@ -24,7 +24,7 @@ class GenericReader(Reader):
 
     The storage is asked for size and time before the file is opened and again after its last byte,
     unless a row knows both and the CRC-32, but no validator. (A size that a row holds isn't
-    compared with the storage's, which may be that of something encrypted or packed.)
+    compared with the storage's, which may be that of something encrypted or encoded.)
     """
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
@@ -39,7 +39,7 @@ class GenericReader(Reader):
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Ask for size and modification time. Not every storage has them.
 
-        Where both are given, ask whether the file is there.
+        Where both are known, ask whether the file is there.
         """
         if size is not None and modified_at is not None:
             self._check_exists()

@@ -7,8 +7,8 @@ from datetime import datetime
 from os import stat_result
 from typing import Any, ClassVar
 
+from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, FileContent, has_settled
-from django_stream_zip.members.member import unexpected
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError

@@ -30,7 +30,7 @@ _PLACES: Final = (
 
 
 def known_place(storage: Any, *more: object) -> str:
-    """Return the place of a storage of which it is known what tells it apart."""
+    """Return the place of a storage whose class is known: these attributes tell it apart."""
     return ":".join(map(str, (*_attributes(storage, _PLACES).values(), *more)))
 
 

@@ -15,7 +15,7 @@ from copy import copy
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
-from django_stream_zip.members.member import seconds_of
+from django_stream_zip.members.build import seconds_of
 from django_stream_zip.members.readers.places import configured_place
 
 #: Of those that rows keep.
@@ -48,14 +48,14 @@ class Reader(ABC):
 
     #: What the reader does without. A storage whose class overrides any of it isn't read by it.
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open")
-    #: Whether it pays, and whether it is allowed, to read ahead in another thread.
+    #: Whether it pays, and whether it is allowed, to prefetch in another thread.
     is_remote: ClassVar[bool] = False
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
     #: Whether the CRC-32 of the file is known, so that a mixture of two states is found out anyway.
     is_verified: bool = False
-    #: What `expect` was given, each None where any will do.
+    #: The arguments of `expect`, each None where any will do.
     expected_size: int | None = None
     expected_validator: str | None = None
 
@@ -63,7 +63,7 @@ class Reader(ABC):
         self.storage = storage
         self.name = name
         self.decode = decode
-        #: Where the storage keeps its files; None if nobody knows what tells it from another one.
+        #: Where the storage keeps its files; None if that isn't known.
         self.place = self._place()
         self._forget()
 

@@ -1,7 +1,7 @@
-"""What all object stores have in common: an object has versions, and a response may break off.
+"""What all object stores have in common: an object has versions, and a response may be truncated.
 
 A reader stays with the version of the object that it saw first, be it when it was described or in
-the first response. A body that breaks off is resumed where it stopped, with the same version, so
+the first response. A truncated body is resumed where it stopped, with the same version, so
 that nobody gets a mixture of two. Each store says only how to ask.
 """
 
@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
-from django_stream_zip.members.member import unexpected
+from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Metadata, Reader, archived_error
@@ -48,8 +48,8 @@ class Seen(NamedTuple):
 
     def filled(self, other: Seen) -> Seen:
         """Return this with what it lacks from another one."""
-        pairs = zip(self, other, strict=True)
-        return Seen(*(new if old is None else old for old, new in pairs))  # type: ignore[arg-type]
+        lacking = [field for field in self._fields if getattr(self, field) is None]
+        return self._replace(**{field: getattr(other, field) for field in lacking})
 
 
 class ObstoreObject(NamedTuple):
@@ -68,7 +68,7 @@ class RemoteReader(Reader):
 
     #: What the store's package raises where the store says no, or after it has tried often enough.
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
-    #: What comes out of a body that breaks off.
+    #: What comes out of a body whose connection breaks.
     breaks: ClassVar[tuple[type[Exception], ...]] = (OSError,)
     #: Whether the storage's own `open()` decodes what is stored gzipped.
     opens_decoded = False
@@ -218,7 +218,7 @@ class RemoteReader(Reader):
         except self.refusals as error:
             status = self._status(error)
             if status is None:
-                raise OSError(f"{self.name} broke off, again and again") from error
+                raise OSError(f"{self.name}: the connection broke, again and again") from error
             if status == 412:
                 raise self.changed() from error
             if self._is_archived(error):

@@ -21,8 +21,8 @@ from paramiko import (
     SSHException,
 )
 
+from django_stream_zip.members.build import time_of
 from django_stream_zip.members.files import has_settled
-from django_stream_zip.members.member import time_of
 from django_stream_zip.members.readers.compat import SFTP_CONNECTIONS, remote_path
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
@@ -47,7 +47,7 @@ _MAX_IDLE: Final = 8
 class SFTPReader(RemoteReader):
     """Reads a file of an SFTPStorage. Its version is its size and its modification time.
 
-    Not read ahead: an open file takes one of the ten channels that OpenSSH lets a connection have.
+    Not prefetched: an open file takes one of the ten channels that OpenSSH lets a connection have.
     """
 
     is_remote: ClassVar[bool] = False
@@ -156,7 +156,7 @@ class _Channels:
                 raise
             # paramiko takes a moment to notice.
             time.sleep(pause)
-        raise OSError(f"the connection to {storage.host} breaks off, again and again") from cause
+        raise OSError(f"the connection to {storage.host} breaks, again and again") from cause
 
     def _take(self, storage: Any) -> SFTPClient:
         """Return a channel, a new one if need be."""

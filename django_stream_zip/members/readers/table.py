@@ -15,16 +15,16 @@ from django_stream_zip.members.readers.reader import Reader
 
 ReaderClass: TypeAlias = type[Reader]
 
-_ROOM: Final = "django_stream_zip.members.readers"
+_PACKAGE: Final = "django_stream_zip.members.readers"
 
 # Paths on both sides: nothing is imported that a project doesn't use.
 _READERS: Final[dict[str, str | ReaderClass]] = {
-    "django.core.files.storage.filesystem.FileSystemStorage": f"{_ROOM}.local.FileReader",
-    "django.core.files.storage.memory.InMemoryStorage": f"{_ROOM}.local.MemoryReader",
-    "storages.backends.s3.S3Storage": f"{_ROOM}.s3.S3Reader",
-    "storages.backends.gcloud.GoogleCloudStorage": f"{_ROOM}.gcloud.GoogleCloudReader",
-    "storages.backends.azure_storage.AzureStorage": f"{_ROOM}.azure.AzureReader",
-    "storages.backends.sftpstorage.SFTPStorage": f"{_ROOM}.sftp.SFTPReader",
+    "django.core.files.storage.filesystem.FileSystemStorage": f"{_PACKAGE}.local.FileReader",
+    "django.core.files.storage.memory.InMemoryStorage": f"{_PACKAGE}.local.MemoryReader",
+    "storages.backends.s3.S3Storage": f"{_PACKAGE}.s3.S3Reader",
+    "storages.backends.gcloud.GoogleCloudStorage": f"{_PACKAGE}.gcloud.GoogleCloudReader",
+    "storages.backends.azure_storage.AzureStorage": f"{_PACKAGE}.azure.AzureReader",
+    "storages.backends.sftpstorage.SFTPStorage": f"{_PACKAGE}.sftp.SFTPReader",
 }
 
 
@@ -46,7 +46,7 @@ def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader
 
 
 def unwrapped(storage: Any) -> Any:
-    """Give the storage itself. `default_storage`, for one, only stands for it."""
+    """Return the storage itself. `default_storage`, for one, only stands for it."""
     while isinstance(storage, LazyObject):
         bool(storage)  # sets it up
         storage = storage._wrapped
@@ -54,7 +54,7 @@ def unwrapped(storage: Any) -> Any:
 
 
 def reader_class(storage: Any) -> ReaderClass:
-    """Give the class of reader for a storage: that of its nearest class which has one.
+    """Return the class of reader for a storage: that of its nearest class which has one.
 
     A class that comes nearer and overrides how files are opened knows better than the reader: it
     may decrypt them, or count them. Its files are read through its own `open()`.
@@ -84,9 +84,7 @@ def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:
 
 
 def _configured() -> dict[str, str]:
-    """Give the setting's readers by the paths that their storages' classes have themselves."""
-    if "READERS" not in conf.KEYS:
-        return {}
+    """Return the setting's readers by the paths that their storages' classes have themselves."""
     return {_path(storage): reader for storage, reader in conf.get("READERS").items()}
 
 

@@ -41,7 +41,7 @@ class ResponseBody(NamedTuple):
 
 
 class Transfer:
-    """Where a transfer stands. A body that breaks off is resumed there, but not too often."""
+    """Where a transfer stands. A truncated body is resumed there, but not too often."""
 
     def __init__(self, name: str, start: int, stop: int | None) -> None:
         #: The next byte that is wanted, and the end; None until it is known.
@@ -89,5 +89,5 @@ class Transfer:
         self._failures += 1
         if self._failures > _MAX_FAILURES:
             raise OSError(
-                f"{self._name} broke off {self._failures} times near byte {self.position:,}"
+                f"{self._name} was truncated {self._failures} times near byte {self.position:,}"
             ) from cause

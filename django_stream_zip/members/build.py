@@ -22,7 +22,7 @@ AsyncContentMember = tuple[str, datetime, int, Method, AsyncContent]
 
 DEFAULT_MODE: Final = S_IFREG | 0o644
 
-#: Endings of files whose bytes are compressed already: deflating them again costs time, saves
+#: Extensions of files whose bytes are compressed already: deflating them again costs time, saves
 #: nothing, and takes length and ranges from the archive. A list of our own, because what
 #: `mimetypes` knows differs between hosts, and with it the bytes of an archive would.
 COMPRESSED: Final = frozenset(
@@ -49,7 +49,7 @@ class DefaultDeflate(Method):
     __slots__ = ()
 
 
-def member(
+def build_member(
     name: str,
     modified_at: datetime,
     mode: int,
@@ -61,14 +61,14 @@ def member(
 
     None leaves it to the archive whether one is compressed that can be.
 
-    Whatever the name is made of (a visitor's title, say), it becomes a safe one. If it has no
-    ending, that of `stored_name` tells the kind.
+    Whatever the name is made of (a title that somebody typed, say), it becomes a safe one. If it
+    has no extension, that of `stored_name` decides.
     """
     check_time(name, modified_at)
     name = safe_name(text(name))
     if compress is None:
-        ending = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
-        is_compressed = ending[1:].lower() in COMPRESSED
+        suffix = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
+        is_compressed = suffix[1:].lower() in COMPRESSED
         method = _method(not is_compressed, content, DefaultDeflate)
     else:
         method = _method(compress, content)
@@ -76,9 +76,9 @@ def member(
 
 
 def wall_clock(modified_at: datetime) -> datetime:
-    """Give a time as the site's clocks show it, as ZIP has no time zones.
+    """Return a time as the site's clocks show it, as ZIP has no time zones.
 
-    It is the zone of TIME_ZONE and not the visitor's: an archive is the same for everybody.
+    It is the zone of TIME_ZONE and not the client's: an archive is the same for everybody.
     """
     zone = timezone.get_default_timezone()
     if modified_at.tzinfo is None or modified_at.tzinfo is zone:
@@ -90,7 +90,7 @@ def wall_clock(modified_at: datetime) -> datetime:
 
 
 def time_of(seconds: float) -> datetime:
-    """Give the time of so many seconds since 1970, or the nearest there is: files have any."""
+    """Return the time of so many seconds since 1970, or the nearest there is: files have any."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
@@ -99,7 +99,7 @@ def time_of(seconds: float) -> datetime:
 
 
 def seconds_of(modified_at: datetime) -> float | str:
-    """Give what tells a time from others: its seconds since 1970, if they can be told."""
+    """Return what tells a time from others: its seconds since 1970, if it has such."""
     try:
         return modified_at.timestamp()
     except (OverflowError, OSError, ValueError):
@@ -107,9 +107,9 @@ def seconds_of(modified_at: datetime) -> float | str:
 
 
 def text(value: Any) -> Any:
-    """Give a lazy translation as the text that it is now, in the language that is active.
+    """Return a lazy translation as the text that it is now, in the language that is active.
 
-    All else is given as it is: what it is used for says what is wrong with it.
+    All else is returned as it is: what uses it says what is wrong with it.
     """
     return str(value) if isinstance(value, Promise) else value
 

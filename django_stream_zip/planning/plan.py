@@ -149,11 +149,8 @@ class Plan:
         crc_32s = WindowChecksums(self._unsent(window), checksums)
         stated = self._stated(window)
         source.expect(self._wholly_read(window, first, crc_32s))
-        archive = Archive(
-            _options(None),
-            offset=self._offsets[first],
-            directory=None if window.needs_directory else NoDirectory(),
-        )
+        directory = None if window.needs_directory else NoDirectory()
+        archive = Archive(_options(None), offset=self._offsets[first], directory=directory)
         for number in range(first, len(self.members)):
             if archive.offset >= stop:
                 return
@@ -162,13 +159,12 @@ class Plan:
                 begun(member[0])
                 yield from _written(archive, member, window, crc_32s)
                 continue
-            crc_32 = 0
+            crc_32: int | None = 0
             if number in stated and member[3].crc_32 is None:
-                known = crc_32s.of(cast(Description, member[4]))
-                if known is None:
-                    begun(member[0])
-                    known = yield from crc_32s.read(member, source)
-                crc_32 = known
+                crc_32 = crc_32s.of(cast(Description, member[4]))
+            if crc_32 is None:
+                begun(member[0])
+                crc_32 = yield from crc_32s.read(member, source)
             _pass_over(archive, member, crc_32)
         if window.needs_directory:
             yield from window.cut_all(archive.offset, archive.finish())

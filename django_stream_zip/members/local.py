@@ -37,9 +37,6 @@ _NO_TIME: Final = datetime(1980, 1, 1)
 # Seconds.
 _SETTLES_AFTER: Final = 2
 
-# Of so many bytes one is compared, where a file grew while it was read.
-_SAMPLING: Final = 64
-
 # On Windows, bytes as they are.
 _READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -214,13 +211,24 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
 def _looked_after(
     name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
-    length = sample = 0
+    """Yield the chunks of an open file, then raise ContentChangedError if it was written to.
+
+    The times of a file tell when a write begins, but not that it still goes on, nor what is written
+    next to where somebody has it mapped. So what was written to just before is read again.
+    """
+    is_settled = has_settled(max(opened.st_mtime, opened.st_ctime))
+    stop, crc_32 = start, 0
     for chunk in chunks:
-        length += len(chunk)
-        sample = _sampled(chunk, sample)
+        stop += len(chunk)
+        crc_32 = crc32(chunk, crc_32)
         yield chunk
-    if _was_written_to(file, opened, start, length, sample):
+    if not opened.st_size:
+        return  # what was read, if anything, grew meanwhile
+    after = os.fstat(file)
+    has_grown = after.st_size > opened.st_size
+    is_changed = not has_grown and _was_written_to(opened, after)
+    is_unsure = has_grown or not is_settled  # no time tells whether it only grew
+    if is_changed or (is_unsure and _crc_32(file, start, stop) != crc_32):
         raise ContentChangedError(f"{name} was modified while it was read")
 
 
@@ -231,28 +239,18 @@ def _check_regular(path: str, status: os.stat_result) -> None:
         raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
 
 
-def _sampled(chunk: bytes, sample: int) -> int:
-    """Return what hardly any other bytes have, for a fraction of what their CRC-32 costs."""
-    return crc32(chunk[::_SAMPLING], sample)
+def _crc_32(file: int, start: int, stop: int) -> int:
+    os.lseek(file, 0, os.SEEK_SET)
+    return reduce(lambda crc_32, chunk: crc32(chunk, crc_32), _read(file, start, stop), 0)
 
 
-def _was_written_to(
-    file: int, before: os.stat_result, start: int, length: int, sample: int
-) -> bool:
-    """Say whether an open file isn't what it was `before`. To grow is no change.
+def _was_written_to(before: os.stat_result, after: os.stat_result) -> bool:
+    """Say whether a file that didn't grow isn't what it was `before`.
 
     Where the time of modification was put back, the inode's own time shows it. That one also
     changes with the file's mode or name: an error too many, but nobody gets a mixture. (Where
     links were removed or added it says nothing: to replace a file by renaming removes one.)
     """
-    after = os.fstat(file)
-    if not before.st_size:
-        return False  # what was read, if anything, grew meanwhile
-    if after.st_size > before.st_size:
-        # No time tells whether that is all: only what was read does, if it is read again.
-        os.lseek(file, 0, os.SEEK_SET)
-        again = _read(file, start, start + length)
-        return reduce(lambda sample, chunk: _sampled(chunk, sample), again, 0) != sample
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return True
     return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
@@ -331,9 +329,16 @@ def _descriptor(file: object) -> int | None:
 
 
 def read_chunks(file: Readable, start: int, stop: float | None) -> Iterator[bytes]:
-    """Yield the bytes of an open file from `start` to `stop`, or as far as there are any."""
-    if start:
-        file.seek(start)
+    """Yield the bytes of an open file from `start` to `stop`, or as far as there are any.
+
+    What can't be sought in, as many storages' files can't, is read up to `start`.
+    """
+    try:
+        if start:
+            file.seek(start)
+    except (AttributeError, NotImplementedError, io.UnsupportedOperation):
+        for _ in read_chunks(file, 0, start):
+            pass
     left = math.inf if stop is None else stop - start
     while left > 0 and (chunk := file.read(int(min(CHUNK_LENGTH, left)))):
         yield chunk

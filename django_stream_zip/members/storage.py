@@ -18,7 +18,7 @@ from django_stream_zip.members.member import (
     text,
     unexpected,
 )
-from django_stream_zip.members.misuse import check_field_file, check_stored, check_time
+from django_stream_zip.members.misuse import check_field_file, check_known, check_stored, check_time
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
 
@@ -92,6 +92,7 @@ def described(
     """
     validator = validator or None  # "" is of a storage that has none
     if size is not None and modified_at is not None:
+        _check(reader, size, modified_at, crc_32, validator)
         reader.expect(size, validator)
         # The caller's time may change where the storage's validator doesn't, and the reverse.
         state = " ".join(filter(None, (derived_validator(size, modified_at), validator)))
@@ -108,6 +109,7 @@ def asked(
 ) -> Facts:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
     validator = validator or None
+    _check(reader, size, modified_at, crc_32, validator)
     # The validator is of what the storage knows, and of nothing that the caller does.
     facts = reader.describe(size, modified_at) if validator is None else reader.describe()
     if validator not in (None, facts.validator):
@@ -119,6 +121,11 @@ def asked(
         facts.validator,
         facts.crc_32 if crc_32 is None else crc_32,
     )
+
+
+def _check(reader: Reader, size: Any, modified_at: Any, crc_32: Any, validator: Any) -> None:
+    known = {"size": size, "modified_at": modified_at, "crc_32": crc_32, "validator": validator}
+    check_known(reader.name, **known)
 
 
 def reader_member(

@@ -9,12 +9,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django_stream_zip.members.local import has_settled, one_state
-from django_stream_zip.members.member import unexpected
+from django_stream_zip.members.member import seconds_of, unexpected
+from django_stream_zip.members.misuse import check_known
+from django_stream_zip.members.readers.places import whereabouts
 from django_stream_zip.members.readers.reader import Facts, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
@@ -31,6 +34,8 @@ class GenericReader(Reader):
         super().__init__(storage, name, decode=decode)
         # Which file it is, a storage may decide when it is opened: by a context variable.
         self._context = copy_context()
+        # Or by something of the calling thread, which nothing can bring elsewhere.
+        self._whereabouts = whereabouts(storage, name)
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Facts:
         """Ask for size and modification time. Not every storage has them.
@@ -45,8 +50,10 @@ class GenericReader(Reader):
         )
         size = self._seen.get("size", size)
         modified_at = self._seen.get("get_modified_time", modified_at)
+        check_known(self.name, size=size, modified_at=modified_at)
         if modified_at is not None:
-            self.is_settled = has_settled(modified_at.timestamp())
+            seconds = seconds_of(modified_at)
+            self.is_settled = isinstance(seconds, str) or has_settled(seconds)
         if size is None or modified_at is None:
             return Facts(size, modified_at, None)
         return Facts(size, modified_at, derived_validator(size, modified_at))
@@ -62,6 +69,11 @@ class GenericReader(Reader):
             context.run(chunks.close)
 
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
+        if whereabouts(self.storage, self.name) != self._whereabouts:
+            raise ContentChangedError(
+                f"{self.name}: its storage looks elsewhere now than when the member was made; where "
+                "it looks may depend on a context variable, but not on the thread"
+            )
         questions: tuple[str, ...] = ("size", "get_modified_time")
         if self.is_verified and not self._seen and self.expected_validator is None:
             questions = ()  # the caller knows all of the file, and the storage isn't to be asked
@@ -96,11 +108,9 @@ class GenericReader(Reader):
         """Return the storage's answers, without those to questions that it doesn't understand."""
         answers = {}
         for question in questions:
-            try:
+            with suppress(NotImplementedError):  # the time: Dropbox, FTP; the size: Django's docs
                 answers[question] = getattr(self.storage, question)(self.name)
-            except NotImplementedError:  # the time: Dropbox, FTP; the size: Django says it may be
-                continue
-        return answers
+        return {question: answer for question, answer in answers.items() if answer is not None}
 
 
 def _state(answers: dict[str, Any]) -> str | None:

@@ -165,9 +165,11 @@ class RemoteReader(Reader):
             if body is None:
                 self._check_end(position)
                 return
-            cause = None
+            begun, cause = position, None
             with closing(body):
                 self.check(body)
+                if stop is not None and body.stop > stop:
+                    raise OSError(f"{self.name}: the store answers with more than it was asked for")
                 try:
                     for chunk in body.chunks:
                         position += len(chunk)
@@ -175,10 +177,10 @@ class RemoteReader(Reader):
                         yield chunk
                 except self.breaks as error:
                     cause = error
-            if position < body.stop:
-                patience.lose(position, cause)
-            elif body.total is not None:
+            if body.total is not None:
                 stop = body.total if stop is None else min(stop, body.total)
+            if position < body.stop or position == begun:
+                patience.lose(position, cause)
 
     def check(self, body: Body) -> None:
         """Take note of the version; raise ContentChangedError if another one was seen before."""

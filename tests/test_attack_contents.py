@@ -19,7 +19,7 @@ from django.db.models.fields.files import FieldFile
 from django.test import RequestFactory
 from django.utils.deconstruct import deconstructible
 
-from django_stream_zip.members import file_member, queryset_members, storage_member
+from django_stream_zip.members import file_member, local, queryset_members, storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.field_files import OpenedByItself, is_column_enough
 from django_stream_zip.members.local import CHUNK_LENGTH
@@ -57,9 +57,13 @@ def test_a_write_that_no_time_tells_of_makes_no_mixture(tmp_path: Path) -> None:
             list(chunks)
 
 
-def test_a_file_that_grew_may_have_changed_by_few_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("was_at_rest", [True, False])
+def test_a_file_that_grew_may_have_changed_by_few_bytes(
+    was_at_rest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.sqlite3"
     path.write_bytes(OLD)
+    monkeypatch.setattr(local, "has_settled", lambda at: was_at_rest)
     chunks = iter(file_member(path)[4])
     next(chunks)
     with path.open("r+b") as file:  # a database counts its changes in its header

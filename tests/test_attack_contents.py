@@ -19,7 +19,13 @@ from django.db.models.fields.files import FieldFile
 from django.test import RequestFactory
 from django.utils.deconstruct import deconstructible
 
-from django_stream_zip.members import file_member, local, queryset_members, storage_member
+from django_stream_zip.members import (
+    bytes_member,
+    file_member,
+    local,
+    queryset_members,
+    storage_member,
+)
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.field_files import OpenedByItself, is_column_enough
 from django_stream_zip.members.local import CHUNK_LENGTH
@@ -307,3 +313,35 @@ def test_an_annotation_is_no_size(size: Any) -> None:
     rows = Document.objects.annotate(n=size)
     with pytest.raises(TypeError, match=r"size of 'x\.txt' must be a number of bytes"):
         queryset_members(rows, size="n", modified_at="uploaded_at")
+
+
+# What grows.
+
+PHOTO = bytes(range(256)) * 4000
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda path: file_member(path),
+        lambda path: storage_member(FileSystemStorage(path.parent), path.name),
+    ],
+    ids=["file", "storage"],
+)
+def test_a_log_among_photos_may_grow_before_its_turn(build: Any, tmp_path: Path) -> None:
+    path = tmp_path / "App.LOG"
+    path.write_bytes(b"a line\n")
+    members = [bytes_member(PHOTO, "a.jpg"), build(path)]
+    response: Any = zip_response(RequestFactory().get("/"), members)
+    assert "Content-Length" not in response.headers
+    with path.open("ab") as file:
+        file.write(b"one more line\n")
+    assert read_zipfile(response.getvalue()) == {
+        "a.jpg": PHOTO,
+        "App.LOG": b"a line\none more line\n",
+    }
+
+
+def test_a_log_that_cannot_grow_is_as_any_text() -> None:
+    members = [bytes_member(PHOTO, "a.jpg"), bytes_member(b"a line\n", "app.log")]
+    assert "Content-Length" in download(members)[0].headers

@@ -20,6 +20,7 @@ from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.member import (
     DEFAULT_MODE,
     ContentMember,
+    may_grow,
     member,
     seconds_of,
     time_of,
@@ -126,6 +127,7 @@ class FileContent:
         if status is not None:
             self.local_state = f"{status.st_ino:x}-{status.st_ctime_ns:x}"
             self.is_settled = has_settled(status.st_mtime)
+        self.may_grow = may_grow(path)
         #: What the file was when it was described; None if it wasn't.
         self.status = status
         self._path = path

@@ -14,6 +14,7 @@ from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.member import (
     DEFAULT_MODE,
     ContentMember,
+    may_grow,
     member,
     text,
     unexpected,
@@ -190,6 +191,7 @@ class StorageContent:
         self.validator = None if reader.place is None else facts.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
+        self.may_grow = not reader.is_remote and may_grow(reader.name)
         reader.is_verified = facts.crc_32 is not None
         self.reader = reader
 

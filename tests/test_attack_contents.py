@@ -1,9 +1,11 @@
-"""Contents that are as nobody expects them: files that are being written, odd storages, odd rows."""
+"""Contents that are as nobody expects them: files that are written to, odd storages, odd rows."""
 
 from __future__ import annotations
 
+import copy
 import io
 import mmap
+import pickle
 import threading
 import zlib
 from collections.abc import Iterator
@@ -31,6 +33,7 @@ from django_stream_zip.members.field_files import OpenedByItself, is_column_enou
 from django_stream_zip.members.local import CHUNK_LENGTH
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.response import zip_response
+from tests.contents import open_files
 from tests.database.rows import contents_of
 from tests.models import ARCHIVE, Attachment, Document, Picture, Sheet
 from tests.readers import read_zipfile
@@ -88,7 +91,7 @@ def test_a_file_that_grew_may_have_changed_by_few_bytes(
 class Given(Storage):
     """Holds one file, and says of it what it was given to say."""
 
-    def __init__(self, size: Any = len(DATA), at: Any = TIME, opens: str = "seekable") -> None:
+    def __init__(self, size: Any = 256_000, at: Any = TIME, opens: str = "seekable") -> None:
         self._size, self._at, self._opens = size, at, opens
 
     def _open(self, name: str, mode: str = "rb") -> Any:
@@ -345,3 +348,32 @@ def test_a_log_among_photos_may_grow_before_its_turn(build: Any, tmp_path: Path)
 def test_a_log_that_cannot_grow_is_as_any_text() -> None:
     members = [bytes_member(PHOTO, "a.jpg"), bytes_member(b"a line\n", "app.log")]
     assert "Content-Length" in download(members)[0].headers
+
+
+@pytest.mark.parametrize("compress", [None, True, False])
+def test_a_file_that_seems_to_be_empty(compress: bool | None) -> None:
+    path = "/proc/version"
+    _, archive = download([file_member(path, compress=compress)])
+    assert read_zipfile(archive) == {"version": Path(path).read_bytes()}
+
+
+def test_a_file_that_is_empty_has_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    before = open_files()
+    response, archive = download([file_member(path)])
+    assert int(response["Content-Length"]) == len(archive)
+    assert read_zipfile(archive) == {"empty.jpg": b""}
+    assert open_files() == before
+
+
+# Members that go elsewhere.
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_a_deflated_member_can_be_copied(copied: Any, tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_bytes(DATA)
+    members = [bytes_member(DATA, "a.txt"), file_member(tmp_path / "b.txt")]
+    made = copied(members)
+    assert [member[:4] for member in made] == [member[:4] for member in members]
+    assert download(made)[1] == download(members)[1]

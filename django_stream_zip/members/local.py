@@ -59,8 +59,9 @@ def file_member(
 ) -> ContentMember:
     """Make a member of a file, named like it or `name`.
 
-    One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing. Raises
-    FileNotFoundError where the file is missing, and other OSErrors where it can't be read.
+    One `stat`, none if `size` (bytes) and `modified_at` are given; opens nothing, but for what
+    seems to be empty: files in /proc say so, and are of unknown size. Raises FileNotFoundError
+    where the file is missing, and other OSErrors where it can't be read.
     """
     check_path(path)
     path = os.path.abspath(path)
@@ -144,8 +145,9 @@ class FileContent:
         if not os.access(path, os.R_OK):
             # Not the last word, as it is about the real user. This raises what is wrong.
             os.close(_opened(path))
-        size = status.st_size if size is None else size
-        return cls(path, size, crc_32, _state(size, status.st_mtime_ns), status)
+        if size is None:
+            size = status.st_size or _size_of_empty(path)
+        return cls(path, size, crc_32, _state(size or 0, status.st_mtime_ns), status)
 
     @property
     def modified_at(self) -> datetime:
@@ -197,6 +199,15 @@ def _opened(path: str) -> int:
         return os.open(path, _READING | getattr(os, "O_NONBLOCK", 0))
     except BlockingIOError:  # somebody holds a lease, as Samba does, and is asked to give it back
         return os.open(path, _READING)
+
+
+def _size_of_empty(path: str) -> int | None:
+    """Return 0, or None where a file has bytes of which it says nothing, as in /proc."""
+    file = _opened(path)
+    try:
+        return None if os.read(file, 1) else 0
+    finally:
+        os.close(file)
 
 
 def _end(stop: int | None, size: int) -> float:

@@ -71,8 +71,8 @@ class GenericReader(Reader):
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
         if whereabouts(self.storage, self.name) != self._whereabouts:
             raise ContentChangedError(
-                f"{self.name}: its storage looks elsewhere now than when the member was made; where "
-                "it looks may depend on a context variable, but not on the thread"
+                f"{self.name}: its storage looks elsewhere now than when the member was made; "
+                "where it looks may depend on a context variable, but not on the thread"
             )
         questions: tuple[str, ...] = ("size", "get_modified_time")
         if self.is_verified and not self._seen and self.expected_validator is None:

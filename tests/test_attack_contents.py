@@ -15,7 +15,13 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from django.core.files.storage import (
+    FileSystemStorage,
+    InMemoryStorage,
+    Storage,
+    default_storage,
+)
+from django.db import connections
 from django.db.models import F, Value, signals
 from django.db.models.fields.files import FieldFile
 from django.test import RequestFactory
@@ -24,6 +30,7 @@ from django.utils.deconstruct import deconstructible
 from django_stream_zip.members import (
     bytes_member,
     file_member,
+    lazy_queryset_members,
     local,
     queryset_members,
     storage_member,
@@ -377,3 +384,38 @@ def test_a_deflated_member_can_be_copied(copied: Any, tmp_path: Path) -> None:
     made = copied(members)
     assert [member[:4] for member in made] == [member[:4] for member in members]
     assert download(made)[1] == download(members)[1]
+
+
+# Rows that are asked for while the archive is sent.
+
+
+@pytest.mark.django_db
+def test_rows_of_another_schema_are_never_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    default_storage.save("a.txt", ContentFile(b"mine"))
+    Document.objects.create(file="a.txt")
+    Document.objects.create(file="a.txt")
+    monkeypatch.setattr(connections["default"], "schema_name", "mine", raising=False)
+    try:
+        members = lazy_queryset_members(Document.objects.all())
+        assert b"".join(next(members)[4]) == b"mine"
+        monkeypatch.setattr(
+            connections["default"], "schema_name", "yours"
+        )  # as a request of another tenant
+        with pytest.raises(RuntimeError, match="another tenant's schema or folder"):
+            next(members)
+    finally:
+        default_storage.delete("a.txt")
+
+
+@pytest.mark.django_db
+def test_files_of_another_folder_are_never_made_members(
+    of_thread: OfThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Document._meta.get_field("file"), "storage", of_thread)
+    Document.objects.create(file="x.jpg")
+    Document.objects.create(file="x.jpg")
+    members = lazy_queryset_members(Document.objects.all())
+    assert b"".join(next(members)[4]) == b"one"
+    tenant.name = "two"
+    with pytest.raises(RuntimeError, match="another tenant's schema or folder"):
+        next(members)

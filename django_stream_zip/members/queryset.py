@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import Context, copy_context
 from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from itertools import islice
 from operator import attrgetter, itemgetter
@@ -17,6 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
+from django.db import connections
 from django.db.models import (
     CharField,
     DateTimeField,
@@ -44,6 +46,7 @@ from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.errors import TooManyMembersError
 from django_stream_zip.members.member import AsyncContentMember, ContentMember
 from django_stream_zip.members.misuse import check_rows, no_field, no_file_field, with_hints
+from django_stream_zip.members.readers.places import whereabouts
 from django_stream_zip.members.row_names import Name, naming
 from django_stream_zip.metadata.fields import columns_of
 
@@ -191,7 +194,8 @@ def lazy_queryset_members(
         raise ValueError("a slice or a union can't be paged by primary key: filter instead")
     if maximum is not None and queryset.order_by()[: maximum + 1].count() > maximum:
         raise TooManyMembersError(maximum)
-    return _in_context(copy_context(), collector.members(_paged_files(rows, queryset)))
+    files = _of_one_place(_paged_files(rows, queryset), partial(rows.whereabouts, queryset))
+    return _in_context(copy_context(), collector.members(files))
 
 
 def _in_context(
@@ -203,6 +207,30 @@ def _in_context(
             yield member
     finally:
         context.run(members.close)
+
+
+def _of_one_place(files: Iterator[StoredFile], place: Callable[[], Any]) -> Iterator[StoredFile]:
+    """Return the files, as long as their place is what it is now.
+
+    A thread's own variables, such as a connection's schema, are brought nowhere by a context. Who
+    finds another tenant's there gets an error, and not that tenant's files.
+    """
+    return _checked(files, place, place())
+
+
+def _checked(
+    files: Iterator[StoredFile], place: Callable[[], Any], expected: Any
+) -> Iterator[StoredFile]:
+    while True:
+        if place() != expected:  # before rows are asked for, and the file's reader is made
+            raise RuntimeError(
+                "lazy_queryset_members finds another tenant's schema or folder than when it was "
+                "called: use queryset_members, or a context variable"
+            )
+        file = next(files, None)
+        if file is None:
+            return
+        yield file
 
 
 def _paged_files(rows: _Rows, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
@@ -314,6 +342,11 @@ class _Rows:
                     _text(self._name.of(stored_name, path, row.values, row.instance)),
                     *[row.values[fact] if fact else None for fact in self._facts[path]],
                 )
+
+    def whereabouts(self, queryset: QuerySet[Any]) -> list[Any]:
+        """Return where rows and files are looked for now, if that depends on who asks."""
+        schema = getattr(connections[queryset.db], "schema_name", None)  # of django-tenants
+        return [schema, *(whereabouts(storage, "x") for storage in self._storages.values())]
 
     def _file(self, path: str, row: _Row) -> tuple[Any, str]:
         """Return the storage and the stored name of a row's file; "" if it has none."""

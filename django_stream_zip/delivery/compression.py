@@ -54,6 +54,8 @@ def _is_better_stored(members: Sequence[Any]) -> bool:
             return False  # there is no length anyhow
         if method.coding is not DEFLATE:
             others += size
+        elif getattr(content, "may_grow", False):
+            return False  # it shall be read as it is when its turn comes: nobody knows its length
         elif method.__class__ is DefaultDeflate and _is_sure(method, content):
             is_any = True
             by_default += size

@@ -100,6 +100,10 @@ class Deflate:
         )
         return made
 
+    def __reduce__(self) -> Any:
+        # No module can be pickled, nor copied deeply.
+        return _deflate, (self.library.__name__, self.level)
+
     def __str__(self) -> str:
         """Return the level, after the library if it isn't zlib."""
         names = [] if self.library is zlib else [self.library.__name__.rpartition(".")[2]]
@@ -127,6 +131,10 @@ class Deflate:
         # The others guarantee nothing. Of noise, ISA-L at levels 1 to 3 makes 0.1 % more, zlib-ng
         # 6 % at level 1 and else 0.1 %. (Not for ISA-L's level 0: its fixed code makes 23 % more.)
         return blocks_size_bound(uncompressed_size)
+
+
+def _deflate(library: str, level: int) -> Deflate:
+    return Deflate(import_module(library), level)
 
 
 def blocks_size_bound(uncompressed_size: int) -> int:

@@ -40,6 +40,10 @@ COMPRESSED: Final = frozenset(
 )
 
 
+#: Extensions of files that are written to for as long as a program runs.
+_GROWING: Final = frozenset({".log"})
+
+
 class DefaultDeflate(Method):
     """How a builder deflates a member of which nobody said that it is to be deflated.
 
@@ -73,6 +77,11 @@ def build_member(
     else:
         method = _method(compress, content)
     return name, wall_clock(modified_at), mode, method, content
+
+
+def may_grow(path: str) -> bool:
+    """Return whether a file is of a kind that has other sizes from one moment to the next."""
+    return PurePosixPath(path).suffix.lower() in _GROWING
 
 
 def wall_clock(modified_at: datetime) -> datetime:

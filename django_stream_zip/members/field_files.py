@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from inspect import getattr_static
+from itertools import chain
 from typing import Any, Final
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
-from django.db.models import FileField, Manager, Model
+from django.db.models import FileField, Manager, Model, signals
 from django.db.models.fields.files import FieldFile
 
 # What these modules define leaves storage and name as the field and the column have them.
 _KNOWN: Final = frozenset(
     {
-        "builtins",
         "django.core.files.base",
         "django.core.files.images",
         "django.core.files.utils",
@@ -45,7 +45,15 @@ def is_column_enough(model: type[Model], field: FileField) -> bool:
         _is_known(field.attr_class, _OF_FILE + _OF_CONTENT)
         and _is_known(type(descriptor), _OF_DESCRIPTOR)
         and _is_known(model, _OF_MODEL)
+        and not _has_receivers(model)
     )
+
+
+def _has_receivers(model: type[Model]) -> bool:
+    """Return whether a signal tells somebody, who may change it, of each instance that is made."""
+    post_init: Any = signals.post_init
+    receivers = chain.from_iterable(post_init._live_receivers(model))
+    return any(receiver.__module__ not in _KNOWN for receiver in receivers)
 
 
 def storage_of(file: FieldFile) -> Any:
@@ -66,6 +74,10 @@ class OpenedByItself(Storage):
         """Ask the storage."""
         return self._file.storage.get_modified_time(name)
 
+    def exists(self, name: str) -> bool:
+        """Ask the storage."""
+        return self._file.storage.exists(name)
+
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         opened: File[Any] = self._file.open(mode)
         return opened
@@ -77,7 +89,8 @@ def is_plain(manager: Manager[Any]) -> bool:
 
 
 def _is_known(cls: type, names: list[str]) -> bool:
-    return all(_definer(cls, name).__module__ in _KNOWN for name in names)
+    definers = {_definer(cls, name) for name in names} - {object}
+    return all(definer.__module__ in _KNOWN for definer in definers)
 
 
 def _definer(cls: type, name: str) -> type:

@@ -21,6 +21,7 @@ from django_stream_zip.members.build import (
     DEFAULT_MODE,
     ContentMember,
     build_member,
+    may_grow,
     seconds_of,
     time_of,
     unexpected,
@@ -37,8 +38,10 @@ _NO_TIME: Final = datetime(1980, 1, 1)
 # Seconds.
 _SETTLES_AFTER: Final = 2
 
-# Of so many bytes one is compared, where a file grew while it was read.
+# Of a file that was at rest when it was opened, so much is compared if it grew while it was read:
+# of so many bytes one, and the first ones of each chunk.
 _SAMPLING: Final = 64
+_HEADER_LENGTH: Final = 1024
 
 # On Windows, bytes as they are.
 _READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -56,7 +59,8 @@ def file_member(
 ) -> ContentMember:
     """Make a member of a file of this machine.
 
-    One `stat`, none if `size` and `modified_at` are given; opens nothing.
+    One `stat`, none if `size` and `modified_at` are given; opens nothing, except what seems to be
+    empty: files in /proc say so, and are of unknown size.
 
     Args:
         path: The file.
@@ -138,6 +142,7 @@ class FileContent:
         if status is not None:
             self.local_state = f"{status.st_ino:x}-{status.st_ctime_ns:x}"
             self.is_settled = has_settled(status.st_mtime)
+        self.may_grow = may_grow(path)
         #: What the file was when it was described; None if it wasn't.
         self.status = status
         self._path = path
@@ -154,8 +159,9 @@ class FileContent:
         if not os.access(path, os.R_OK):
             # Not the last word, as it is about the real user. This raises what is wrong.
             os.close(_opened(path))
-        size = status.st_size if size is None else size
-        validator = _state(size, status.st_mtime_ns)
+        if size is None:
+            size = status.st_size or _size_of_empty(path)
+        validator = _state(size or 0, status.st_mtime_ns)
         return cls(path, size=size, crc_32=crc_32, validator=validator, status=status)
 
     @property
@@ -210,6 +216,15 @@ def _opened(path: str) -> int:
         return os.open(path, _READING)
 
 
+def _size_of_empty(path: str) -> int | None:
+    """Return 0, or None where a file has bytes though its size says otherwise, as in /proc."""
+    file = _opened(path)
+    try:
+        return None if os.read(file, 1) else 0
+    finally:
+        os.close(file)
+
+
 def _end(stop: int | None, size: int) -> float:
     """Return where to stop. What says that it has no bytes, as in /proc, may have some."""
     end = size or math.inf
@@ -229,13 +244,28 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
 def _watched(
     name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
-    length = sample = 0
+    """Yield the chunks of an open file, then raise ContentChangedError if it was written to.
+
+    The times of a file show when a write begins, but not that it still goes on, nor what is
+    written where somebody has it mapped. So what was written to just before is read again.
+    """
+    is_settled = has_settled(max(opened.st_mtime, opened.st_ctime))
+    add = _sampled if is_settled else crc32
+    stop, digest = start, 0
     for chunk in chunks:
-        length += len(chunk)
-        sample = _sampled(chunk, sample)
+        stop += len(chunk)
+        digest = add(chunk, digest)
         yield chunk
-    if _was_written_to(file, opened, start, length, sample):
+    if not opened.st_size:
+        return  # what was read, if anything, grew meanwhile
+    after = os.fstat(file)
+    has_grown = after.st_size > opened.st_size
+    # What had settled gets a later time by an append, unless somebody puts it back. What hadn't
+    # may get the same one, or an earlier one than of a clock that is ahead.
+    is_put_back = has_grown and is_settled and after.st_mtime_ns <= opened.st_mtime_ns
+    is_changed = is_put_back or (not has_grown and _was_written_to(opened, after))
+    is_unsure = has_grown or not is_settled  # no time says whether it only grew
+    if is_changed or (is_unsure and _digest(file, start, stop, add) != digest):
         raise ContentChangedError(f"{name} was modified while it was read")
 
 
@@ -247,27 +277,25 @@ def _check_regular(path: str, status: os.stat_result) -> None:
 
 
 def _sampled(chunk: bytes, sample: int) -> int:
-    """Return what hardly any other bytes have, for a fraction of what their CRC-32 costs."""
-    return crc32(chunk[::_SAMPLING], sample)
+    """Return what hardly any other bytes have, for a fraction of what their CRC-32 costs.
+
+    What has a header, as databases do, changes that with each change.
+    """
+    return crc32(chunk[::_SAMPLING], crc32(chunk[:_HEADER_LENGTH], sample))
 
 
-def _was_written_to(
-    file: int, before: os.stat_result, start: int, length: int, sample: int
-) -> bool:
-    """Return whether an open file isn't what it was `before`. To grow is no change.
+def _digest(file: int, start: int, stop: int, add: Callable[[bytes, int], int]) -> int:
+    os.lseek(file, 0, os.SEEK_SET)
+    return reduce(lambda digest, chunk: add(chunk, digest), _read(file, start, stop), 0)
+
+
+def _was_written_to(before: os.stat_result, after: os.stat_result) -> bool:
+    """Return whether a file that didn't grow isn't what it was `before`.
 
     Where the time of modification was put back, the inode's own time shows it. That one also
     changes with the file's mode or name: an error too many, but nobody gets a mixture. (Where
     links were removed or added it means nothing: to replace a file by renaming removes one.)
     """
-    after = os.fstat(file)
-    if not before.st_size:
-        return False  # what was read, if anything, grew meanwhile
-    if after.st_size > before.st_size:
-        # No time says whether that is all: only reading again does.
-        os.lseek(file, 0, os.SEEK_SET)
-        again = _read(file, start, start + length)
-        return reduce(lambda sample, chunk: _sampled(chunk, sample), again, 0) != sample
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return True
     return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
@@ -346,9 +374,16 @@ def _descriptor(file: object) -> int | None:
 
 
 def read_chunks(file: Readable, start: int, stop: float | None) -> Iterator[bytes]:
-    """Yield the bytes of an open file from `start` to `stop`, or as far as there are any."""
-    if start:
-        file.seek(start)
+    """Yield the bytes of an open file from `start` to `stop`, or as far as there are any.
+
+    What can't be sought in, as many storages' files can't, is read up to `start`.
+    """
+    try:
+        if start:
+            file.seek(start)
+    except (AttributeError, NotImplementedError, io.UnsupportedOperation):
+        for _ in read_chunks(file, 0, start):
+            pass
     left = math.inf if stop is None else stop - start
     while left > 0 and (chunk := file.read(int(min(CHUNK_LENGTH, left)))):
         yield chunk

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, ParamSpec, SupportsIndex, TypeAlias, TypeVar
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
@@ -333,6 +333,25 @@ def check_time(name: str, modified_at: Any) -> None:
     """Raise TypeError where a time is no datetime."""
     if not isinstance(modified_at, datetime):
         raise not_a_time(name, modified_at)
+
+
+def check_known(name: str, **known: Any) -> None:
+    """Raise TypeError where what a row, a caller or a storage says of a file can't be that."""
+    for what, value in known.items():
+        kind, expected = _KNOWN[what]
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"the {what} of {shortened(name)} must be {expected}, not "
+                f"{_class_name(value)} ({shortened(value)})"
+            )
+
+
+_KNOWN: Final[dict[str, tuple[type, str]]] = {
+    "size": (SupportsIndex, "a number of bytes (an integer)"),
+    "crc_32": (SupportsIndex, "an integer"),
+    "modified_at": (datetime, "a datetime"),
+    "validator": (str, "text"),
+}
 
 
 def check_field_file(field_file: Any) -> None:

@@ -6,9 +6,10 @@ anybody wants in memory, one short query for each page of them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import Context, copy_context
 from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from typing import Any, get_args
 
@@ -194,7 +195,8 @@ def lazy_queryset_members(
         names=ManyNames(),
     )
     _check_pages(queryset, conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit)
-    return _in_context(copy_context(), collector.members(_paged_files(files, queryset)))
+    found = _of_one_place(_paged_files(files, queryset), partial(files.whereabouts, queryset))
+    return _in_context(copy_context(), collector.members(found))
 
 
 def _check_pages(queryset: QuerySet[Any], limit: int | None) -> None:
@@ -215,6 +217,32 @@ def _in_context(
             yield member
     finally:
         context.run(members.close)
+
+
+def _of_one_place(
+    files: Iterator[StoredFile], whereabouts: Callable[[], object]
+) -> Iterator[StoredFile]:
+    """Return the files, as long as they are looked for where they are now.
+
+    A context has no variables of a thread, such as a connection's schema. Who finds another
+    tenant's there gets an error, and not that tenant's files.
+    """
+    return _checked(files, whereabouts, whereabouts())
+
+
+def _checked(
+    files: Iterator[StoredFile], whereabouts: Callable[[], object], expected: object
+) -> Iterator[StoredFile]:
+    while True:
+        if whereabouts() != expected:  # before rows are queried, and the file's reader is made
+            raise RuntimeError(
+                "lazy_queryset_members finds another tenant's schema or folder than when it was "
+                "called: use queryset_members, or a context variable"
+            )
+        file = next(files, None)
+        if file is None:
+            return
+        yield file
 
 
 def _paged_files(files: RowFiles, queryset: QuerySet[Any]) -> Iterator[StoredFile]:

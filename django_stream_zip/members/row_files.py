@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
@@ -21,6 +22,7 @@ from django_stream_zip.members.paths import (
     relation,
     selected,
 )
+from django_stream_zip.members.readers.places import whereabouts
 from django_stream_zip.members.readers.reader import Metadata
 from django_stream_zip.members.row_metadata import Fields, check_metadata, metadata_columns
 from django_stream_zip.members.row_names import FileOfRow, Name, naming
@@ -81,6 +83,11 @@ class RowFiles:
                 yield StoredFile(
                     storage, stored_name, None if name is None else str(name), metadata
                 )
+
+    def whereabouts(self, queryset: QuerySet[Any]) -> list[Any]:
+        """Return where rows and files are looked for now, if that depends on who asks."""
+        schema = getattr(connections[queryset.db], "schema_name", None)  # of django-tenants
+        return [schema, *(whereabouts(storage, "x") for storage in self._storages.values())]
 
     def _selection(self, limit: int | None) -> Rows:
         """Return what to select of rows."""

@@ -13,12 +13,13 @@ from django_stream_zip.members.build import (
     DEFAULT_MODE,
     ContentMember,
     build_member,
+    may_grow,
     text,
     unexpected,
 )
 from django_stream_zip.members.describe import PendingMember
 from django_stream_zip.members.field_files import storage_of
-from django_stream_zip.members.misuse import check_field_file, check_stored, check_time
+from django_stream_zip.members.misuse import check_field_file, check_known, check_stored, check_time
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
 
@@ -102,6 +103,7 @@ def described(reader: Reader, known: Metadata) -> Metadata:
     """
     if known.size is None or known.modified_at is None:
         return asked(reader, known)
+    check_known(reader.name, **known._asdict())
     validator = known.validator or None  # "" is of a storage that has none
     reader.expect(known.size, validator)
     # The caller's time may change where the storage's validator doesn't, and the reverse.
@@ -111,6 +113,7 @@ def described(reader: Reader, known: Metadata) -> Metadata:
 
 def asked(reader: Reader, known: Metadata) -> Metadata:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
+    check_known(reader.name, **known._asdict())
     validator = known.validator or None
     # The validator is of what the storage knows, and of nothing that the caller does.
     own = reader.describe(known.size, known.modified_at) if validator is None else reader.describe()
@@ -190,6 +193,7 @@ class StorageContent:
         self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
+        self.may_grow = not reader.is_remote and may_grow(reader.name)
         reader.is_verified = metadata.crc_32 is not None
         self.reader = reader
 

@@ -397,6 +397,16 @@ class FaultContract(ReaderContract):
         # A store that is never asked beyond the end can't be found out, and does no harm.
         assert read == DATA[MIB:]
 
+    @pytest.mark.parametrize("moved", [-1000, 1000], ids=["nothing", "too much"])
+    def test_a_range_that_ends_elsewhere_is_an_error(
+        self, moved: int, place: Faulty, reader: Reader
+    ) -> None:
+        reader.describe()
+        place.faults.moved_end = moved
+        with pytest.raises((ContentChangedError, OSError)):
+            list(reader.chunks(MIB, MIB + 1000))
+        assert len(place.store.asked) <= 20
+
     def test_an_answer_without_the_range_is_an_error(self, place: Faulty, reader: Reader) -> None:
         place.faults.ignores_ranges = True
         with pytest.raises((ContentChangedError, OSError, ValueError)):

@@ -58,6 +58,7 @@ class Faults:
         self.ignores_conditions = False
         self.ignores_ranges = False
         self.extra_total = 0  # added to what a body says the object's size is
+        self.moved_end = 0  # added to the end of a range that is answered
         self.extra_bytes = 0  # sent after the end that was asked for
         self.latency = 0.0  # seconds before each answer
         self.stall = 0.0  # seconds to wait in the middle of a body
@@ -231,6 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             first, last = int(begin), min(size, int(end) + 1 if end else size)
             if first >= size:
                 return self.refuse(416)
+            last = max(first, min(size, last + faults.moved_end))
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {first}-{last - 1}/{total}")
         else:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django_stream_zip.members.build import unexpected
+from django_stream_zip.members.build import seconds_of, unexpected
 from django_stream_zip.members.files import has_settled, one_state
+from django_stream_zip.members.misuse import check_known
+from django_stream_zip.members.readers.places import whereabouts
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
@@ -31,6 +34,8 @@ class GenericReader(Reader):
         super().__init__(storage, name, decode=decode)
         # Which file it is, a storage may decide when it is opened: by a context variable.
         self._context = copy_context()
+        # Or by something of the calling thread, which nothing can bring elsewhere.
+        self._whereabouts = whereabouts(storage, name)
 
     def _forget(self) -> None:
         super()._forget()
@@ -49,8 +54,10 @@ class GenericReader(Reader):
         )
         size = answers.get("size", size)
         modified_at = answers.get("get_modified_time", modified_at)
+        check_known(self.name, size=size, modified_at=modified_at)
         if modified_at is not None:
-            self.is_settled = has_settled(modified_at.timestamp())
+            seconds = seconds_of(modified_at)
+            self.is_settled = isinstance(seconds, str) or has_settled(seconds)
         if size is None or modified_at is None:
             return Metadata(size, modified_at=modified_at)
         state = derived_validator(size, modified_at)
@@ -67,6 +74,7 @@ class GenericReader(Reader):
             context.run(chunks.close)
 
     def _looked_at(self, start: int, stop: int | None) -> Generator[bytes, None, None]:
+        self._check_whereabouts()
         questions: tuple[str, ...] = ("size", "get_modified_time")
         if self.is_verified and not self._described and self.expected_validator is None:
             questions = ()  # the caller knows all of the file, and the storage isn't to be asked
@@ -88,6 +96,13 @@ class GenericReader(Reader):
         with self.storage.open(self.name, "rb") as file:
             yield from one_state(self.name, file, start, stop)
 
+    def _check_whereabouts(self) -> None:
+        if whereabouts(self.storage, self.name) != self._whereabouts:
+            raise ContentChangedError(
+                f"{self.name}: its storage looks elsewhere now than when the member was made; "
+                "where it looks may depend on a context variable, but not on the thread"
+            )
+
     def _check_exists(self) -> None:
         try:
             is_there = self.storage.exists(self.name)
@@ -101,11 +116,9 @@ class GenericReader(Reader):
         """Return the storage's answers, without those to questions that it doesn't understand."""
         answers = {}
         for question in questions:
-            try:
+            with suppress(NotImplementedError):  # the time: Dropbox, FTP; the size: Django's docs
                 answers[question] = getattr(self.storage, question)(self.name)
-            except NotImplementedError:  # the time: Dropbox, FTP; the size: Django says it may be
-                continue
-        return answers
+        return {question: answer for question, answer in answers.items() if answer is not None}
 
 
 def _state(answers: dict[str, Any]) -> str | None:

@@ -25,7 +25,6 @@ _PLACES: Final = (
     "host",
     "root_path",
     "location",
-    "base_url",
 )
 
 
@@ -44,9 +43,13 @@ def configured_place(storage: Any, name: str) -> str | None:
         made_with = json.dumps(_made_with(storage), sort_keys=True, default=_plain)
     except (TypeError, ValueError):
         return None
-    # A place may depend on more than that: on who asks.
-    asked = [*_attributes(storage, _PLACES).values(), _path(storage, name)]
+    asked = whereabouts(storage, name)
     return sha256(f"{made_with} {asked}".encode(errors="surrogatepass")).hexdigest()
+
+
+def whereabouts(storage: Any, name: str) -> list[Any]:
+    """Return where a storage looks for a file now, which may depend on who asks."""
+    return [*_attributes(storage, _PLACES).values(), _path(storage, name)]
 
 
 def _made_with(storage: Any) -> list[Any]:

@@ -51,6 +51,7 @@ class Transfer:
         self._start = start
         self._failures = 0
         self._failed_at = start
+        self._ended_at = start
 
     @property
     def is_complete(self) -> bool:
@@ -63,7 +64,14 @@ class Transfer:
         return self.position - self._start
 
     def advance(self, chunk: bytes, body: ResponseBody) -> None:
-        """Count a chunk. Raise ContentChangedError where more has come than the body declared."""
+        """Count a chunk.
+
+        Raises:
+            ContentChangedError: The body declares more than was asked for, or more has come than it
+                declared.
+        """
+        if self.stop is not None and body.stop > self.stop:
+            raise ContentChangedError(f"{self._name}: the store sends more than it was asked for")
         self.position += len(chunk)
         if self.position > body.stop:
             raise ContentChangedError(f"{self._name}: the store sent more bytes than it said")
@@ -74,11 +82,16 @@ class Transfer:
         Raises:
             OSError: It wasn't, once too often. `cause` is the error behind it.
         """
+        is_further = self.position > self._ended_at
+        self._ended_at = self.position
         if body is None or self.position < body.stop:
             self._count_failure(cause)
             return False
         if body.total is not None:
             self.stop = body.total if self.stop is None else min(self.stop, body.total)
+        if not (is_further or self.is_complete):  # its range ended where it began, or before
+            self._count_failure(cause)
+            return False
         return True
 
     def _count_failure(self, cause: Exception | None) -> None:

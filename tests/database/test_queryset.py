@@ -196,7 +196,7 @@ def test_the_only_file_field_needs_no_name(storage: CountingStorage) -> None:
         pytest.param(Folder, (), {}, "tests.Folder are wanted: it has none", id="no file field"),
         pytest.param(Picture, (), {}, "it has original, thumbnail", id="two file fields"),
         pytest.param(Document, ("fil",), {}, "no field 'fil'", id="no such field"),
-        pytest.param(Document, ("title",), {}, "'title' of tests.Document is no File", id="text"),
+        pytest.param(Document, ("title",), {}, "Document.title is not a File", id="text"),
         pytest.param(Document, ("attachments",), {}, "is not a FileField", id="a relation"),
         pytest.param(Document, ("attachments__x",), {}, "no field 'attachments__x'", id="across"),
         pytest.param(Document, ("title__x",), {}, "no field 'title__x'", id="across text"),

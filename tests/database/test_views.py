@@ -771,7 +771,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compress": "no"}, "compress must be True, False or None, not 'no'"),
     ({"file_fields": "file"}, r"file_fields must be a tuple: \('file',\)"),
     ({"file_fields": ("fil",)}, "tests.Document has no field 'fil'"),
-    ({"file_fields": ("title",)}, "'title' of tests.Document"),
+    ({"file_fields": ("title",)}, "tests.Document.title"),
     ({"member_options": {"nme": "title"}}, "there is no option 'nme': did you mean 'name'"),
     ({"member_options": {"queryset": 1}}, "there is no option 'queryset'"),
     ({"member_options": {"name": "{titel}{ext}"}}, "no field 'titel'"),

@@ -100,7 +100,7 @@ _ELSEWHERE: Final = {
 if not TYPE_CHECKING:  # a type checker would believe that every name is here
 
     def __getattr__(name: str) -> Any:
-        """Raise an error that says where a name is. (An import hides an AttributeError.)"""
+        """Raise an error that says where a name is: an import would hide an AttributeError."""
         if name not in _ELSEWHERE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = f"{__name__}.{_ELSEWHERE[name]}"

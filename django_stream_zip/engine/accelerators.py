@@ -40,8 +40,10 @@ _WORTH_ISAL: Final = 1 << 12
 
 
 def _isal_crc32(data: bytes, value: int = 0, /) -> int:
-    """Compute it by ISA-L if that pays: its AVX-512 code leaves the CPU in a state (there is no
-    VZEROUPPER) in which everything else is slower, small members by a third.
+    """Compute it by ISA-L if that pays.
+
+    Its AVX-512 code leaves the CPU in a state (there is no VZEROUPPER) in which everything else is
+    slower, small members by a third.
     """
     library = _ISAL[0] if len(data) >= _WORTH_ISAL else zlib
     crc_32: int = library.crc32(data, value)

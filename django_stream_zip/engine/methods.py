@@ -51,8 +51,10 @@ class Method(NamedTuple):
 
 
 class BufferedMethod(Method):
-    """A stored method. As it is, it holds the whole member in memory to learn size and CRC-32;
-    called with both, it streams.
+    """A stored method.
+
+    As it is, it holds the whole member in memory to learn size and CRC-32; called with both, it
+    streams.
     """
 
     __slots__ = ()

@@ -46,7 +46,8 @@ def local_file_header(
 ) -> bytes:
     """Return a local file header (4.3.7).
 
-    `modified` is the MS-DOS date (high 16 bits) and time (low 16)."""
+    `modified` is the MS-DOS date (high 16 bits) and time (low 16).
+    """
     return (
         _LOCAL_FILE_HEADER.pack(
             spec.LOCAL_FILE_HEADER_SIGNATURE,

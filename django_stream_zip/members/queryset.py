@@ -167,14 +167,12 @@ def lazy_queryset_members(
 
     There is a short query for each thousand rows, and between them no connection is held that
     wasn't open before, so it works with ATOMIC_REQUESTS and behind pgbouncer. Members are made in
-    the context of this call. The archive has neither length nor ranges, and
-    a missing file truncates it unless `missing` says otherwise.
+    the context of this call. The archive has neither length nor ranges, and a missing file
+    truncates it unless `missing` says otherwise.
 
-    Args:
-        queryset: The rows, not sliced and no union.
-        file_fields: As for `queryset_members`, and so are the options that aren't listed here.
-        limit: How many rows there may be (files may be more or fewer): they are counted now.
-            MAX_BYTES doesn't apply.
+    The queryset must be neither sliced nor a union. `limit` is how many rows there may be (files
+    may be more or fewer): they are counted now. MAX_BYTES doesn't apply. The other arguments are
+    those of `queryset_members`.
 
     Yields:
         The members.

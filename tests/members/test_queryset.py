@@ -35,7 +35,10 @@ from django_stream_zip.members.readers import Metadata
 from django_stream_zip.members.readers.generic import GenericReader
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
-from tests.database.rows import (
+from tests.models import Attachment, Document, Folder, Picture, Scan
+from tests.support.counting import TIME, CountingStorage
+from tests.support.readers import assert_reads
+from tests.support.rows import (
     KNOWN,
     content_of,
     contents_of,
@@ -44,9 +47,6 @@ from tests.database.rows import (
     make_picture,
     names_of,
 )
-from tests.database.storages import TIME, CountingStorage
-from tests.models import Attachment, Document, Folder, Picture, Scan
-from tests.readers import assert_reads
 
 pytestmark = pytest.mark.django_db
 
@@ -196,7 +196,7 @@ def test_the_only_file_field_needs_no_name(storage: CountingStorage) -> None:
         pytest.param(Folder, (), {}, "tests.Folder are wanted: it has none", id="no file field"),
         pytest.param(Picture, (), {}, "it has original, thumbnail", id="two file fields"),
         pytest.param(Document, ("fil",), {}, "no field 'fil'", id="no such field"),
-        pytest.param(Document, ("title",), {}, "Document.title is not a File", id="text"),
+        pytest.param(Document, ("title",), {}, "tests.Document.title is not a FileF", id="text"),
         pytest.param(Document, ("attachments",), {}, "is not a FileField", id="a relation"),
         pytest.param(Document, ("attachments__x",), {}, "no field 'attachments__x'", id="across"),
         pytest.param(Document, ("title__x",), {}, "no field 'title__x'", id="across text"),
@@ -881,7 +881,7 @@ class Sizeless(GenericReader):
 @pytest.fixture
 def sizeless(storage: CountingStorage, settings: Any) -> QuerySet[Document]:
     """Give three documents of 12 bytes each, of which nobody knows that beforehand."""
-    readers = {"tests.database.storages.CountingStorage": f"{__name__}.Sizeless"}
+    readers = {"tests.support.counting.CountingStorage": f"{__name__}.Sizeless"}
     settings.DJANGO_STREAM_ZIP = {"READERS": readers}
     for title in "abc":
         make_document(storage, title)
@@ -941,3 +941,13 @@ def test_a_storage_that_only_opens_is_enough(
     )
     assert "Content-Length" not in response.headers
     assert_reads(response.getvalue(), {"a.jpg": b"bare"}, only=["zipfile"])
+
+
+@pytest.mark.parametrize("make", [queryset_members, lazy_queryset_members])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("limit", "5"), ("limit", -1), ("limit", True), ("compress", "yes"), ("decode", 1)],
+)
+def test_a_wrong_value_of_an_option_is_said(make: Any, option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{option} must be .*, not {value!r}$"):
+        make(Document.objects.all(), **{option: value})

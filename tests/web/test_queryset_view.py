@@ -24,8 +24,6 @@ from django.test import AsyncRequestFactory, Client
 from django.urls import path
 
 from django_stream_zip.views import QuerySetZipDownloadView
-from tests.database.rows import KNOWN, content_of, make_document, make_known_document, make_picture
-from tests.database.storages import CountingStorage
 from tests.models import (
     Attachment,
     Contract,
@@ -37,7 +35,9 @@ from tests.models import (
     Sheet,
     Translation,
 )
-from tests.readers import assert_reads, read_zipfile
+from tests.support.counting import CountingStorage
+from tests.support.readers import assert_reads, read_zipfile
+from tests.support.rows import KNOWN, content_of, make_document, make_known_document, make_picture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -766,18 +766,29 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ids_required": False}, "ids_required is gone"),
     ({"ids_param": ""}, "ids_param must be a name or None, not ''"),
     ({"ids_param": True}, "ids_param must be a name or None, not True"),
-    ({"ids_param": "selection"}, "which stands for what a POST selected"),
+    ({"ids_param": "selection"}, "the parameter of the URL that a POST redirects to"),
     ({"paginate_by": 10}, "paginate_by has no effect"),
     ({"compress": "no"}, "compress must be True, False or None, not 'no'"),
+    ({"filename": b"x.zip"}, "filename must be a name, not b'x.zip'"),
+    ({"filename": None}, "filename must be a name, not None"),
+    ({"password": 1234}, "password must be text or None, not 1234"),
+    ({"selection_max_age": "1 day"}, "selection_max_age must be a number of seconds, 1 or more"),
+    ({"selection_max_age": None}, "selection_max_age must be a number of seconds, 1 or more"),
+    ({"selection_max_age": 0}, "selection_max_age must be a number of seconds, 1 or more"),
+    ({"queryset": [1]}, r"queryset must be a QuerySet or None, not \[1\]"),
+    ({"queryset": Document.objects}, "queryset must be a QuerySet or None, not <"),
     ({"file_fields": "file"}, r"file_fields must be a tuple: \('file',\)"),
     ({"file_fields": ("fil",)}, "tests.Document has no field 'fil'"),
-    ({"file_fields": ("title",)}, "tests.Document.title"),
+    ({"file_fields": ("title",)}, "tests.Document.title is not a FileField"),
     ({"member_options": {"nme": "title"}}, "there is no option 'nme': did you mean 'name'"),
     ({"member_options": {"queryset": 1}}, "there is no option 'queryset'"),
     ({"member_options": {"name": "{titel}{ext}"}}, "no field 'titel'"),
     ({"member_options": {"name": "titel"}}, "no field 'titel'"),
     ({"member_options": {"size": "title"}}, "IntegerField"),
     ({"member_options": {"missing": "repot"}}, "missing must be one of raise, skip, report"),
+    ({"member_options": {"limit": "5"}}, "limit must be a number of files, 0 or more, or None"),
+    ({"member_options": {"max_bytes": 1e6}}, "max_bytes must be a number of bytes, 0 or more"),
+    ({"member_options": {"compress": "no"}}, "compress must be True, False or None, not 'no'"),
     ({"member_options": [1]}, "options are wrong"),
     ({"model": Picture}, "say which file fields of tests.Picture"),
     ({"model": None, "queryset": Picture.objects.all()}, "say which file fields of tests.Picture"),

@@ -70,6 +70,11 @@ _VALUES_OF_ROWS: Final[_Values] = (
 )
 
 
+def _is_property(value: object) -> bool:
+    """Return whether only an instance of the view knows an option's value."""
+    return hasattr(type(value), "__get__")
+
+
 def _check_values(
     view: type[Any], base: type[Any], initkwargs: dict[str, Any], values: _Values
 ) -> None:
@@ -79,7 +84,7 @@ def _check_values(
     """
     for option, is_valid, must_be in values:
         value = initkwargs.get(option, getattr(view, option, None))
-        is_property = option not in initkwargs and hasattr(type(value), "__get__")
+        is_property = option not in initkwargs and _is_property(value)
         getter = f"get_{option}"
         is_own = getattr(view, getter, None) is not getattr(base, getter, None)
         if not (is_property or is_own or is_valid(value)):
@@ -106,6 +111,10 @@ class ZipViewMixin:
         """Return the password to encrypt the members with, or None."""
         return self.password
 
+    def get_compress(self) -> bool | None:
+        """Return what `zip_response` does with what builders would deflate."""
+        return self.compress
+
     def get_allow_empty(self) -> bool:
         """Return whether to send an archive without members."""
         return self.allow_empty
@@ -123,7 +132,7 @@ class ZipViewMixin:
             members,
             filename=self.get_filename(),
             password=self.get_password(),
-            compress=self.compress,
+            compress=self.get_compress(),
         )
 
     def without_members(self, error: Exception) -> HttpResponseBase:
@@ -276,10 +285,12 @@ def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) ->
 
     for name, is_valid, problem in _OPTIONS:
         value = option(name)
-        if not is_valid(value):
+        if not (_is_property(value) or is_valid(value)):
             return problem.format(value)
     if view.get_members is not QuerySetZipDownloadView.get_members:
         return None  # it may use the options in other ways
+    if any(_is_property(option(name)) for name in ("file_fields", "member_options", "model")):
+        return None
     try:
         check_options(_rows_of(view, option), *option("file_fields"), **option("member_options"))
     except (ValueError, TypeError) as error:

@@ -116,6 +116,8 @@ class CachedChecksums:
         return budget is not None and any(length > budget // 2 for length in accumulate(short))
 
     def _cache(self, method: str, *args: Any) -> Any:
+        if self._alias is None:
+            return None
         try:
             return getattr(caches[self._alias], method)(*args)
         except Exception:

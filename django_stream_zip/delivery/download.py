@@ -150,7 +150,8 @@ class DownloadBase:
             if isinstance(self._error, _NOT_AS_DECLARED):
                 yield Call(partial(self._checksums.invalidate, tag))
             yield Call(self._checksums.save)
-        is_complete = self._is_exhausted or self.order.length == self._progress.bytes_sent
+        has_all = self._is_exhausted or self.order.length == self._progress.bytes_sent
+        is_complete = self._error is None and has_all
         values = self._progress.values(is_complete=is_complete)
         yield Send(zip_download_finished, type(self), self.order.values() | values)
 

@@ -208,9 +208,15 @@ class _CountedContent:
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`. Raises TooManyBytesError over the limit."""
+        return self._counting(self._content.chunks(start, stop))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield all bytes of the content as it is when it is opened."""
+        return self._counting(iter(self._content))
+
+    def _counting(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         self._count(-self._counted)  # reading it again sends no more of it
         self._counted = 0
-        chunks = self._content.chunks(start, stop)
         try:
             for chunk in chunks:
                 self._counted += len(chunk)
@@ -218,10 +224,6 @@ class _CountedContent:
                 yield chunk
         finally:
             close(chunks)
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield all bytes."""
-        return self.chunks()
 
 
 # The files that are missing, by the names that they were to have.

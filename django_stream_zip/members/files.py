@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import cached_property, reduce
 from hashlib import sha256
@@ -345,20 +345,22 @@ class BytesContent:
 
 def one_state(
     name: str, file: Readable, start: int, stop: int | None, *, position: int = 0
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, bool]:
     """Yield the bytes of what a storage opened from `start` to `stop`, as `read_chunks` does.
 
     What is a file of this machine is looked at as FileContent does: only its inode shows where the
-    time of modification was put back. `position` is where it stands already.
+    time of modification was put back. `position` is where it stands already. Returns whether it is
+    such a file.
     """
     descriptor = _descriptor(file)
     opened = None if descriptor is None else os.fstat(descriptor)
     if descriptor is None or opened is None or not stat.S_ISREG(opened.st_mode):
         yield from read_chunks(file, start, stop)
-        return
+        return False
     end = _end(stop, max(0, opened.st_size - position))
     chunks = read_chunks(file, start, end)
     yield from _watched(name, descriptor, opened, position + start, chunks)
+    return True
 
 
 def _descriptor(file: object) -> int | None:

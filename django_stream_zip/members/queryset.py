@@ -7,7 +7,7 @@ anybody wants in memory, one short query for each page of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from difflib import get_close_matches
 from functools import partial
 from inspect import signature
@@ -36,6 +36,7 @@ from django_stream_zip.members.row_files import RowFiles
 from django_stream_zip.members.row_metadata import KINDS, Fields
 from django_stream_zip.members.row_names import Name
 from django_stream_zip.members.rows import pages
+from django_stream_zip.prefetch.ambient import Ambient
 
 __all__ = [
     "aqueryset_members",
@@ -194,7 +195,7 @@ def lazy_queryset_members(
     )
     _check_pages(queryset, conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit)
     found = _of_one_place(_paged_files(files, queryset), partial(files.whereabouts, queryset))
-    return _in_context(copy_context(), collector.members(found))
+    return _in_context(Ambient(copy_context()), collector.members(found))
 
 
 def _check_pages(queryset: QuerySet[Any], limit: int | None) -> None:
@@ -207,14 +208,14 @@ def _check_pages(queryset: QuerySet[Any], limit: int | None) -> None:
 
 
 def _in_context(
-    context: Context, members: Generator[ContentMember, None, None]
+    ambient: Ambient, members: Generator[ContentMember, None, None]
 ) -> Iterator[ContentMember]:
     """Yield members that are made in a context: which tenant's they are is known only there."""
     try:
-        while (member := context.run(next, members, None)) is not None:
+        while (member := ambient.run(next, members, None)) is not None:
             yield member
     finally:
-        context.run(members.close)
+        ambient.run(members.close)
 
 
 def _of_one_place(

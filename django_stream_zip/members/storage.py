@@ -140,7 +140,10 @@ def reader_member(
     at = metadata.modified_at or _NO_TIME
     own_name = posixpath.basename(reader.name)
     content = StorageContent(reader, metadata)
-    return build_member(name or own_name, at, mode, compress, content, own_name)
+    made = build_member(name or own_name, at, mode, compress, content, own_name)
+    # What is deflated is compared with no CRC-32 that somebody knows.
+    reader.is_verified = made[3].crc_32 is not None
+    return made
 
 
 def field_member(
@@ -194,7 +197,6 @@ class StorageContent:
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
         self.may_grow = not reader.is_remote and may_grow(reader.name)
-        reader.is_verified = metadata.crc_32 is not None
         self.reader = reader
 
     @property

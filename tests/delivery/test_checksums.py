@@ -22,6 +22,7 @@ from django_stream_zip import NO_COMPRESSION_AUTO, stream_zip
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import file_member
+from django_stream_zip.members.files import BytesContent
 from django_stream_zip.response import zip_response
 from tests.support.contents import ContentMember, CountingContent, counting_member
 
@@ -601,3 +602,28 @@ def test_what_a_broken_promise_has_shown_is_not_resumed(get: Callable[..., bytes
     with pytest.raises(ZipDownloadError):
         get(members, "bytes=20000000-")
     assert members[0][4].asked[0] == (0, None)  # all of it anew
+
+
+def test_a_cache_that_is_gone_is_asked_once(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = {"BACKEND": "tests.delivery.test_checksums.GoneCache"}
+    settings.CACHES = {**settings.CACHES, "default": gone}
+    checksums = CachedChecksums()
+    checksums.known([BytesContent(b"%d" % number) for number in range(1000)])
+    checksums.invalidate('"tag"')
+    checksums.save()
+    assert len(caplog.records) == 1
+
+
+class GoneCache(BaseCache):
+    """Is a server that is gone."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__({})
+
+    def get_many(self, keys: Any, version: Any = None) -> Any:
+        raise ConnectionError
+
+    def clear(self) -> None:
+        pass

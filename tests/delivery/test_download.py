@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -622,3 +624,28 @@ def test_who_comes_back_behind_a_broken_promise_does_not_get_the_rest(is_async: 
     assert response.status_code == 200
     with pytest.raises(ZipDownloadError):
         read_all(response)
+
+
+def test_a_download_that_fails_after_its_last_byte_is_not_complete() -> None:
+    class Changed:
+        size, crc_32, identity, validator = 131_072, 1, "c", "v"
+
+        def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+            for _ in range((self.size if stop is None else stop) // 65_536):
+                yield b"x" * 65_536
+            raise ContentChangedError("modified while it was read")
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self.chunks()
+
+    method = NO_COMPRESSION_AUTO(131_072, 1)
+    members: Any = [("a.jpg", datetime(2020, 1, 1), 0o100600, method, Changed())]
+    other = [*members[0][:3], NO_COMPRESSION_AUTO(1, zlib.crc32(b"x")), [b"x"]]
+    start = b"".join(stream_zip([tuple(other)])).index(b"x")  # type: ignore[list-item]
+    byte_range = f"bytes={start}-{start + 65_535}"
+    with received() as signals:
+        response: Any = zip_response(RequestFactory().get("/", HTTP_RANGE=byte_range), members)
+        with pytest.raises(ZipDownloadError):
+            b"".join(response)
+    [(_, finished)] = [signal for signal in signals if signal[0] == "finished"]
+    assert not finished["completed"]

@@ -28,6 +28,7 @@ from django.db.models.fields.files import FieldFile
 from django.test import RequestFactory
 from django.utils.deconstruct import deconstructible
 
+from django_stream_zip import ZipIntegrityError, stream_zip
 from django_stream_zip.members import (
     bytes_member,
     file_member,
@@ -452,3 +453,67 @@ def test_files_of_another_folder_are_never_made_members(
     tenant.name = "two"
     with pytest.raises(RuntimeError, match="another tenant's schema or folder"):
         next(members)
+
+
+# What the storage alone knows of a file.
+
+
+class ReplacedWhileRead(Storage):
+    """Has a file of which each read returns what there is by then: other bytes after the first."""
+
+    def __init__(self, content: bytes, later: bytes) -> None:
+        self.content, self.later = content, later
+        self.modified_at = datetime(2020, 1, 1, tzinfo=UTC)
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        storage = self
+
+        class Handle(io.RawIOBase):
+            position = 0
+
+            def read(self, length: int = -1) -> bytes:
+                data = storage.content[self.position : self.position + length]
+                self.position += len(data)
+                storage.content = storage.later
+                storage.modified_at = datetime(2021, 1, 1, tzinfo=UTC)
+                return data
+
+        return File(Handle(), name)
+
+    def size(self, name: str) -> int:
+        return len(self.content)
+
+    def get_modified_time(self, name: str) -> datetime:
+        return self.modified_at
+
+    def exists(self, name: str) -> bool:
+        return True
+
+
+BEFORE = b"A" * 200_000
+KNOWN = {"size": len(BEFORE), "modified_at": datetime(2020, 1, 1, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("known", [{}, KNOWN, KNOWN | {"crc_32": zlib.crc32(BEFORE)}])
+@pytest.mark.parametrize("later", [b"B" * 200_000, b"B" * 300_000], ids=["as long", "longer"])
+@pytest.mark.parametrize("compress", [True, False])
+def test_what_a_storage_replaces_while_it_is_read_is_no_mixture(
+    known: Any, later: bytes, compress: bool
+) -> None:
+    member = storage_member(ReplacedWhileRead(BEFORE, later), "a.txt", compress=compress, **known)
+    with pytest.raises((ContentChangedError, ZipIntegrityError)):
+        b"".join(stream_zip([member]))
+
+
+def test_a_limit_of_bytes_does_not_change_what_is_read() -> None:
+    class Sizeless(ReplacedWhileRead):
+        def size(self, name: str) -> int:
+            raise NotImplementedError
+
+    for max_bytes in (None, 10**9):
+        storage = Sizeless(b"first", b"first")
+        collector = Collector(limit=None, max_bytes=max_bytes)
+        [member] = collector.members([StoredFile(storage, "a.txt")])
+        storage.content = storage.later = b"second state"
+        storage.modified_at = datetime(2022, 1, 1, tzinfo=UTC)
+        assert next(iter(member[4])) == b"second state"

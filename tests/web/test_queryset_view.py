@@ -835,3 +835,18 @@ def test_a_newline_in_a_stored_name_forges_no_line_of_the_log(
     [line] = [record for record in caplog.records if "is not found" in record.message]
     assert "\n" not in line.getMessage()
     assert line.args
+
+
+def test_options_of_rows_may_be_properties() -> None:
+    class Documents(QuerySetZipDownloadView):
+        model = Document
+
+        @property
+        def file_fields(self) -> tuple[str, ...]:  # type: ignore[override]
+            return ("file",)
+
+        @property
+        def member_options(self) -> dict[str, Any]:  # type: ignore[override]
+            return {"missing": "skip"}
+
+    assert Documents.as_view()

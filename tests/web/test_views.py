@@ -526,3 +526,15 @@ def test_a_file_on_disk_is_streamed(tmp_path: Path) -> None:
 
     response: Any = FileView.as_view()(RequestFactory().get("/"))
     assert_reads(response.getvalue(), {"a.txt": b"text " * 10_000}, only=["zipfile"])
+
+
+def test_what_is_compressed_may_be_decided_by_a_method() -> None:
+    class Texts(ZipDownloadView):
+        def get_members(self) -> Any:
+            return [bytes_member(b"x" * 1000, "a.txt")]
+
+        def get_compress(self) -> bool | None:
+            return False
+
+    response: Any = Texts.as_view()(RequestFactory().get("/"))
+    assert "Content-Length" in response.headers

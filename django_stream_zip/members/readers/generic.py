@@ -83,18 +83,19 @@ class GenericReader(Reader):
             raise unexpected(self.name)
         if any(opened.get(what, value) != value for what, value in self._described.items()):
             raise ContentChangedError(f"{self.name} was modified after it was described")
-        yield from self._opened(start, stop)
+        is_watched = yield from self._opened(start, stop)
         try:
             closed = self._asked(*questions)
         except FileNotFoundError:
             closed = {}
-        only_grew = closed.get("size", 0) > opened.get("size", 0)
+        # Whether it only grew, its size doesn't tell: what is longer may have been written anew.
+        only_grew = is_watched and closed.get("size", 0) > opened.get("size", 0)
         if closed != opened and not only_grew:
             raise ContentChangedError(f"{self.name} was modified while it was read")
 
-    def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
+    def _opened(self, start: int, stop: int | None) -> Generator[bytes, None, bool]:
         with self.storage.open(self.name, "rb") as file:
-            yield from one_state(self.name, file, start, stop)
+            return (yield from one_state(self.name, file, start, stop))
 
     def _check_whereabouts(self) -> None:
         if whereabouts(self.storage, self.name) != self._whereabouts:
@@ -133,9 +134,9 @@ class StreamReader(GenericReader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "open_stream")
 
-    def _opened(self, start: int, stop: int | None) -> Iterator[bytes]:
+    def _opened(self, start: int, stop: int | None) -> Generator[bytes, None, bool]:
         length = None if stop is None else stop - start
         if length == 0:
-            return
+            return False
         with self.storage.open_stream(self.name, start=start, length=length) as stream:
-            yield from one_state(self.name, stream, 0, length, position=start)
+            return (yield from one_state(self.name, stream, 0, length, position=start))

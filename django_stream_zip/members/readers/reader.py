@@ -53,7 +53,7 @@ class Reader(ABC):
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
-    #: Whether the CRC-32 of the file is known, so that a mixture of two states is found out anyway.
+    #: Whether its bytes are compared with a declared CRC-32, which shows a mixture of two states.
     is_verified: bool = False
     #: The arguments of `expect`, each None where any will do.
     expected_size: int | None = None

@@ -160,8 +160,8 @@ def test_the_client_keeps_as_many_connections_as_are_used(storage: Any, store: S
     store.faults.latency = 0.4
     for _ in range(4):
         zip_response(RequestFactory().get("/"), listed(storage))
-    # boto3 alone keeps 10 and opens the others anew each time: 24 + 3 * 14. Here a few may be opened
-    # where the next response asks before the last one's connections are given back.
+    # boto3 alone keeps 10 and opens the others anew each time: 24 + 3 * 14. Here a few may be
+    # opened where the next response asks before the last one's connections are given back.
     assert store.connections <= 2 * NUMBER
 
 

@@ -21,7 +21,6 @@ from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
-from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.delivery.refusals import REFUSALS, explain
 from django_stream_zip.members import (
     DownloadTooLargeError,
@@ -29,6 +28,7 @@ from django_stream_zip.members import (
     queryset_members,
 )
 from django_stream_zip.members.build import ContentMember
+from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.queryset import check_file_fields, check_options, file_field_paths
 from django_stream_zip.response import zip_response
 

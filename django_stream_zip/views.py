@@ -22,9 +22,9 @@ from django.views.generic.list import MultipleObjectMixin
 from django_stream_zip import MemberFile, selection
 from django_stream_zip.checks import rows_to_check
 from django_stream_zip.delivery.async_download import AnyMembers
-from django_stream_zip.delivery.compression import is_choice
 from django_stream_zip.delivery.refusals import REFUSALS, explain
 from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
+from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.response import zip_response

@@ -14,6 +14,7 @@ from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.engine.methods import DEFLATE
 from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.members.build import DefaultDeflate
+from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import checked_values
 
 
@@ -37,11 +38,6 @@ def decided(members: Any, compress: bool | None = None) -> Any:
     if compress is not False:
         return members
     return _stored_async(members) if hasattr(members, "__aiter__") else _stored_each(members)
-
-
-def is_choice(compress: Any) -> bool:
-    """Return whether this is a value for `compress`."""
-    return compress is None or isinstance(compress, bool)
 
 
 def _is_better_stored(members: Sequence[Any]) -> bool:

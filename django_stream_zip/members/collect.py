@@ -62,14 +62,15 @@ def _is_limit(value: Any) -> bool:
     return value is None or isinstance(value, Limit) or (type(value) is int and value >= 0)
 
 
-def _is_choice(value: Any) -> bool:
+def is_choice(value: Any) -> bool:
+    """Return whether this is True, False or None, as `compress` and `decode` are."""
     return value is None or isinstance(value, bool)
 
 
 # Options: what each must be, as a test and in words.
 _VALUES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
-    "compress": (_is_choice, "True, False or None"),
-    "decode": (_is_choice, "True, False or None"),
+    "compress": (is_choice, "True, False or None"),
+    "decode": (is_choice, "True, False or None"),
     "limit": (_is_limit, "a number of files, 0 or more, or None"),
     "max_bytes": (_is_limit, "a number of bytes, 0 or more, or None"),
 }

@@ -32,8 +32,9 @@ from django_stream_zip.planning.content import ContentChangedError
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
 
-# The earliest time a ZIP can hold. "Now" would make other bytes of the same members each time.
-_NO_TIME: Final = datetime(1980, 1, 1)
+#: The earliest time a ZIP can hold, where none is known. "Now" would make other bytes of the same
+#: members each time.
+NO_TIME: Final = datetime(1980, 1, 1)
 
 # Seconds.
 _SETTLES_AFTER: Final = 2
@@ -92,7 +93,7 @@ def bytes_member(
     name: str,
     *,
     compress: bool | None = None,
-    modified_at: datetime = _NO_TIME,
+    modified_at: datetime = NO_TIME,
     mode: int = DEFAULT_MODE,
 ) -> ContentMember:
     """Make a member of bytes in memory; the options are those of `file_member`.

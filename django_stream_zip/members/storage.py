@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django_stream_zip.engine.names import safe_name
 from django_stream_zip.members.build import (
@@ -19,6 +19,7 @@ from django_stream_zip.members.build import (
 )
 from django_stream_zip.members.describe import PendingMember
 from django_stream_zip.members.field_files import storage_of
+from django_stream_zip.members.files import NO_TIME
 from django_stream_zip.members.misuse import check_field_file, check_known, check_stored, check_time
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.members.readers.table import reader_for
@@ -26,10 +27,6 @@ from django_stream_zip.members.readers.table import reader_for
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
     from django.db.models.fields.files import FieldFile
-
-# The earliest time a ZIP can hold, for storages that know none. "Now" would make other bytes of the
-# same members each time.
-_NO_TIME: Final = datetime(1980, 1, 1)
 
 
 def storage_member(
@@ -78,7 +75,7 @@ def storage_member(
     if reader.is_remote and not is_enough(known):
         # What is wrong or changes with the language is to be seen now.
         name = safe_name(text(name or posixpath.basename(reader.name)))
-        check_time(name, _NO_TIME if modified_at is None else modified_at)
+        check_time(name, NO_TIME if modified_at is None else modified_at)
         make = _described_member
         return PendingMember(partial(make, reader, known, name, compress=compress, mode=mode))
     return _described_member(reader, known, name, compress=compress, mode=mode)
@@ -137,7 +134,7 @@ def reader_member(
     mode: int = DEFAULT_MODE,
 ) -> ContentMember:
     """Make a member of a reader's file, of which this is known."""
-    at = metadata.modified_at or _NO_TIME
+    at = metadata.modified_at or NO_TIME
     own_name = posixpath.basename(reader.name)
     content = StorageContent(reader, metadata)
     made = build_member(name or own_name, at, mode, compress, content, own_name)

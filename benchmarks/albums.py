@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from benchmarks import csv_text
 from benchmarks.configured import MEDIA, configure
+from benchmarks.files import OnDisk
 
 ROOT = Path(__file__).resolve().parents[1]
 _AT = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
@@ -42,6 +44,11 @@ class Album:
         """Give the files' names in the storage."""
         ending = f"{self.extension}.gz" if self.is_gzipped else self.extension
         return [f"{name}/{number:06}{ending}" for number in range(self.number)]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether deflating them would save nothing."""
+        return self.extension == ".jpg"
 
     @property
     def content_bytes(self) -> int:
@@ -74,7 +81,7 @@ ALBUMS = {
 
 def ensure(folder: Path, name: str) -> None:
     """Have an album made, if it isn't there."""
-    done = folder / f"{name}.done"
+    done = folder / f"{name}.made"
     if not done.exists():
         command = [sys.executable, "-m", "benchmarks.albums", str(folder), name]
         subprocess.run(command, cwd=ROOT, check=True)
@@ -86,12 +93,21 @@ def paths(folder: Path, name: str) -> list[Path]:
     return [folder / MEDIA / stored for stored in ALBUMS[name].stored_names(name)]
 
 
-def rows(name: str) -> Any:
-    """Give the rows of an album: a queryset."""
+def plain_chunks(name: str, count: int) -> Iterator[bytes]:
+    """Give the bytes of so many files of an album, in the site's process."""
+    from django.conf import settings
+
+    stored = ALBUMS[name].stored_names(name)[:count]
+    return chain.from_iterable(OnDisk(settings.MEDIA_ROOT / one) for one in stored)
+
+
+def rows(name: str, count: int | None = None) -> Any:
+    """Give the rows of an album, or the first of them: a queryset."""
     from benchmarks import models
 
     model = models.Known if ALBUMS[name].is_known else models.Unknown
-    return model.objects.filter(album=name)
+    number = ALBUMS[name].number if count is None else count
+    return model.objects.filter(album=name, number__lt=number)
 
 
 def _make(folder: Path, name: str) -> None:
@@ -112,8 +128,10 @@ def _make(folder: Path, name: str) -> None:
 def _instances(folder: Path, name: str) -> Iterator[Any]:
     album, model = ALBUMS[name], rows(name).model
     contents = album.contents(album) if album.contents else iter([b""] * album.number)
-    for stored, content in zip(album.stored_names(name), contents, strict=True):
-        row = model(album=name, title=f"{name} {stored[-10:-4]}", file=stored)
+    for number, (stored, content) in enumerate(
+        zip(album.stored_names(name), contents, strict=True)
+    ):
+        row = model(album=name, number=number, title=f"{name} {number:06}", file=stored)
         if album.is_known:
             row.zip_size, row.zip_crc_32 = album.size, zlib.crc32(content)
             row.zip_modified_at = _AT

@@ -7,7 +7,7 @@ from pathlib import Path
 import django
 from django.conf import settings
 
-DATABASE = "site.sqlite3"
+DATABASE = "albums.sqlite3"
 MEDIA = "media"
 
 

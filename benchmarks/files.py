@@ -46,10 +46,10 @@ class Repeated:
 class OnDisk:
     """The chunks of a file on disk, read while they are asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.path.open("rb", buffering=0) as file:
+        with open(self.path, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK_LENGTH):
                 yield chunk

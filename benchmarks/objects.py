@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from subprocess import PIPE
 from typing import Any
 
-from benchmarks import bucket, memory
+from benchmarks import bucket, checkouts, memory
+from benchmarks.package import named
 from benchmarks.samples import Samples
 from benchmarks.workload import CellError, Figures
 
@@ -50,9 +51,13 @@ class Objects:
 
         sizes = dict([_FIRST, *_files(self.number, self.size)])
         with bucket.serving(sizes) as (store, own), delayed(own, ROUND_TRIP) as port:
-            command = [sys.executable, "-m", "benchmarks.objects", engine]
-            command += [f"http://127.0.0.1:{port}", str(self.number), str(self.size)]
-            with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as cell:
+            url = f"http://127.0.0.1:{port}"
+            way = checkouts.current(engine)
+            arguments = (way, url, str(self.number), str(self.size))
+            process = checkouts.process(engine, samples.folder, "benchmarks.objects", *arguments)
+            with subprocess.Popen(
+                **process, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+            ) as cell:
                 assert cell.stdout is not None
                 cell.stdout.readline()  # when it is warm
                 before = store.requests
@@ -94,8 +99,8 @@ def one_at_a_time(storage: Any, files: Files) -> Iterable[bytes]:
 
 def ahead(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip import stream_zip
-    from django_stream_zip.prefetch.threads import prefetched
 
+    prefetched = named("django_stream_zip.prefetch.threads.prefetched")
     return stream_zip(prefetched(_known(storage, files)))
 
 
@@ -125,9 +130,9 @@ async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
     from asgiref.sync import sync_to_async
     from django.test import AsyncRequestFactory
 
-    from django_stream_zip.members import async_member
     from django_stream_zip.response import zip_response
 
+    async_member = named("django_stream_zip.members.async_member")
     members = await sync_to_async(lambda: [async_member(one) for one in _asked(storage, files)])()
     answer: Any = zip_response(AsyncRequestFactory().get("/"), members)
     async for block in answer:

@@ -90,7 +90,9 @@ def _floor_members(rows: list[Any]) -> list[tuple[str, bytes]]:
 
 
 def _floor_blocks(media: str, members: list[tuple[str, bytes]]) -> Iterator[bytes]:
-    held, length, offset, directory = [], 0, 0, []
+    held: list[bytes] = []
+    directory: list[bytes] = []
+    length = offset = 0
     for stored, name in members:
         descriptor = os.open(f"{media}/{stored}", os.O_RDONLY)
         try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED
 
@@ -16,8 +14,8 @@ from django.utils import timezone
 from benchmarks import albums
 from benchmarks.albums import ALBUMS
 from benchmarks.engines.engine import MODE
-from benchmarks.files import CHUNK_LENGTH, OnDisk
-from django_stream_zip import ZIP_64
+from benchmarks.files import Decoded, OnDisk
+from benchmarks.package import named
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import QuerySetZipDownloadView
 
@@ -50,9 +48,9 @@ def ours(request: HttpRequest, album: str, count: int) -> Any:
 
 def decoded(request: HttpRequest, album: str, count: int) -> Any:
     """Answer by the package with logs that the application decodes."""
-    at = timezone.now()
+    build_member, at = named("django_stream_zip.members.build.build_member"), timezone.now()
     members = [
-        (f"{title}.log", at, MODE, ZIP_64, _Decoded(path))
+        build_member(f"{title}.log", at, MODE, True, Decoded(OnDisk(path)))
         for title, path in _selected(album, count, "title")
     ]
     return zip_response(request, members)
@@ -134,7 +132,7 @@ def answer(request: HttpRequest, engine: str, album: str, count: int) -> Any:
     return _ENGINES[engine](request, album, count)
 
 
-def _plain_response(blocks: Iterator[bytes]) -> StreamingHttpResponse:
+def _plain_response(blocks: Iterable[bytes]) -> StreamingHttpResponse:
     return StreamingHttpResponse(blocks, content_type="application/octet-stream")
 
 
@@ -152,14 +150,3 @@ def _read(path: str) -> bytes:
 
 def _extension(album: str) -> str:
     return ALBUMS[album].extension
-
-
-class _Decoded:
-    """The chunks of a gzipped file."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __iter__(self) -> Iterator[bytes]:
-        with gzip.open(self._path) as file:
-            yield from iter(partial(file.read, CHUNK_LENGTH), b"")

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -60,22 +61,25 @@ def _photos(album: Album) -> Contents:
     return (source.randbytes(album.size) for _ in range(album.number))
 
 
-def _texts(album: Album) -> Contents:
+def _texts(rows: csv_text.Rows, album: Album) -> Contents:
     """Yield texts that are slices of some megabytes, each from a start of its own."""
-    text = csv_text.text(max(8 * _MB, 2 * album.size), csv_text.orders)
+    text = csv_text.text(max(8 * _MB, 2 * album.size), rows)
     span = len(text) - album.size
     for number in range(album.number):
-        start = number * 7919 * 97 % span
+        start = number * 768_143 % span
         yield text[start : start + album.size]
 
+
+_ORDERS = partial(_texts, csv_text.orders)
+_LOGS = partial(_texts, csv_text.requests)
 
 ALBUMS = {
     "photos": Album(10_000, 10_000, ".jpg", _photos),
     "photos-unknown": Album(10_000, 10_000, ".jpg", _photos, is_known=False),
-    "texts": Album(5_000, 12_000, ".txt", _texts),
+    "texts": Album(5_000, 12_000, ".txt", _ORDERS),
     "large-photos": Album(200, 5 * _MB, ".jpg", _photos),
     "rows": Album(100_000, 10_000, ".jpg", None),
-    "logs": Album(200, 5 * _MB, ".log", _texts, is_known=False, is_gzipped=True),
+    "logs": Album(200, 5 * _MB, ".log", _LOGS, is_known=False, is_gzipped=True),
 }
 
 
@@ -98,14 +102,14 @@ def plain_chunks(name: str, count: int) -> Iterator[bytes]:
     from django.conf import settings
 
     stored = ALBUMS[name].stored_names(name)[:count]
-    return chain.from_iterable(OnDisk(settings.MEDIA_ROOT / one) for one in stored)
+    return chain.from_iterable(OnDisk(f"{settings.MEDIA_ROOT}/{one}") for one in stored)
 
 
 def rows(name: str, count: int | None = None) -> Any:
     """Give the rows of an album, or the first of them: a queryset."""
     from benchmarks import models
 
-    model = models.Known if ALBUMS[name].is_known else models.Unknown
+    model: Any = models.Known if ALBUMS[name].is_known else models.Unknown
     number = ALBUMS[name].number if count is None else count
     return model.objects.filter(album=name, number__lt=number)
 

@@ -53,3 +53,20 @@ class OnDisk:
         with open(self.path, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK_LENGTH):
                 yield chunk
+
+
+class Decoded:
+    """The bytes of which these chunks are the gzipped form, as a content of the package."""
+
+    size = crc_32 = validator = None
+    identity = "decoded"
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        decoder = zlib.decompressobj(wbits=31)
+        for chunk in self._chunks:
+            if data := decoder.decompress(chunk):
+                yield data
+        yield decoder.flush()

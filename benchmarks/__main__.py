@@ -22,7 +22,7 @@ def main() -> None:
         lines = [[job.title, job.name, job.group] for job in WORKLOADS.values()]
         print("\n".join(report.aligned(lines)))
         return
-    workloads = rounds.chosen(WORKLOADS.values(), arguments.only)
+    workloads = rounds.chosen(WORKLOADS.values(), arguments.only, arguments.engines)
     # As an interrupt does: what was started is ended, what was written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     environment = versions.environment()
@@ -59,6 +59,14 @@ def _arguments() -> argparse.Namespace:
         default=[],
         choices=[*WORKLOADS, *_groups(WORKLOADS)],
         help=f"workloads, or groups of them: {', '.join(_groups(WORKLOADS))}",
+    )
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        choices=sorted({engine for job in WORKLOADS.values() for engine in job.engines}),
+        help="engines by name",
     )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is run (3)")
     parser.add_argument(

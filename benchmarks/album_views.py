@@ -34,16 +34,9 @@ class AlbumDownload(QuerySetZipDownloadView):
         return albums.rows(self.kwargs["album"], self.kwargs["count"])
 
 
-class LogsDownload(AlbumDownload):
-    """The same of logs that are stored gzipped."""
-
-    member_options = {"name": "{title}.log", "decode": True}
-
-
 def ours(request: HttpRequest, album: str, count: int) -> Any:
     """Answer by the package."""
-    view = LogsDownload if ALBUMS[album].is_gzipped else AlbumDownload
-    return view.as_view()(request, album=album, count=count)
+    return AlbumDownload.as_view()(request, album=album, count=count)
 
 
 def decoded(request: HttpRequest, album: str, count: int) -> Any:
@@ -140,7 +133,7 @@ def _selected(album: str, count: int, *columns: str) -> Iterator[Any]:
     """Yield these columns of the rows, and the path of each file."""
     selected = albums.rows(album, count).order_by("pk").values_list(*columns, "file")
     for *values, stored in selected.iterator():
-        yield *values, f"{settings.MEDIA_ROOT}/{stored}"
+        yield *values, f"{settings.MEDIA_ROOT}/{stored}{ALBUMS[album].suffix}"
 
 
 def _read(path: str) -> bytes:

@@ -1,7 +1,7 @@
 """Albums: files of one kind in the site's storage, and the rows that name them.
 
 An album is made once, in a process of its own: `python -m benchmarks.albums FOLDER NAME`. So the
-process that runs the cells stays without Django.
+process that runs the cells stays without a site.
 """
 
 from __future__ import annotations
@@ -43,8 +43,17 @@ class Album:
 
     def stored_names(self, name: str) -> list[str]:
         """Give the files' names in the storage."""
-        ending = f"{self.extension}.gz" if self.is_gzipped else self.extension
-        return [f"{name}/{number:06}{ending}" for number in range(self.number)]
+        return [f"{name}/{number:06}{self.extension}" for number in range(self.number)]
+
+    @property
+    def suffix(self) -> str:
+        """What comes after such a name on the disk."""
+        return ".gz" if self.is_gzipped else ""
+
+    @property
+    def model_name(self) -> str:
+        """Which model the rows are of."""
+        return "Gzipped" if self.is_gzipped else "Known" if self.is_known else "Unknown"
 
     @property
     def is_stored(self) -> bool:
@@ -94,7 +103,8 @@ def ensure(folder: Path, name: str) -> None:
 
 def paths(folder: Path, name: str) -> list[Path]:
     """Give the files of an album."""
-    return [folder / MEDIA / stored for stored in ALBUMS[name].stored_names(name)]
+    album = ALBUMS[name]
+    return [folder / MEDIA / f"{stored}{album.suffix}" for stored in album.stored_names(name)]
 
 
 def plain_chunks(name: str, count: int) -> Iterator[bytes]:
@@ -109,40 +119,37 @@ def rows(name: str, count: int | None = None) -> Any:
     """Give the rows of an album, or the first of them: a queryset."""
     from benchmarks import models
 
-    model: Any = models.Known if ALBUMS[name].is_known else models.Unknown
+    model = getattr(models, ALBUMS[name].model_name)
     number = ALBUMS[name].number if count is None else count
     return model.objects.filter(album=name, number__lt=number)
 
 
 def _make(folder: Path, name: str) -> None:
     """Write the files, and insert the rows."""
+    from django.apps import apps
     from django.db import connection
-
-    from benchmarks import models
 
     there = connection.introspection.table_names()
     with connection.schema_editor() as editor:
-        for model in (models.Known, models.Unknown):
+        for model in apps.get_app_config("benchmarks").get_models():
             if model._meta.db_table not in there:
                 editor.create_model(model)
     (folder / MEDIA / name).mkdir(parents=True, exist_ok=True)
+    rows(name).delete()  # of who was interrupted
     rows(name).model.objects.bulk_create(_instances(folder, name), batch_size=1000)
 
 
 def _instances(folder: Path, name: str) -> Iterator[Any]:
     album, model = ALBUMS[name], rows(name).model
     contents = album.contents(album) if album.contents else iter([b""] * album.number)
-    for number, (stored, content) in enumerate(
-        zip(album.stored_names(name), contents, strict=True)
-    ):
+    files = zip(album.stored_names(name), paths(folder, name), contents, strict=True)
+    for number, (stored, path, content) in enumerate(files):
         row = model(album=name, number=number, title=f"{name} {number:06}", file=stored)
         if album.is_known:
             row.zip_size, row.zip_crc_32 = album.size, zlib.crc32(content)
             row.zip_modified_at = _AT
         if album.contents:
-            (folder / MEDIA / stored).write_bytes(
-                gzip.compress(content) if album.is_gzipped else content
-            )
+            path.write_bytes(gzip.compress(content) if album.is_gzipped else content)
         yield row
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.files.storage import default_storage
 from django.db import models
+from django.utils.module_loading import import_string
 
 from benchmarks.package import named
 
 ZipMetadataModel = named("django_stream_zip.models.ZipMetadataModel")
+
+
+def _gzipping() -> Any:
+    """Give the package's storage of gzipped files; an older package has none."""
+    try:
+        return import_string("django_stream_zip.storages.gzipped.GzippedFileSystemStorage")()
+    except ImportError:
+        return default_storage
 
 
 class File(models.Model):
@@ -28,3 +40,9 @@ class Known(File, ZipMetadataModel):  # type: ignore[misc, valid-type]
 
 class Unknown(File):
     """Its row holds the name only."""
+
+
+class Gzipped(File):
+    """Its file is kept gzipped."""
+
+    file = models.FileField(storage=_gzipping)

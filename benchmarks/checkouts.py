@@ -57,8 +57,8 @@ def process(engine: str, folder: Path, module: str, *arguments: str) -> dict[str
     places = [ROOT] if engine == current(engine) else [folder / _BEFORE, ROOT]
     path = os.pathsep.join(map(str, places))
     return {
-        # -P: else the working directory would come first.
-        "args": [sys.executable, "-P", "-m", module, *arguments],
-        "cwd": ROOT,
+        "args": [sys.executable, "-m", module, *arguments],
+        # uvicorn looks there first, whatever Python's options say.
+        "cwd": places[0],
         "env": {**os.environ, "PYTHONPATH": path},
     }

@@ -26,7 +26,7 @@ from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
-from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.members.readers.table import readers_of
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
 from django_stream_zip.planning.content import Content
 from django_stream_zip.prefetch.ambient import carried
@@ -122,6 +122,9 @@ class Collector:
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
         self._names = names or Names()
+        # Of the last file. What its storage decides holds for all rows that have the same one.
+        self._storage: Storage | None = None
+        self._reader: Callable[[str], Reader]
         self._missing: _Missed = []
         self._failure: Exception | None = None
         self._members = 0
@@ -158,11 +161,13 @@ class Collector:
     def _question(self, file: StoredFile) -> Question:
         """Return what to ask about a file for its reader and its metadata."""
         try:
-            reader = reader_for(file.storage, file.stored_name, decode=self._decode)
+            if file.storage is not self._storage:
+                self._reader = readers_of(file.storage, decode=self._decode)
+                self._storage = file.storage
+            reader = self._reader(file.stored_name)
         except Exception as error:
             return failing(file, error)
-        is_asked = self._describe is asked or not is_enough(file.metadata)
-        is_remote = reader.is_remote and is_asked
+        is_remote = reader.is_remote and (self._describe is asked or not is_enough(file.metadata))
         ask = partial(self._asked, reader, file)
         return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
 

@@ -100,17 +100,17 @@ def described(reader: Reader, known: Metadata) -> Metadata:
     """
     if known.size is None or known.modified_at is None:
         return asked(reader, known)
-    check_known(reader.name, **known._asdict())
-    validator = known.validator or None  # "" is of a storage that has none
-    reader.expect(known.size, validator)
+    check_known(reader.name, known)
+    size, crc_32, modified_at, validator = known
+    reader.expect(size, validator or None)  # "" is of a storage that has none
     # The caller's time may change where the storage's validator doesn't, and the reverse.
-    derived = derived_validator(known.size, known.modified_at)
-    return known._replace(validator=f"{derived} {validator}" if validator else derived)
+    derived = derived_validator(size, modified_at)
+    return Metadata(size, crc_32, modified_at, f"{derived} {validator}" if validator else derived)
 
 
 def asked(reader: Reader, known: Metadata) -> Metadata:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
-    check_known(reader.name, **known._asdict())
+    check_known(reader.name, known)
     validator = known.validator or None
     # The validator is of what the storage knows, and of nothing that the caller does.
     own = reader.describe(known.size, known.modified_at) if validator is None else reader.describe()
@@ -135,9 +135,9 @@ def reader_member(
 ) -> ContentMember:
     """Make a member of a reader's file, of which this is known."""
     at = metadata.modified_at or NO_TIME
-    own_name = posixpath.basename(reader.name)
+    name = name or posixpath.basename(reader.name)
     content = StorageContent(reader, metadata)
-    made = build_member(name or own_name, at, mode, compress, content, own_name)
+    made = build_member(name, at, mode, compress, content, reader.name)
     # What is deflated is compared with no CRC-32 that somebody knows.
     reader.is_verified = made[3].crc_32 is not None
     return made
@@ -193,8 +193,12 @@ class StorageContent:
         self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
-        self.may_grow = not reader.is_remote and may_grow(reader.name)
         self.reader = reader
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether it has other sizes from one moment to the next."""
+        return not self.reader.is_remote and may_grow(self.reader.name)
 
     @property
     def is_remote(self) -> bool:

@@ -169,7 +169,13 @@ class Names:
 
     def of(self, name: str) -> str:
         """Return the next member's name."""
-        components = _components(name)
+        return self._distinct(name, _components(name))
+
+    def of_safe(self, name: str) -> str:
+        """Do the same for a name that `safe_name` returned."""
+        return self._distinct(name, name.split("/"))
+
+    def _distinct(self, name: str, components: list[str]) -> str:
         last = components.pop()
         parent = 0
         path = ""

@@ -99,7 +99,7 @@ def wall_clock(modified_at: datetime) -> datetime:
     if modified_at.tzinfo is None or modified_at.tzinfo is zone:
         return modified_at
     try:
-        return modified_at if timezone.is_naive(modified_at) else modified_at.astimezone(zone)
+        return modified_at if modified_at.utcoffset() is None else modified_at.astimezone(zone)
     except (OverflowError, ValueError):
         return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
 

@@ -7,7 +7,6 @@ time, which is what takes the time.
 from __future__ import annotations
 
 import logging
-import posixpath
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
@@ -142,7 +141,7 @@ class Collector:
             for question in questions:
                 file = question.subject
                 # What ends in "/" is a directory, and unzip would drop its content.
-                name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
+                name = (file.name or "").rstrip("/") or file.stored_name.rpartition("/")[2]
                 try:
                     reader, metadata = question.answer()
                     member = reader_member(reader, metadata, name, compress=self._compress)
@@ -151,8 +150,10 @@ class Collector:
                         self._failure = error
                     self._policy(self._missing, name, error)
                 else:
-                    self._count(member[4].size or 0)
-                    yield self._names.of(member[0]), *member[1:4], self._bounded(member[4])
+                    safe, modified_at, mode, method, content = member
+                    self._count(content.size or 0)
+                    own = self._names.of_safe(safe)
+                    yield own, modified_at, mode, method, self._bounded(content)
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
@@ -181,9 +182,11 @@ class Collector:
         self._count_bytes(size)
 
     def _count_bytes(self, length: int) -> None:
+        if self._max_bytes is None:
+            return
         with self._lock:  # contents are read in several threads
             self._bytes += length
-        if self._max_bytes is not None and self._bytes > self._max_bytes:
+        if self._bytes > self._max_bytes:
             raise TooManyBytesError(self._max_bytes)
 
     def _bounded(self, content: Content) -> Content:

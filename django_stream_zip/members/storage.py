@@ -22,7 +22,7 @@ from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.files import NO_TIME
 from django_stream_zip.members.misuse import check_field_file, check_known, check_stored, check_time
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
-from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.members.readers.table import reader_class, unwrapped
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -69,8 +69,9 @@ def storage_member(
         FileNotFoundError: The file is missing.
         PermissionError: It may not be read. Other errors of the storage are raised as they are.
     """
+    storage = unwrapped(storage)
     check_stored(storage, stored_name)
-    reader = reader_for(storage, stored_name, decode=decode)
+    reader = reader_class(storage)(storage, stored_name, decode=decode)
     known = Metadata(size, crc_32, modified_at, validator)
     if reader.is_remote and not is_enough(known):
         # What is wrong or changes with the language is to be seen now.

@@ -90,8 +90,12 @@ def is_plain(manager: Manager[Any]) -> bool:
     return _is_known(type(manager), _OF_MANAGER)
 
 
+def _is_known(cls: Any, names: tuple[str, ...]) -> bool:
+    return _are_known(cls, names)
+
+
 @lru_cache
-def _is_known(cls: type, names: tuple[str, ...]) -> bool:
+def _are_known(cls: type, names: tuple[str, ...]) -> bool:
     definers = {_definer(cls, name) for name in names} - {object}
     return all(definer.__module__ in _KNOWN for definer in definers)
 

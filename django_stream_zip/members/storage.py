@@ -99,10 +99,10 @@ def described(reader: Reader, known: Metadata) -> Metadata:
     The storage is asked unless both size and time are known. Raises what it raises, and
     ContentChangedError where the caller knows another validator than the storage.
     """
-    if known.size is None or known.modified_at is None:
+    size, crc_32, modified_at, validator = known
+    if size is None or modified_at is None:
         return asked(reader, known)
     check_known(reader.name, known)
-    size, crc_32, modified_at, validator = known
     reader.expect(size, validator or None)  # "" is of a storage that has none
     # The caller's time may change where the storage's validator doesn't, and the reverse.
     derived = derived_validator(size, modified_at)

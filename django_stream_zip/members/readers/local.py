@@ -17,7 +17,6 @@ from django_stream_zip.members.files import BytesContent, FileContent, has_settl
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
-
 # A name of which `FileSystemStorage.path()` changes nothing: it only joins.
 _JOINED: Final = re.compile(r"(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*\Z")
 

@@ -66,9 +66,9 @@ def reader_class(storage: Any) -> ReaderClass:
     A class that comes nearer and overrides how files are opened knows better than the reader: it
     may decrypt them, or count them. Its files are read through its own `open()`.
     """
-    known, reader = _nearest(
-        type(storage), tuple(_READERS.items()), tuple(conf.get("READERS").items())
-    )
+    cls: Any = type(storage)
+    configured = tuple(conf.get("READERS").items())
+    known, reader = _nearest(cls, tuple(_READERS.items()), configured)
     return GenericReader if _overrides(storage, known, reader) else reader
 
 

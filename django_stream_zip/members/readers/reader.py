@@ -110,6 +110,10 @@ class Reader(ABC):
         connection breaks too often.
         """
 
+    def whole(self) -> bytes | None:
+        """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
+        return None
+
 
 def kept_validator(metadata: Metadata) -> str:
     """Return the validator as rows keep it: "" where there is none, or one too long to be kept."""

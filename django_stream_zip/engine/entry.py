@@ -242,7 +242,7 @@ class Entry:
         """
         if self.crc_32 is None:
             self.crc_32 = self._known_crc_32(crc_32)
-        _check_content(
+        check_content(
             self._name, self._method, self._declared_size, self._uncompressed_size, self.crc_32
         )
         data, layout = self._encoder.end(), self._layout
@@ -388,7 +388,7 @@ class StoredEntry:
         if self.crc_32 is None:
             self.crc_32 = self._crc_32 if crc_32 is None else crc_32
         size = self.data_length
-        _check_content(self._name, self._method, size, self._uncompressed_size, self.crc_32)
+        check_content(self._name, self._method, size, self._uncompressed_size, self.crc_32)
 
 
 def _check_excess(name: str, method: Method, size: int, limit: int) -> None:
@@ -399,7 +399,7 @@ def _check_excess(name: str, method: Method, size: int, limit: int) -> None:
         raise _wrong_size(name, method, f"at least {size:,}")
 
 
-def _check_content(
+def check_content(
     name: str, method: Method, declared_size: int | None, size: int, crc_32: int
 ) -> None:
     """Raise where content is not what its method declares."""

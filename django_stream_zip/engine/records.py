@@ -14,6 +14,8 @@ from django_stream_zip.engine import spec
 _START_OF_HEADER = Struct("<HHH")
 _LOCAL_FILE_HEADER = Struct("<4s6sLLLLHH")
 _CENTRAL_DIRECTORY_HEADER = Struct("<4sH6sLLLLHHHHHLL")
+_CRC_32 = Struct("<L")
+_CRC_32_IN_CENTRAL_DIRECTORY_HEADER = 16
 _DATA_DESCRIPTOR = Struct("<4sLLL")
 _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
@@ -126,6 +128,21 @@ def central_directory_header(
         + file_name
         + extra_field
     )
+
+
+def local_file_header_of(central_directory_header: bytes | bytearray) -> bytes:
+    """Return the local file header of a stored member without Zip64: the other header has it all.
+
+    All but offset and attributes is in both, in the same order.
+    """
+    header = central_directory_header
+    length = CENTRAL_DIRECTORY_HEADER_LENGTH
+    return spec.LOCAL_FILE_HEADER_SIGNATURE + header[6:32] + header[length:]
+
+
+def set_crc_32(headers: bytearray, start: int, crc_32: int) -> None:
+    """Set the CRC-32 of the central directory header that starts there, of whatever kind it is."""
+    _CRC_32.pack_into(headers, start + _CRC_32_IN_CENTRAL_DIRECTORY_HEADER, crc_32)
 
 
 def zip64_central_directory_header(

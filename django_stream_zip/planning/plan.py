@@ -157,16 +157,19 @@ class Plan:
                 begun(member[0])
                 crc_32 = yield from crc_32s.read(member, source)
             directory.set_crc_32(number, crc_32)
-        archive = Archive(_options(None), directory=NoDirectory())
+        archive, stored = Archive(_options(None), directory=NoDirectory()), _Stored()
         for number in range(self._first(window), len(self.members)):
             member, position = self.members[number], self._offsets[number]
             if position >= stop:
                 return
-            begun(member[0])
+            name, _, _, method, _ = member
+            begun(name)
             is_whole = start <= position and self._offsets[number + 1] <= stop
-            if is_whole and _is_simple(member[3], position):
+            if is_whole and _is_simple(method, position):
                 yield directory.local_file_header(number)
-                yield from _stored(member)
+                stored.begin(name, method)
+                yield WholeReading(member, 0, method.uncompressed_size or 0, stored.write)
+                stored.end()
                 continue
             archive.offset = position
             crc_32 = yield from _written(archive, member, window, crc_32s)
@@ -292,28 +295,23 @@ def _is_simple(method: Method, position: int) -> bool:
     )
 
 
-class _Passed:
-    """Passes on the content of a stored member, and computes its CRC-32."""
+class _Stored:
+    """Passes on the content of stored members, one after the other, and compares their CRC-32s."""
 
-    __slots__ = ("_name", "crc_32")
-
-    def __init__(self, name: str) -> None:
+    def begin(self, name: str, method: Method) -> None:
         self._name = name
-        self.crc_32 = 0
+        self._method = method
+        self._crc_32 = 0
 
-    def __call__(self, chunk: bytes) -> bytes:
+    def write(self, chunk: bytes) -> bytes:
         if chunk.__class__ is not bytes:
             chunk = as_bytes(self._name, chunk)
-        self.crc_32 = crc32(chunk, self.crc_32)
+        self._crc_32 = crc32(chunk, self._crc_32)
         return chunk
 
-
-def _stored(member: AnyMember) -> Iterator[Step]:
-    """Send the whole content of a stored member, and compare it with what is declared."""
-    name, _, _, method, _ = member
-    passed = _Passed(name)
-    yield WholeReading(member, passed)
-    check_content(name, method, None, 0, passed.crc_32)
+    def end(self) -> None:
+        if self._crc_32 != self._method.crc_32:
+            check_content(self._name, self._method, None, 0, self._crc_32)
 
 
 def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:

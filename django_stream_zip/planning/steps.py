@@ -64,19 +64,14 @@ class WholeReading(Reading):
 
     __slots__ = ()
 
-    def __init__(
-        self, member: MemberFile | AsyncMemberFile, become: Callable[[bytes], bytes]
-    ) -> None:
-        super().__init__(member, 0, member[3].uncompressed_size or 0, become)
-
     def at_once(self) -> bytes | None:
         """Read it if it comes at once; return what is to be sent, None if it has to be iterated."""
         whole = getattr(self.content, "whole", None)
-        content = None if whole is None else whole()
-        if content is None:
+        if whole is None or (content := whole()) is None:
             return None
         piece = self.take(content)
-        self.end()
+        if self._left:
+            self.end()
         return piece
 
 

@@ -18,7 +18,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from typing import Any, Final
 
 from django_stream_zip.engine.accelerators import ZLIB, CompressObj
@@ -398,10 +398,13 @@ def _can_iterate(value: Any, how: str) -> bool:
 
 def close(*iterators: Any) -> None:
     """Close those iterators that can be closed, the last one first."""
-    with ExitStack() as stack:
-        for iterator in iterators:
-            if close := getattr(iterator, "close", None):
-                stack.callback(close)
+    if not iterators:
+        return
+    try:
+        if close_last := getattr(iterators[-1], "close", None):
+            close_last()
+    finally:
+        close(*iterators[:-1])
 
 
 async def aclose(*iterators: Any) -> None:

@@ -164,15 +164,19 @@ class Plan:
                 return
             name, _, _, method, _ = member
             begun(name)
-            is_whole = start <= position and self._offsets[number + 1] <= stop
+            size = method.uncompressed_size or 0
+            is_whole = size > 0 and start <= position and self._offsets[number + 1] <= stop
             if is_whole and _is_simple(method, position):
                 yield directory.local_file_header(number)
                 stored.begin(name, method)
-                yield WholeReading(member, 0, method.uncompressed_size or 0, stored.write)
+                yield WholeReading(member, 0, size, stored.write)
                 stored.end()
                 continue
             archive.offset = position
-            crc_32 = yield from _written(archive, member, window, crc_32s)
+            if is_whole:
+                crc_32 = yield from _whole(archive, member, crc_32s)
+            else:
+                crc_32 = yield from _written(archive, member, window, crc_32s)
             if crc_32 is not None and not is_final:
                 directory.set_crc_32(number, crc_32)
         if window.needs_directory:
@@ -286,11 +290,11 @@ class _Window:
 
 
 def _is_simple(method: Method, position: int) -> bool:
-    """Return whether a member is stored, has some content, and needs no Zip64."""
+    """Return whether a member is stored and needs no Zip64."""
     return (
         method.crc_32 is not None
         and not method.zip64
-        and 0 < (method.uncompressed_size or 0) < spec.MAX_32
+        and (method.uncompressed_size or 0) < spec.MAX_32
         and position < spec.MAX_32
     )
 
@@ -322,10 +326,32 @@ def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
     return become
 
 
+def _whole(
+    archive: Archive, member: AnyMember, crc_32s: WindowChecksums
+) -> Generator[Step, None, int | None]:
+    """Write a member of which all is in the window, and something is to be read."""
+    name, modified_at, mode, method, content = member
+    size = method.uncompressed_size or 0
+    yield archive.begin(name, modified_at, mode, method)
+    reading = WholeReading(member, 0, size, archive.write)
+    if method.crc_32 is None and is_long(size):
+        yield from crc_32s.marked(reading, archive)
+    else:
+        yield reading
+    crc_32 = archive.crc_32
+    if method.crc_32 is None:
+        yield from crc_32s.learn(cast(Description, content), crc_32)
+    yield archive.end()
+    return crc_32
+
+
 def _written(
     archive: Archive, member: AnyMember, window: _Window, crc_32s: WindowChecksums
 ) -> Generator[Step, None, int | None]:
-    """Write what of a member is in the window; return its CRC-32, if it came to its end."""
+    """Write what is in the window of a member that it cuts, or that is empty.
+
+    Returns its CRC-32, if it came to its end.
+    """
     name, modified_at, mode, method, chunks = member
     content, size = cast(Description, chunks), _known_size(method) or 0
     position = archive.offset

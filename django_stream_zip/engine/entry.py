@@ -309,6 +309,7 @@ class StoredEntry:
     """
 
     __slots__ = (
+        "_attributes",
         "_central_directory_header",
         "_crc_32",
         "_layout",
@@ -324,7 +325,7 @@ class StoredEntry:
 
     def __init__(self, *, zip64: bool) -> None:
         self._layout = layout_of(True, zip64, zip64, False)
-        self._mode = 0
+        self._mode = self._attributes = 0
         self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
 
     def begin(
@@ -341,13 +342,16 @@ class StoredEntry:
         """Start a member, with the size and the CRC-32 of its method; return its local header."""
         if mode is not self._mode:
             self._mode = _mode(name, mode)
+            self._attributes = _attributes("", mode)
         self._name = name
         self._method = method
         self._crc_32 = crc_32
         self.data_length = size
         self._uncompressed_size = 0
         self.crc_32: int | None = 0
-        layout, file_name, attributes = self._layout, _file_name(name), _attributes(name, mode)
+        layout, file_name, attributes = self._layout, _file_name(name), self._attributes
+        if name[-1:] == "/":
+            attributes = _attributes(name, mode)
         start = layout.start
         self._central_directory_header: bytes = layout.central_header(
             start, modified, crc_32, size, size, attributes, offset, file_name, timestamp

@@ -246,7 +246,8 @@ def extended_timestamp(modified_at: datetime) -> bytes:
     except (OverflowError, OSError, ValueError):
         # A naive time near year 1 or 9999, which the platform can't convert.
         seconds = -spec.MAX_32 if modified_at.year < 1970 else spec.MAX_32
-    seconds = min(max(seconds, -0x80000000), 0x7FFFFFFF)
+    if not -0x80000000 <= seconds <= 0x7FFFFFFF:
+        seconds = 0x7FFFFFFF if seconds > 0 else -0x80000000
     return _EXTENDED_TIMESTAMP.pack(spec.EXTRA_EXTENDED_TIMESTAMP, 5, 1, seconds)
 
 

@@ -15,8 +15,13 @@ _BLOCK_LENGTH: Final = 65536
 class Directory(Protocol):
     """The central directory, as far as an archive has to know it."""
 
-    size: int
-    entries: int
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+
+    @property
+    def entries(self) -> int:
+        """Number of headers."""
 
     def append(self, header: bytes) -> None:
         """Add one more header."""

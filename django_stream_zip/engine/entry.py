@@ -181,27 +181,8 @@ class Entry:
             self._extra_field,
         )
 
-    def write(self, chunk: bytes) -> bytes:
-        """Take content; return its encoded data."""
-        if not self._count(chunk):
-            return b""
-        data = self._encoder.write(chunk)
-        self._compressed_size += len(data)
-        if self._compressed_size > self._layout.limit:
-            self._overflow()
-        return data
-
-    def write_encoded(self, chunk: bytes, data: bytes) -> bytes:
-        """Take content that was encoded elsewhere; return its encoded data."""
-        if not self._count(chunk):
-            return b""
-        self._compressed_size += len(data)
-        if self._compressed_size > self._layout.limit:
-            self._overflow()
-        return data
-
-    def _count(self, chunk: bytes) -> bool:
-        """Count content; return whether it is to be written.
+    def write(self, chunk: bytes, data: bytes | None = None) -> bytes:
+        """Take content, and its encoded data if they were made elsewhere; return these.
 
         Content beyond the declared size is an error at once, unless a CRC-32 is declared too: then
         only the whole content shows which of the two is wrong, and nothing more is written.
@@ -209,10 +190,15 @@ class Entry:
         self._uncompressed_size += len(chunk)
         if self.crc_32 is not None:
             self.crc_32 = crc32(chunk, self.crc_32)
-        if self._uncompressed_size <= self._most:
-            return True
-        _check_excess(self._name, self._method, self._uncompressed_size, self._layout.limit)
-        return False
+        if self._uncompressed_size > self._most:
+            _check_excess(self._name, self._method, self._uncompressed_size, self._layout.limit)
+            return b""
+        if data is None:
+            data = self._encoder.write(chunk)
+        self._compressed_size += len(data)
+        if self._compressed_size > self._layout.limit:
+            self._overflow()
+        return data
 
     def skip(self, length: int, crc_32: int | None) -> int:
         """Count content without having it; return the length of its encoded data.

@@ -130,14 +130,23 @@ def central_directory_header(
     )
 
 
-def local_file_header_of(central_directory_header: bytes | bytearray) -> bytes:
-    """Return the local file header of a stored member without Zip64: the other header has it all.
+def local_file_header_of(central_directory_header: bytearray) -> bytes:
+    """Return the local file header of a member without Zip64: the other header has it all.
 
-    All but offset and attributes is in both, in the same order.
+    All but offset and attributes is in both, in the same order. With a data descriptor, CRC-32 and
+    sizes are there.
     """
     header = central_directory_header
-    length = CENTRAL_DIRECTORY_HEADER_LENGTH
-    return spec.LOCAL_FILE_HEADER_SIGNATURE + header[6:32] + header[length:]
+    common, names = header[6:32], header[CENTRAL_DIRECTORY_HEADER_LENGTH:]
+    if header[8] & spec.FLAG_DATA_DESCRIPTOR:
+        common[10:22] = bytes(12)
+    return spec.LOCAL_FILE_HEADER_SIGNATURE + common + names
+
+
+def data_descriptor_of(central_directory_header: bytearray, crc_32: int) -> bytes:
+    """Return the data descriptor of a member without Zip64: the header has its sizes."""
+    sizes = central_directory_header[20:28]
+    return b"".join((spec.DATA_DESCRIPTOR_SIGNATURE, _CRC_32.pack(crc_32), sizes))
 
 
 def set_crc_32(headers: bytearray, start: int, crc_32: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, cast
@@ -19,7 +20,8 @@ from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
-from django_stream_zip.engine.entry import Options, check_content
+from django_stream_zip.engine.encoders import STORED
+from django_stream_zip.engine.entry import Options, check_content, encoder_for
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import default_compressobj
@@ -35,6 +37,7 @@ AnyMember = MemberFile | AsyncMemberFile
 _STORE: Final = Coding.STORE
 # So many members' states are digested at a time.
 _BATCH: Final = 1000
+_OPTIONS: Final = Options(default_compressobj)
 
 
 class Plan:
@@ -67,7 +70,7 @@ class Plan:
         Returns None if the size of some member can only be found by writing it.
         """
         members = tuple(members)  # what the caller's list becomes later is another archive
-        options = _options(EncryptionOverhead() if encrypted else None)
+        options = replace(_OPTIONS, encryption=EncryptionOverhead()) if encrypted else _OPTIONS
         directory = KnownDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
@@ -172,26 +175,26 @@ class Plan:
         begun: Callable[[str], object],
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
-        start, stop, offsets = window.start, window.stop, self._offsets
-        archive, stored = Archive(_options(None), directory=NoDirectory()), _Stored()
-        for number in range(self._first(window), bisect_left(offsets, stop, hi=len(self.members))):
-            member, position = self.members[number], offsets[number]
-            name, _, _, method, _ = member
-            begun(name)
-            size = method.uncompressed_size or 0
-            is_whole = size > 0 and start <= position and offsets[number + 1] <= stop
-            if is_whole and _is_simple(method, position):
+        archive = Archive(_OPTIONS, directory=NoDirectory())
+        stored = _StoredContent()
+        last = bisect_left(self._offsets, window.stop, hi=len(self.members))
+        for number in range(self._first(window), last):
+            member, position = self.members[number], self._offsets[number]
+            begun(member[0])
+            following = self._offsets[number + 1]
+            is_whole = window.start <= position and following <= window.stop
+            crc_32: int | None
+            if is_whole and _is_simple(member[3], following):
                 yield directory.local_file_header(number)
-                stored.begin(name, method)
-                yield WholeReading(member, 0, size, stored.write)
-                stored.end()
-                continue
-            archive.offset = position
-            if is_whole:
-                crc_32 = yield from _whole(archive, member, crc_32s)
+                yield stored.begin(member)
+                crc_32 = stored.end()
+                if member[3].crc_32 is None:
+                    yield from crc_32s.learn(cast(Description, member[4]), crc_32)
+                    yield directory.data_descriptor(number, crc_32)
             else:
+                archive.offset = position
                 crc_32 = yield from _cut(archive, member, window, crc_32s)
-            if method.crc_32 is None and crc_32 is not None and window.needs_directory:
+            if crc_32 is not None and member[3].crc_32 is None and window.needs_directory:
                 directory.set_crc_32(number, crc_32)
 
     def _first(self, window: _Window) -> int:
@@ -233,7 +236,7 @@ class Plan:
         content = self._method_and_content(number)[1]
         if method.crc_32 is not None or content.crc_32 is not None:
             return
-        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
+        archive = Archive(_OPTIONS, offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
         length = archive.content_before(max(0, window.start - archive.offset))
         if length and window.stop > archive.offset + archive.data_length:
@@ -300,33 +303,38 @@ class _Window:
             position += len(piece)
 
 
-def _is_simple(method: Method, position: int) -> bool:
-    """Return whether a member is stored and needs no Zip64."""
-    return (
-        method.crc_32 is not None
-        and not method.zip64
-        and (method.uncompressed_size or 0) < spec.MAX_32
-        and position < spec.MAX_32
-    )
+def _is_simple(method: Method, following: int) -> bool:
+    """Return whether a member has content, not too much to learn its CRC-32 at once, and no Zip64.
+
+    `following` is where the next one starts.
+    """
+    size = method.uncompressed_size or 0
+    is_short = method.crc_32 is not None or not is_long(size)
+    return size > 0 and is_short and following <= spec.MAX_32 and not method.zip64
 
 
-class _Stored:
-    """Passes on the content of stored members, one after the other, and compares their CRC-32s."""
+class _StoredContent:
+    """The content of members that are in the window as a whole, one after the other."""
 
-    def begin(self, name: str, method: Method) -> None:
-        self._name = name
-        self._method = method
+    def begin(self, member: AnyMember) -> WholeReading:
+        """Return what reads the content of a member."""
+        self._name, _, _, self._method, _ = member
+        is_declared = self._method.crc_32 is not None  # then it is sent as it is
+        self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
         self._crc_32 = 0
+        return WholeReading(member, 0, self._method.uncompressed_size or 0, self._write)
 
-    def write(self, chunk: bytes) -> bytes:
+    def _write(self, chunk: bytes) -> bytes:
         if chunk.__class__ is not bytes:
             chunk = as_bytes(self._name, chunk)
         self._crc_32 = crc32(chunk, self._crc_32)
-        return chunk
+        return self._encoder.write(chunk)
 
-    def end(self) -> None:
+    def end(self) -> int:
+        """Return its CRC-32. Raises CRC32IntegrityError if another one is declared."""
         if self._crc_32 != self._method.crc_32:
             check_content(self._name, self._method, None, 0, self._crc_32)
+        return self._crc_32
 
 
 def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
@@ -335,25 +343,6 @@ def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
         return window.cut(position, archive.write(chunk))
 
     return become
-
-
-def _whole(
-    archive: Archive, member: AnyMember, crc_32s: WindowChecksums
-) -> Generator[Step, None, int | None]:
-    """Write a member of which all is in the window, and something is to be read."""
-    name, modified_at, mode, method, content = member
-    size = method.uncompressed_size or 0
-    yield archive.begin(name, modified_at, mode, method)
-    reading = WholeReading(member, 0, size, archive.write)
-    if method.crc_32 is None and is_long(size):
-        yield from crc_32s.marked(reading, archive)
-    else:
-        yield reading
-    crc_32 = archive.crc_32
-    if method.crc_32 is None:
-        yield from crc_32s.learn(cast(Description, content), crc_32)
-    yield archive.end()
-    return crc_32
 
 
 def _cut(
@@ -406,7 +395,3 @@ def _known_size(method: object) -> int | None:
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
     return method.uncompressed_size if method.coding is _STORE else None
-
-
-def _options(encryption: EncryptionOverhead | None) -> Options:
-    return Options(default_compressobj, encryption=encryption)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -316,7 +317,7 @@ def test_naive_times_at_the_ends_do_not_fail(
     assert int.from_bytes(field[5:], "little", signed=True) == seconds
 
 
-HEADER = {
+HEADER: dict[str, Any] = {
     "start": records.start_of_header(20, 0x0800, 0),
     "modified": 0x12345678,
     "crc_32": 0xA1A2A3A4,
@@ -325,12 +326,27 @@ HEADER = {
     "file_name": "ä.txt".encode(),
     "extra_field": b"\x01\x00\x00\x00",
 }
-CENTRAL = {"external_file_attributes": 0o644 << 16, "offset_of_local_header": 0xD1D2D3D4}
+CENTRAL: dict[str, Any] = {
+    "external_file_attributes": 0o644 << 16,
+    "offset_of_local_header": 0xD1D2D3D4,
+}
 
 
 def test_one_header_of_a_stored_member_follows_from_the_other() -> None:
-    central = records.central_directory_header(**HEADER, **CENTRAL)
+    central = bytearray(records.central_directory_header(**HEADER, **CENTRAL))
     assert records.local_file_header_of(central) == records.local_file_header(**HEADER)
+
+
+def test_header_and_descriptor_of_a_member_follow_from_its_other_header() -> None:
+    header = HEADER | {"start": records.start_of_header(20, 0x0808, 8)}
+    local = records.local_file_header(
+        **header | {"crc_32": 0, "compressed_size": 0, "uncompressed_size": 0}
+    )
+    central = bytearray(records.central_directory_header(**header | {"crc_32": 0}, **CENTRAL))
+    assert records.local_file_header_of(central) == local
+    assert records.data_descriptor_of(central, 0xA1A2A3A4) == records.data_descriptor(
+        0xA1A2A3A4, 0xB1B2B3B4, 0xB1B2B3B4
+    )
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class StoredBlocks:
         if len(chunk) <= left_in_block and chunk:
             self._position += len(chunk)
             return chunk
-        if not left_in_block and 0 < len(chunk) <= spec.STORED_BLOCK_LENGTH:
+        if not left_in_block and len(chunk) <= spec.STORED_BLOCK_LENGTH:
             self._position += len(chunk)
             return self._next_block_header() + chunk
         pieces = [chunk[:left_in_block]]

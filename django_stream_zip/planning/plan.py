@@ -185,8 +185,8 @@ class Plan:
             is_whole = window.start <= position and following <= window.stop
             crc_32: int | None
             if is_whole and _is_simple(member[3], following):
-                yield directory.local_file_header(number)
-                yield stored.begin(member)
+                yield directory.local_file_header(number) + stored.begin(member)
+                yield WholeReading(member, 0, member[3].uncompressed_size or 0, stored.write)
                 crc_32 = stored.end()
                 if member[3].crc_32 is None:
                     yield from crc_32s.learn(cast(Description, member[4]), crc_32)
@@ -316,15 +316,16 @@ def _is_simple(method: Method, following: int) -> bool:
 class _StoredContent:
     """The content of members that are in the window as a whole, one after the other."""
 
-    def begin(self, member: AnyMember) -> WholeReading:
-        """Return what reads the content of a member."""
+    def begin(self, member: AnyMember) -> bytes:
+        """Begin a member; return what comes before its content, which is sent without a copy."""
         self._name, _, _, self._method, _ = member
         is_declared = self._method.crc_32 is not None  # then it is sent as it is
         self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
         self._crc_32 = 0
-        return WholeReading(member, 0, self._method.uncompressed_size or 0, self._write)
+        return self._encoder.write(b"")
 
-    def _write(self, chunk: bytes) -> bytes:
+    def write(self, chunk: bytes) -> bytes:
+        """Take content, return what is to be sent for it."""
         if chunk.__class__ is not bytes:
             chunk = as_bytes(self._name, chunk)
         self._crc_32 = crc32(chunk, self._crc_32)

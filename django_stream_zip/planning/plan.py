@@ -304,13 +304,15 @@ class _Window:
 
 
 def _is_simple(method: Method, following: int) -> bool:
-    """Return whether a member has content, not too much to learn its CRC-32 at once, and no Zip64.
+    """Return whether a member's records and data follow from its central directory header.
 
-    `following` is where the next one starts.
+    It is stored, without Zip64: `following` is where the next one starts. What is empty, or so long
+    that its CRC-32 is learned in parts, takes more steps.
     """
     size = method.uncompressed_size or 0
     is_short = method.crc_32 is not None or not is_long(size)
-    return size > 0 and is_short and following <= spec.MAX_32 and not method.zip64
+    is_stored = method.coding is _STORE and not method.zip64 and following <= spec.MAX_32
+    return is_stored and is_short and size > 0
 
 
 class _StoredContent:

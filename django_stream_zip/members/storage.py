@@ -210,6 +210,10 @@ class StorageContent:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self.reader.chunks(start, stop)
 
+    def whole(self) -> bytes | None:
+        """Return all bytes of the file that was described, if they are few and of this machine."""
+        return self.reader.whole()
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
         return self.reader.afresh().chunks()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from django.core.files.storage import FileSystemStorage
 
 from django_stream_zip.members.build import unexpected
-from django_stream_zip.members.files import BytesContent, FileContent, has_settled
+from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
@@ -46,13 +46,14 @@ class FileReader(Reader):
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        content = FileContent(
-            self._path,
-            size=self.expected_size,
-            status=self._status,
-            expected_state=self.expected_validator,
-        )
-        return content.chunks(start, stop)
+        return self._expected().chunks(start, stop)
+
+    def whole(self) -> bytes | None:
+        """Read the file, if it is short."""
+        return self._expected().whole()
+
+    def _expected(self) -> ExpectedFile:
+        return ExpectedFile(self._path, self.expected_size, self._status, self.expected_validator)
 
 
 def _path(storage: Any, name: str) -> str:

@@ -245,7 +245,10 @@ class ZipResponse(StreamingHttpResponse):
         """
         content: Any = self.streaming_content
         if not self.is_async:
-            content = AsyncAmbientBlocks(Threaded(content), self.download.ambient.handed_over())
+            order = self.download.order
+            # Those of a window defer what may wait; others may have to be deflated.
+            blocks = Threaded(content, defers=order.entity_tag is not None)
+            content = AsyncAmbientBlocks(blocks, self.download.ambient.handed_over())
         try:
             async for block in content:
                 if block:

@@ -179,9 +179,12 @@ class Download(DownloadBase):
                     self._progress.count(block)
                     yield block
             self._is_exhausted = True
+            yield b""  # what comes in the end may wait
         except (Exception, CancelledError) as error:
             # A synchronous download is never cancelled itself: some content's own work was.
-            raise self._failed(error) from error
+            failure = self._failed(error)
+            yield b""
+            raise failure from error
         finally:
             for action in self._after():
                 action.run()

@@ -27,7 +27,9 @@ from django_stream_zip.members.build import (
     unexpected,
 )
 from django_stream_zip.members.misuse import check_path, is_a_directory, not_bytes
+from django_stream_zip.members.page_cache import read_cached
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.prefetch.waiting import may_wait
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
@@ -124,6 +126,8 @@ class FileContent:
     long as it was when it was opened.
     """
 
+    defers = True
+
     def __init__(
         self,
         path: str,
@@ -189,6 +193,8 @@ class FileContent:
     def _chunks(
         self, start: int, stop: int | None, check: Callable[[os.stat_result], object]
     ) -> Iterator[bytes]:
+        if not may_wait():
+            yield b""
         file = _opened(self._path)
         try:
             opened = os.fstat(file)
@@ -234,12 +240,21 @@ def _end(stop: int | None, size: int) -> float:
 
 def _read(file: int, start: int, end: float) -> Iterator[bytes]:
     """Yield the bytes of an open file from `start` to `end`, or as far as there are any."""
-    if start:
-        os.lseek(file, start, os.SEEK_SET)
-    left = end - start
-    while left > 0 and (chunk := os.read(file, int(min(CHUNK_LENGTH, left)))):
+    position, place = start, 0
+    while position < end:
+        length = int(min(CHUNK_LENGTH, end - position))
+        chunk = None if may_wait() else read_cached(file, length, position)
+        if chunk is None:
+            if not may_wait():
+                yield b""
+            if position != place:
+                os.lseek(file, position, os.SEEK_SET)
+            chunk = os.read(file, length)
+            place = position + len(chunk)
+        if not chunk:
+            return
         yield chunk
-        left -= len(chunk)
+        position += len(chunk)
 
 
 def _watched(
@@ -257,6 +272,8 @@ def _watched(
         stop += len(chunk)
         digest = add(chunk, digest)
         yield chunk
+    if not may_wait():
+        yield b""
     if not opened.st_size:
         return  # what was read, if anything, grew meanwhile
     after = os.fstat(file)
@@ -313,6 +330,8 @@ def has_settled(modified_at: float) -> bool:
 
 class BytesContent:
     """Bytes in memory."""
+
+    defers = True
 
     def __init__(self, data: bytes) -> None:
         self._data = bytes(data)

@@ -201,6 +201,11 @@ class StorageContent:
         """Whether it pays, and whether it is allowed, to prefetch it in another thread."""
         return self.reader.is_remote
 
+    @property
+    def defers(self) -> bool:
+        """Whether its chunks never wait where nothing may."""
+        return self.reader.defers
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self.reader.chunks(start, stop)

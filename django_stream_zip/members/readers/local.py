@@ -18,6 +18,7 @@ class FileReader(Reader):
     """Reads a file of a FileSystemStorage: one `stat`, and no file that was modified since."""
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
+    defers = True
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         self._path = storage.path(name)

@@ -50,6 +50,8 @@ class Reader(ABC):
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open")
     #: Whether it pays, and whether it is allowed, to prefetch in another thread.
     is_remote: ClassVar[bool] = False
+    #: Whether it never waits where nothing may: see `prefetch.waiting`.
+    defers: ClassVar[bool] = False
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
@@ -60,8 +60,13 @@ class Send(NamedTuple):
     values: dict[str, Any]
 
     def run(self) -> None:
-        """Send it; what receivers raise is logged."""
-        self.signal.send_robust(self.sender, **self.values)
+        """Send it; what receivers raise is logged.
+
+        Under ASGI asynchronous ones run on the event loop, and a disconnect cancels them there. It
+        is the loop that ends this download then: it closes it.
+        """
+        with suppress(CancelledError):
+            self.signal.send_robust(self.sender, **self.values)
 
     async def arun(self) -> None:
         """Send it on the event loop."""

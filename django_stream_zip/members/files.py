@@ -27,7 +27,7 @@ from django_stream_zip.members.build import (
     unexpected,
 )
 from django_stream_zip.members.misuse import check_path, is_a_directory, not_bytes
-from django_stream_zip.members.page_cache import read_cached
+from django_stream_zip.members.page_cache import is_quick, look_at, read_cached
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.prefetch.waiting import may_wait
 
@@ -127,6 +127,8 @@ class FileContent:
     """
 
     defers = True
+    #: Whether it can be opened on an event loop.
+    is_prepared = False
 
     def __init__(
         self,
@@ -174,6 +176,10 @@ class FileContent:
         """When the file was modified last."""
         return time_of(0 if self.status is None else self.status.st_mtime_ns / 1e9)
 
+    def prepare(self) -> None:
+        """Look at the file, so that it can be opened at once."""
+        self.is_prepared = look_at(self._path)
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self._chunks(start, stop, self._check)
@@ -193,7 +199,7 @@ class FileContent:
     def _chunks(
         self, start: int, stop: int | None, check: Callable[[os.stat_result], object]
     ) -> Iterator[bytes]:
-        if not may_wait():
+        if not (may_wait() or self.is_prepared):
             yield b""
         file = _opened(self._path)
         try:
@@ -272,7 +278,7 @@ def _watched(
         stop += len(chunk)
         digest = add(chunk, digest)
         yield chunk
-    if not may_wait():
+    if not (may_wait() or is_quick(file, opened.st_dev)):
         yield b""
     if not opened.st_size:
         return  # what was read, if anything, grew meanwhile
@@ -283,6 +289,8 @@ def _watched(
     is_put_back = has_grown and is_settled and after.st_mtime_ns <= opened.st_mtime_ns
     is_changed = is_put_back or (not has_grown and _was_written_to(opened, after))
     is_unsure = has_grown or not is_settled  # no time says whether it only grew
+    if (is_unsure or not after.st_nlink) and not may_wait():
+        yield b""  # to read it again, or to remove what nobody else has
     if is_changed or (is_unsure and _digest(file, start, stop, add) != digest):
         raise ContentChangedError(f"{name} was modified while it was read")
 

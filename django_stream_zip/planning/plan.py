@@ -24,6 +24,7 @@ from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
+from django_stream_zip.planning.prepared import Prepared
 from django_stream_zip.planning.steps import Reading, Step
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
@@ -151,9 +152,11 @@ class Plan:
         source.expect(self._wholly_read(window, first, crc_32s))
         directory = None if window.needs_directory else NoDirectory()
         archive = Archive(_options(None), offset=self._offsets[first], directory=directory)
+        prepared = Prepared(self.members)
         for number in range(first, len(self.members)):
             if archive.offset >= stop:
                 return
+            yield from prepared.before(number)
             member = self.members[number]
             if self._offsets[number + 1] > start:
                 begun(member[0])

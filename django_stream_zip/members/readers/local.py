@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, FileContent, has_settled
+from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
@@ -27,6 +28,7 @@ class FileReader(Reader):
     def _forget(self) -> None:
         super()._forget()
         self._status: stat_result | None = None
+        self._is_prepared = False
 
     def _place(self) -> str:
         return known_place(self.storage, self._path)
@@ -38,6 +40,10 @@ class FileReader(Reader):
         self.local_state, self.is_settled = content.local_state, content.is_settled
         return Metadata(content.size, None, content.modified_at, content.validator)
 
+    def prepare(self) -> None:
+        """Look at the file, so that it can be opened at once."""
+        self._is_prepared = look_at(self._path)
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
         content = FileContent(
@@ -46,6 +52,7 @@ class FileReader(Reader):
             status=self._status,
             expected_state=self.expected_validator,
         )
+        content.is_prepared = self._is_prepared
         return content.chunks(start, stop)
 
 

@@ -103,6 +103,9 @@ class Reader(ABC):
         Raises FileNotFoundError, PermissionError, or what else the storage raises.
         """
 
+    def prepare(self) -> None:
+        """Make ready to be opened where nothing may wait, if there is a way to."""
+
     @abstractmethod
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`. Opens nothing before the first one is asked for.

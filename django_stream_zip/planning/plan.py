@@ -27,6 +27,7 @@ from django_stream_zip.planning.drivers import driven
 from django_stream_zip.planning.prepared import Prepared
 from django_stream_zip.planning.steps import Reading, Step
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
+from django_stream_zip.prefetch.waiting import may_wait
 
 AnyMember = MemberFile | AsyncMemberFile
 
@@ -156,7 +157,8 @@ class Plan:
         for number in range(first, len(self.members)):
             if archive.offset >= stop:
                 return
-            yield from prepared.before(number)
+            if not may_wait():
+                yield from prepared.before(number)
             member = self.members[number]
             if self._offsets[number + 1] > start:
                 begun(member[0])

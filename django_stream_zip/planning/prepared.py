@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from django_stream_zip.planning.steps import Call, Step
-from django_stream_zip.prefetch.waiting import may_wait
 
 # Several smaller ones are read with one hop to a thread, which takes less.
 _LARGE: Final = 384 << 10
@@ -27,10 +26,9 @@ class Prepared:
 
     def before(self, number: int) -> Iterator[Step]:
         """Yield what is to be done before a member, where nothing may wait: nothing, mostly."""
-        if may_wait() or (number < self._stop and time.monotonic() < self._lasts_until):
-            return
-        self._stop = number
-        yield Call(self._prepare)
+        if number >= self._stop or time.monotonic() > self._lasts_until:
+            self._stop = number
+            yield Call(self._prepare)
 
     def _prepare(self) -> None:
         now = time.monotonic()

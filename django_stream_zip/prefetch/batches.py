@@ -41,6 +41,7 @@ class Threaded:
         self._pulled = ordinary(self._chunks)
         self._defers = defers
         self._may_wait = True  # whether what comes next has to be pulled in a thread
+        self._has_turned = False  # whether everybody else has had a turn since the last batch
         self._length = 0  # the first chunk goes on alone, at once
         self._batch: deque[bytes] = deque()
         self._error: Exception | None = None
@@ -54,11 +55,14 @@ class Threaded:
             if self._is_over:
                 raise StopAsyncIteration
             if self._may_wait:
+                self._has_turned = True
                 await sync_to_async(self._pull)(_BATCH_SECONDS)
-            else:
+                continue
+            if not self._has_turned:
                 await asyncio.sleep(0)
-                with not_waiting():
-                    self._pull(_LOOP_SECONDS)
+            self._has_turned = False
+            with not_waiting():
+                self._pull(_LOOP_SECONDS)
         self._length = _BATCH_LENGTH
         return self._batch.popleft()
 

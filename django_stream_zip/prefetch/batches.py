@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
+from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 
@@ -25,9 +26,10 @@ from django_stream_zip.prefetch.waiting import not_waiting
 # batches are no faster, as what was read is out of the CPU's cache when it is sent.
 _BATCH_LENGTH: Final = 384 << 10
 _BATCH_SECONDS: Final = 0.1
-# On the event loop everybody else has a turn between two batches. With what it takes to send them,
-# one of this length takes 0.3 ms, so eight downloads at full speed keep a timer waiting for 2.4.
+# On the event loop everybody else has a turn between two batches. With what it takes to send it, one
+# of that length takes 0.3 ms. So those who pull there share it, or ten would keep a timer waiting.
 _LOOP_SECONDS: Final = 0.001
+_on_loop: Final[WeakSet[Threaded]] = WeakSet()
 
 
 class Threaded:
@@ -61,6 +63,8 @@ class Threaded:
             if not self._has_turned:
                 await asyncio.sleep(0)
             self._has_turned = False
+            _on_loop.add(self)
+            self._length = _BATCH_LENGTH // len(_on_loop)
             with not_waiting():
                 self._pull(_LOOP_SECONDS)
         self._length = _BATCH_LENGTH
@@ -86,6 +90,7 @@ class Threaded:
                     self._may_wait = not (chunk and self._defers)
                     return
             self._is_over = True
+            _on_loop.discard(self)
         except Exception as error:
             if not self._batch:
                 raise

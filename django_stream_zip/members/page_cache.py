@@ -28,7 +28,7 @@ _devices: Final[dict[int, bool]] = {}
 
 
 def read_cached(file: int, length: int, position: int) -> bytes | None:
-    """Return up to so many bytes, 65536 at the most, at a position; None where reading them might wait."""
+    """Return up to 65536 bytes at a position, None where reading them might wait."""
     if _NO_WAIT is None:
         return None
     view = _thread.view[:length]

@@ -26,8 +26,8 @@ from django_stream_zip.prefetch.waiting import not_waiting
 # batches are no faster, as what was read is out of the CPU's cache when it is sent.
 _BATCH_LENGTH: Final = 384 << 10
 _BATCH_SECONDS: Final = 0.1
-# On the event loop everybody else has a turn between two batches. With what it takes to send it, one
-# of that length takes 0.3 ms. So those who pull there share it, or ten would keep a timer waiting.
+# On the event loop everybody else has a turn between two batches. With what it takes to send it,
+# one of that length takes 0.3 ms. All who pull there share it, or ten would keep a timer waiting.
 _LOOP_SECONDS: Final = 0.001
 _on_loop: Final[WeakSet[Threaded]] = WeakSet()
 

@@ -228,9 +228,7 @@ def test_a_missing_object_in_a_list_is_not_found(
     assert eventually(lambda: not describing())
 
 
-def test_bodies_are_fetched_of_what_is_described(
-    storage: Any, store: Store
-) -> None:
+def test_bodies_are_fetched_of_what_is_described(storage: Any, store: Store) -> None:
     store.faults.latency = 0.2
     members = collected(storage)
     assert [member[0] for member in members] == NAMES

@@ -45,7 +45,8 @@ def connections_at_once() -> int:
     The stores' packages keep ten. Each more is opened for one request only, which is two or three
     round trips.
     """
-    return max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
+    number: int = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
+    return number
 
 
 class PerProcess:

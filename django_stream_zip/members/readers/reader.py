@@ -103,7 +103,7 @@ class Reader(ABC):
         Raises FileNotFoundError, PermissionError, or what else the storage raises.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  # most need nothing
         """Make ready to be opened where nothing may wait, if there is a way to."""
 
     @abstractmethod

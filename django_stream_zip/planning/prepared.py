@@ -35,7 +35,7 @@ class Prepared:
         self._lasts_until = now + _LASTS
         for member in self._members[self._stop : self._stop + _AT_A_TIME]:
             content: Any = member[4]
-            if content.size >= _LARGE and hasattr(content, "prepare"):
+            if hasattr(content, "prepare") and (content.size or 0) >= _LARGE:
                 content.prepare()
             self._stop += 1
             if time.monotonic() > now + _MOMENT:

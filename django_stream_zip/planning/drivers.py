@@ -68,11 +68,11 @@ async def adriven(
 
 
 def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
-    chunks = source.chunks(reading.content, reading.start, reading.stop)
     waits = not defers(reading.content)
+    if waits and not may_wait():
+        yield b""
+    chunks = source.chunks(reading.content, reading.start, reading.stop)
     try:
-        if waits and not may_wait():
-            yield b""
         for chunk in chunks:
             if piece := reading.take(chunk):
                 yield from blocks.push(piece)

@@ -260,3 +260,23 @@ def test_a_client_who_goes_away_leaves_no_file_open(blocks_taken: int, photos: l
 
     asyncio.run(read())
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_what_a_middleware_puts_around_it_runs_in_a_thread(photos: list[Path]) -> None:
+    threads = set()
+
+    def wrapped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            threads.add(get_ident())
+            if block:
+                yield block
+
+    async def read() -> bytes:
+        response: Any = zip_response(AsyncRequestFactory().get("/"), members)
+        response.streaming_content = wrapped(response.streaming_content)
+        return b"".join([block async for block in response])
+
+    members = of_paths(photos)
+    assert asyncio.run(read()) == by_wsgi(members)
+    assert threads
+    assert get_ident() not in threads

@@ -148,7 +148,7 @@ class Collector:
                         self._failure = error
                     self._policy(self._missing, name, error)
                 else:
-                    self._count(member[4].size or 0)
+                    self._count(member[3].uncompressed_size or 0)
                     yield self._names.of(member[0]), *member[1:4], self._bounded(member[4])
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
@@ -159,6 +159,7 @@ class Collector:
         """Return what to ask about a file for its reader and its metadata."""
         try:
             reader = reader_for(file.storage, file.stored_name, decode=self._decode)
+            reader.may_pass = self._compress is not False
         except Exception as error:
             return failing(file, error)
         is_asked = self._describe is asked or not is_enough(file.metadata)

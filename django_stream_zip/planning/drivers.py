@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, suppress
 from typing import Any
@@ -87,7 +88,7 @@ async def _aread(
         chunks = Threaded(chunks)
     try:
         async for chunk in chunks:
-            if piece := reading.take(chunk):
+            if piece := await _taken(reading, chunk):
                 for block in blocks.push(piece):
                     yield block
             else:
@@ -95,3 +96,10 @@ async def _aread(
     finally:
         await aclose(chunks)
     reading.end()
+
+
+async def _taken(reading: Reading, chunk: bytes) -> bytes:
+    """Have a chunk taken, in a thread if that would block the loop."""
+    if len(chunk) < reading.slow_from:
+        return reading.take(chunk)
+    return await asyncio.to_thread(reading.take, chunk)

@@ -19,7 +19,7 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import CountedDirectory, NoDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
-from django_stream_zip.engine.methods import Coding, Method
+from django_stream_zip.engine.methods import Method
 from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
@@ -331,7 +331,7 @@ def _written(
         read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
         archive.skip(first, read)
     if first < last:
-        reading = Reading(member, first, last, _writing(archive, window))
+        reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
             yield from crc_32s.marked(reading, archive)
         else:
@@ -351,7 +351,7 @@ def _known_size(method: object) -> int | None:
     """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
-    return method.uncompressed_size if method.coding is Coding.STORE else None
+    return method.content_size
 
 
 def _options(encryption: EncryptionOverhead | None) -> Options:

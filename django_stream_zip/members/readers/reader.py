@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django_stream_zip.members.build import seconds_of
+from django_stream_zip.members.readers.gzipped import DeflateStream
 from django_stream_zip.members.readers.places import configured_place
 
 #: Of those that rows keep.
@@ -55,6 +56,11 @@ class Reader(ABC):
     is_settled: bool = True
     #: Whether its bytes are compared with a declared CRC-32, which shows a mixture of two states.
     is_verified: bool = False
+    #: Whether what is stored gzipped, and is to be decoded, may be passed as the deflate stream
+    #: that it is: `describe` looks for it then.
+    may_pass: bool = False
+    #: What `chunks` yields instead of what it inflates to, if it was found.
+    deflate_stream: DeflateStream | None = None
     #: The arguments of `expect`, each None where any will do.
     expected_size: int | None = None
     expected_validator: str | None = None
@@ -73,15 +79,18 @@ class Reader(ABC):
     def afresh(self) -> Self:
         """Return a reader of the same file, of which nothing has been seen yet.
 
-        It reads what is there when it opens it, be it described or not.
+        It reads what is there when it opens it, be it described or not. (Of a deflate stream both
+        sizes are declared: that can only be the file which was described.)
         """
+        if self.deflate_stream is not None:
+            return self
         fresh = copy(self)
         fresh._forget()
         return fresh
 
     def _forget(self) -> None:
         """Forget what was seen of the file, from its description or its first byte."""
-        self.expected_size = self.expected_validator = None
+        self.expected_size = self.expected_validator = self.deflate_stream = None
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
         """Have `chunks` read no other file than one of this size and state, as a row says it has.

@@ -39,7 +39,7 @@ from django_stream_zip.engine.errors import (
 )
 from django_stream_zip.engine.held import HeldMember
 from django_stream_zip.engine.members import as_bytes
-from django_stream_zip.engine.methods import DEFLATE, PASS, STORE, Method
+from django_stream_zip.engine.methods import DEFLATE, ENCODED, STORE, Method
 
 # A central directory of this size has room for any header: each of its parts is counted in 16 bits.
 _SURE_TO_FIT: Final = spec.MAX_32 - 3 * spec.MAX_16
@@ -271,7 +271,7 @@ class Archive:
             stored = self._stored[zip64 is True]
             header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
             return stored, header
-        kind = PrecompressedEntry if coding is PASS else Entry
+        kind = PrecompressedEntry if coding is ENCODED else Entry
         entry = kind(name, mode, method, modified, timestamp, offset, self._options, encoder)
         if coding is DEFLATE and encoder is None:
             self._heap_guard.renew()

@@ -37,7 +37,7 @@ from django_stream_zip.engine.errors import (
     not_a_name,
 )
 from django_stream_zip.engine.layout import layout_of, outgrown
-from django_stream_zip.engine.methods import DEFLATE, NO_COMPRESSION_32, PASS, STORE, Method
+from django_stream_zip.engine.methods import DEFLATE, ENCODED, NO_COMPRESSION_32, STORE, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def encoder_for(name: str, method: Method, options: Options) -> Encoder:
     if method.coding is DEFLATE:
         compressobj = (method.deflate or options.get_compressobj)()
         encoder: Encoder = Deflated(compressobj, options.limiter)
-    elif method.coding is PASS:
+    elif method.coding is ENCODED:
         encoder = Precompressed(name, *_passed(name, method), options.limiter)
     elif _is_stored(method, encryption is not None):
         encoder = STORED
@@ -99,7 +99,7 @@ def _data_lengths(
             return None, overhead
         bound = blocks_size_bound if in_segments else method.deflate.bound
         return None, bound(size) + overhead
-    if method.coding is PASS:
+    if method.coding is ENCODED:
         compressed_size, size, _ = _passed(name, method)
         length = compressed_size + overhead
         return length, max(length, size)
@@ -159,7 +159,7 @@ class Entry:
             zip64_sizes, zip64_offset = bound > spec.MAX_32, offset > spec.MAX_32
         may_grow = length is None and method.zip64 is None
         compression_method = spec.METHOD_STORED if stored else spec.METHOD_DEFLATED
-        has_data_descriptor = not (stored or method.coding is PASS)
+        has_data_descriptor = not (stored or method.coding is ENCODED)
         layout = layout_of(
             compression_method,
             has_data_descriptor,

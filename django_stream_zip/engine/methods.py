@@ -20,13 +20,13 @@ class Coding(Enum):
     DEFLATE = "deflate"
     STORE = "store"
     #: It is a deflate stream already.
-    PASS = "pass"
+    ENCODED = "encoded"
 
 
 # For every member: to look a name up in an Enum takes 70 ns.
 DEFLATE: Final = Coding.DEFLATE
 STORE: Final = Coding.STORE
-PASS: Final = Coding.PASS
+ENCODED: Final = Coding.ENCODED
 
 
 class Method(NamedTuple):
@@ -82,7 +82,9 @@ class BufferedMethod(Method):
         size = _integer(name, "uncompressed_size", uncompressed_size, spec.MAX_64)
         crc_32 = _integer(name, "crc_32", crc_32, spec.MAX_32)
         # The same as Method(...), in less time: this is called for every member.
-        return tuple.__new__(Method, (name, self.coding, self.zip64, size, crc_32, None, False, None))
+        return tuple.__new__(
+            Method, (name, self.coding, self.zip64, size, crc_32, None, False, None)
+        )
 
 
 #: Deflated by `get_compressobj`, at most 4 GiB.
@@ -156,7 +158,7 @@ def PRECOMPRESSED(compressed_size: int, uncompressed_size: int, crc_32: int) -> 
         name, "compressed_size", compressed_size, spec.MAX_64, spec.MIN_DEFLATED_SIZE
     )
     size, crc_32 = _size(name, uncompressed_size), _crc_32(name, crc_32)
-    return Method(name, PASS, None, size, crc_32, compressed_size=compressed_size)
+    return Method(name, ENCODED, None, size, crc_32, compressed_size=compressed_size)
 
 
 def _size(method: str, value: int) -> int:

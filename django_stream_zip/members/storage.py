@@ -98,10 +98,11 @@ def is_enough(known: Metadata) -> bool:
 def described(reader: Reader, known: Metadata) -> Metadata:
     """Return what the caller knows of a file, and else what the storage does.
 
-    The storage is asked unless both size and time are known. Raises what it raises, and
+    The storage is asked unless both size and time are known, or where that costs next to nothing.
+    Raises what it raises, and
     ContentChangedError where the caller knows another validator than the storage.
     """
-    if known.size is None or known.modified_at is None:
+    if known.size is None or known.modified_at is None or reader.is_always_asked:
         return asked(reader, known)
     check_known(reader.name, **known._asdict())
     validator = known.validator or None  # "" is of a storage that has none

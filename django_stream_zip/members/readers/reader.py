@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django_stream_zip.members.build import seconds_of
-from django_stream_zip.members.readers.gzipped import DeflateStream
 from django_stream_zip.members.readers.places import configured_place
+from django_stream_zip.storages.gzip_format import DeflateStream
 
 #: Of those that rows keep.
 MAX_VALIDATOR_LENGTH: Final = 255
@@ -72,6 +72,11 @@ class Reader(ABC):
         #: Where the storage keeps its files; None if that isn't known.
         self.place = self._place()
         self._forget()
+
+    @property
+    def is_always_asked(self) -> bool:
+        """Whether the storage is to be asked even where size and time are known."""
+        return False
 
     def _place(self) -> str | None:
         return configured_place(self.storage, self.name)

@@ -17,18 +17,17 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from django_stream_zip.members.build import unexpected
-from django_stream_zip.members.readers.gzipped import (
-    MAX_HEADER_LENGTH,
-    TRAILER_LENGTH,
-    DeflateStream,
-    cut,
-    decoded,
-    deflate_stream,
-)
+from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Metadata, Reader, archived_error
 from django_stream_zip.members.readers.transfer import ResponseBody, Transfer
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.storages.gzip_format import (
+    MAX_HEADER_LENGTH,
+    TRAILER_LENGTH,
+    DeflateStream,
+    deflate_stream,
+)
 
 # Crossing threads and protocols costs per chunk; waiting for a chunk to be full costs the first
 # byte.

@@ -6,7 +6,7 @@ import gzip
 import os
 from collections.abc import Iterator
 from itertools import chain
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
@@ -57,14 +57,16 @@ class GzippedFileSystemStorage(FileSystemStorage):
         return directories, list(names)
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        file: File[Any]
         if not self.is_gzipped(name):
-            return cast(File[Any], super()._open(name, mode))  # type: ignore[misc] # not in the stubs
+            file = super()._open(name, mode)  # type: ignore[misc] # not in the stubs
+            return file
         if mode not in _READING:
             raise ValueError(
-                f"{name} is kept gzipped: it can't be opened as {mode!r}, save it anew"
+                f"{name} is kept gzipped and can't be opened as {mode!r}: save it anew instead"
             )
-        opened = gzip.open(self.path(name), "rt" if mode == "r" else mode)  # noqa: SIM115 (the caller closes it)
-        file: File[Any] = File(cast(IO[Any], opened))
+        opened: Any = gzip.open(self.path(name), "rt" if mode == "r" else mode)  # noqa: SIM115
+        file = File(opened)
         file.size = self.size(name)
         return file
 

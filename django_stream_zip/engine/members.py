@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from django_stream_zip.engine.errors import (
     ZipValueError,
@@ -14,7 +14,7 @@ from django_stream_zip.engine.errors import (
     not_chunks,
     shortened,
 )
-from django_stream_zip.engine.methods import Method
+from django_stream_zip.engine.methods import ENCODED, Method
 
 MemberFile: TypeAlias = tuple[str, datetime, int, Method, Iterable[bytes]]
 AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[bytes]]
@@ -30,9 +30,25 @@ def is_whole(content: Any) -> bool:
 
 
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
-    """Return the five values of a member; raise ZipValueError if there are not five."""
-    if member.__class__ is tuple and len(member) == 5:
-        return member  # as most are
+    """Return the five values of a member; raise ZipValueError if there are not five.
+
+    Or if its content, which may have an attribute `is_deflated`, is a deflate stream, and its method
+    would have this in the archive instead of what it inflates to.
+    """
+    if member.__class__ is not tuple or len(member) != 5:
+        member = _five_of(member)
+    if (
+        getattr(member[4], "is_deflated", False)
+        and getattr(member[3], "coding", None) is not ENCODED
+    ):
+        raise ZipValueError(
+            f"member {member[0]!r}: its content is deflated already: keep its method "
+            "(PRECOMPRESSED), or make the member with compress=False"
+        )
+    return cast(tuple[str, datetime, int, Method, Any], member)
+
+
+def _five_of(member: Any) -> tuple[Any, ...]:
     try:
         if _is_no_member(member):
             raise ValueError

@@ -214,6 +214,7 @@ class StorageContent:
         self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
+        self.is_deflated = reader.deflate_stream is not None
         self.may_grow = not reader.is_remote and may_grow(reader.name)
         self.reader = reader
 

@@ -15,7 +15,13 @@ from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.test import RequestFactory
 
-from django_stream_zip import NO_COMPRESSION_AUTO, DeflateIntegrityError, stream_zip
+from django_stream_zip import (
+    NO_COMPRESSION_AUTO,
+    ZIP_32,
+    DeflateIntegrityError,
+    ZipValueError,
+    stream_zip,
+)
 from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import reader_for
@@ -247,6 +253,16 @@ def test_a_file_that_lies_about_itself_aborts(storage: GzippedFileSystemStorage)
     response = zip_response(RequestFactory().get("/"), [storage_member(storage, "b.txt")])
     with pytest.raises(ZipDownloadError):
         list(response)  # type: ignore[call-overload]
+
+
+def test_no_other_method_takes_what_is_deflated(storage: GzippedFileSystemStorage) -> None:
+    name, modified_at, mode, _, content = storage_member(storage, saved(storage))
+    for method in (ZIP_32, NO_COMPRESSION_AUTO(content.size or 0)):
+        member = (name, modified_at, mode, method, content)
+        with pytest.raises(ZipValueError, match=r"deflated already.*compress=False"):
+            list(stream_zip([member]))
+        with pytest.raises(ZipValueError, match="deflated already"):
+            Plan.of([member])
 
 
 def test_one_that_was_replaced_aborts(storage: GzippedFileSystemStorage) -> None:

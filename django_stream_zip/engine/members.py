@@ -32,8 +32,8 @@ def is_whole(content: Any) -> bool:
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
     """Return the five values of a member; raise ZipValueError if there are not five.
 
-    Or if its content, which may have an attribute `is_deflated`, is a deflate stream, and its method
-    would have this in the archive instead of what it inflates to.
+    Or if its content is a deflate stream (it has an attribute `is_deflated` then), and its method
+    would have that in the archive instead of what it inflates to.
     """
     if member.__class__ is not tuple or len(member) != 5:
         member = _five_of(member)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from django_stream_zip.engine.errors import (
     ZipValueError,
@@ -37,15 +37,18 @@ def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
     """
     if member.__class__ is not tuple or len(member) != 5:
         member = _five_of(member)
-    if (
-        getattr(member[4], "is_deflated", False)
-        and getattr(member[3], "coding", None) is not ENCODED
-    ):
+    if getattr(member[4], "is_deflated", False):
+        _check_passes(member)
+    return member  # type: ignore[no-any-return]  # what the values are, is found out by who uses them
+
+
+def _check_passes(member: tuple[Any, ...]) -> None:
+    """Raise ZipValueError unless a deflate stream is written as what it is."""
+    if getattr(member[3], "coding", None) is not ENCODED:
         raise ZipValueError(
             f"member {member[0]!r}: its content is deflated already: keep its method "
             "(PRECOMPRESSED), or make the member with compress=False"
         )
-    return cast(tuple[str, datetime, int, Method, Any], member)
 
 
 def _five_of(member: Any) -> tuple[Any, ...]:

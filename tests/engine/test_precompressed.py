@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import stat
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Iterable
@@ -31,7 +32,9 @@ from django_stream_zip.engine import accelerators, encoders
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.streams import make_options
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.planning.drivers import adriven
 from django_stream_zip.planning.plan import Plan
+from django_stream_zip.prefetch.source import Direct
 from tests.support.contents import CountingContent, NoChecksums
 from tests.support.parser import parse
 from tests.support.readers import BY_NAME, PYTHON_READERS, READERS, assert_reads, require
@@ -327,8 +330,8 @@ def test_any_window_is_a_slice_and_nothing_else_is_read() -> None:
     archive = written(FILES)
     members = parse(archive).members
     starts = [m.central.true_values()[2] + m.local.length for m in members]
-    places = {0, len(archive), *starts}
-    places |= {start + step for start in starts for step in (-1, 1, 5, 10_001)}
+    places = {0, len(archive), *starts, *NOISE.choices(range(len(archive)), k=3)}
+    places |= {start + step for start in starts for step in (-1, 1, 10_001)}
     for start in sorted(places):
         for stop in sorted(place for place in places if place >= start):
             assert window(plan, start, stop) == archive[start:stop]
@@ -340,14 +343,6 @@ def test_any_window_is_a_slice_and_nothing_else_is_read() -> None:
                 content.forget()
             # Chunks of contents are cut to what is asked for.
             assert sent <= stop - start
-
-
-@given(st.data())
-def test_any_window_is_a_slice(data: st.DataObject) -> None:
-    plan, _ = planned(FILES)
-    start = data.draw(st.integers(0, plan.length))
-    stop = data.draw(st.integers(start, plan.length))
-    assert window(plan, start, stop) == written(FILES)[start:stop]
 
 
 def test_the_entity_tag_is_of_what_it_inflates_to_as_well() -> None:
@@ -381,6 +376,33 @@ def test_a_planned_archive_of_what_is_not_as_declared_has_no_end(
     # A range that begins behind its first byte can't tell.
     if error is not ContentChangedError:
         assert window(plan, 100, plan.length)
+
+
+@pytest.mark.parametrize("chunk_length", [10_000, 100_000])
+def test_on_an_event_loop_a_thread_inflates_long_chunks(
+    chunk_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inflating = set()
+
+    def inflate(encoder: Any, chunk: bytes) -> None:
+        inflating.add(threading.get_ident())
+        done(encoder, chunk)
+
+    done = encoders.Precompressed._inflate
+    monkeypatch.setattr(encoders.Precompressed, "_inflate", inflate)
+    stream = deflated(FILES["noise.bin"])
+    content = CountingContent(stream, chunk_length=chunk_length)
+    plan = Plan.of([("a", TIME, MODE, declared(FILES["noise.bin"], stream), content)])
+    assert plan is not None
+    source = Direct[Any]()
+
+    async def run() -> bytes:
+        steps = plan.steps(0, plan.length, checksums=NoChecksums(), begun=str, source=source)
+        return b"".join([block async for block in adriven(steps, source)])
+
+    assert_reads(asyncio.run(run()), {"a": FILES["noise.bin"]}, only=PYTHON_READERS)
+    # Its last chunk is short.
+    assert (inflating == {threading.get_ident()}) == (chunk_length < 1 << 16)
 
 
 def test_it_is_among_others() -> None:

@@ -83,6 +83,7 @@ _ELSEWHERE: Final = {
         "models",
     ),
     **dict.fromkeys(["zip_download_finished", "zip_download_started"], "signals"),
+    "GzippedFileSystemStorage": "storages",
     **dict.fromkeys(
         [
             "DownloadTooLargeError",

@@ -216,6 +216,9 @@ class TestAzure(ReaderContract):
         assert reader.describe().size is None
         assert b"".join(reader.chunks(5, 99_999)) == DATA[5:99_999]
         assert b"".join(place.reader(name, decode=False).chunks()) == compress(DATA[:MIB], mtime=0)
+        member = storage_member(place.storage, name, "a.txt")
+        assert member[3].compressed_size == member[4].size
+        assert_reads(b"".join(stream_zip([member])), {"a.txt": DATA[:MIB]}, only=PYTHON_READERS)
 
 
 # SFTP.

@@ -326,7 +326,7 @@ class _StoredContent:
         """Begin a member; return what comes before its content, which is sent without a copy."""
         self._name, _, _, self._method, _ = member
         is_declared = self._method.crc_32 is not None  # then it is sent as it is
-        self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
+        self._encoder = STORED if is_declared else encoder_for(self._name, self._method, _OPTIONS)
         self._crc_32 = 0
         return self._encoder.write(b"")
 
@@ -378,7 +378,7 @@ def _cut(
         read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
         archive.skip(first, read)
     if first < last:
-        reading = Reading(member, first, last, _writing(archive, window))
+        reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
             yield from crc_32s.marked(reading, archive)
         else:
@@ -401,4 +401,4 @@ def _known_size(method: object) -> int | None:
     """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
-    return method.uncompressed_size if method.coding is _STORE else None
+    return method.content_size

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.aes import EncryptionOverhead
@@ -28,6 +28,19 @@ from django_stream_zip.planning.steps import Reading, Step
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
 AnyMember = MemberFile | AsyncMemberFile
+
+
+class Span(NamedTuple):
+    """Where a member lies in the archive: its header, its data, and what ends it.
+
+    A member whose method declares a CRC-32 has its content between `data` and `data_stop` as it is.
+    Of any other that is the content's encoding.
+    """
+
+    start: int
+    data: int
+    data_stop: int
+    stop: int
 
 
 class Plan:
@@ -120,6 +133,18 @@ class Plan:
             return True
         known = WindowChecksums(unsent, checksums)
         return sum(map(known.unread, unsent)) <= budget
+
+    def spans(self) -> Iterator[Span]:
+        """Yield where each of the `members` lies; the directory is behind the last of them."""
+        archive = Archive(_options(None), directory=NoDirectory())
+        for start, member in zip(self._offsets, self.members, strict=False):
+            name, modified_at, mode, method, _ = member
+            archive.begin(name, modified_at, mode, method)
+            data = archive.offset
+            data_stop = data + archive.data_length
+            archive.skip(_known_size(method) or 0)
+            archive.end(method.crc_32 or 0)
+            yield Span(start, data, data_stop, archive.offset)
 
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""

@@ -31,7 +31,7 @@ from django_stream_zip import (
     ZIP_AUTO,
     stream_zip,
 )
-from django_stream_zip.delivery.naming import named
+from django_stream_zip.members.naming import named
 from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import Coding, deflated
 from django_stream_zip.members import bytes_member, field_member, file_member, storage_member

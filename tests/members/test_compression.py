@@ -27,7 +27,7 @@ from django_stream_zip import (
     ZIP_64,
     ZIP_AUTO,
 )
-from django_stream_zip.delivery.compression import decided
+from django_stream_zip.members.compression import decided
 from django_stream_zip.engine.encoders import stored_blocks_size
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import bytes_member, file_member

@@ -1,0 +1,3 @@
+"""Archives saved into storages: whole, or not at all."""
+
+from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
@@ -145,6 +145,23 @@ class Plan:
             archive.skip(_known_size(method) or 0)
             archive.end(method.crc_32 or 0)
             yield Span(start, data, data_stop, archive.offset)
+
+    def declaring(self, crc_32s: Mapping[int, int]) -> Plan:
+        """Return the plan of the same archive, but with other CRC-32s in its headers.
+
+        It has no entity tag.
+
+        Args:
+            crc_32s: By the number of a member whose method declares one, which may be any: no
+                position depends on its value.
+        """
+        members = list(self.members)
+        for number, crc_32 in crc_32s.items():
+            name, modified_at, mode, method, content = cast(MemberFile, members[number])
+            assert method.crc_32 is not None, name
+            method = method._replace(crc_32=crc_32)
+            members[number] = (name, modified_at, mode, method, content)
+        return Plan(tuple(members), self._offsets, self._end_records, self.length, None)
 
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""

@@ -126,7 +126,7 @@ class RemoteReader(Reader):
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Ask once. From now on this version is read and no other."""
-        with self._refusals():
+        with self.translated():
             metadata, encoding = self._head()
         self._seen = Seen(metadata.validator, metadata.size, encoding)
         return metadata._replace(size=None, crc_32=None) if self.is_encoded else metadata
@@ -158,7 +158,7 @@ class RemoteReader(Reader):
         """Yield the bytes as they are stored."""
         transfer = Transfer(self.name, start, stop)
         while not transfer.is_complete:
-            with self._refusals():
+            with self.translated():
                 body = self._body(transfer.position, transfer.stop, transfer.length)
             if body is None:
                 self._check_end(transfer.position)
@@ -211,7 +211,7 @@ class RemoteReader(Reader):
         return ResponseBody(iter([data]), stop, total, version, encoding)
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """Raise for a store's refusals what Python has for them, with the store's as the cause."""
         try:
             yield

@@ -130,7 +130,9 @@ def _checked(sources: Mapping[int, CopySource], plan: Plan) -> dict[int, CopySou
         return sources[number].is_copyable(plan.members[number][3].uncompressed_size or 0)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool, closing(pool.map(is_copyable, sources)) as answers:
-        return {number: sources[number] for number, is_ in zip(sources, answers, strict=True) if is_}
+        return {
+            number: sources[number] for number, is_ in zip(sources, answers, strict=True) if is_
+        }
 
 
 def make(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+from django_stream_zip.saving.writers.writer import Limits
 
 
 class Copyable(NamedTuple):
@@ -44,36 +45,13 @@ class Copied(NamedTuple):
 Part: TypeAlias = Sent | Copied
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a store allows, in bytes and parts, and how large parts are if it is up to us.
-
-    A part that is sent is held in memory. One that is copied takes the store its time: 1 GiB, about
-    ten seconds.
-    """
-
-    minimum: int = 5 << 20
-    maximum: int = 5 << 30
-    parts: int = 10_000
-    sent: int = 8 << 20
-    copied: int = 1 << 30
-
-    def grown(self, length: int) -> Limits:
-        """Return them with parts so large that half of them are enough for an archive.
-
-        The other half is for what cuts it in smaller ones: the beginnings of what is copied.
-        """
-        least = -(-length // self.parts)
-        if least > self.maximum:
-            raise ValueError(
-                f"the archive has {length:,} bytes; the store takes {self.parts:,} parts of at "
-                f"most {self.maximum:,}: make several archives"
-            )
-        size = min(2 * least, self.maximum)
-        return replace(self, sent=max(self.sent, size), copied=max(self.copied, size))
+# What is copied isn't held in memory, but takes the store its time: so much about ten seconds.
+_COPIED_SIZE: Final = 1 << 30
 
 
-def layout(spans: Sequence[Copyable], length: int, limits: Limits | None = None) -> list[Part]:
+def layout(
+    spans: Sequence[Copyable], length: int, limits: Limits, copied_size: int = _COPIED_SIZE
+) -> list[Part]:
     """Return the parts of an archive, in order.
 
     Args:
@@ -81,38 +59,51 @@ def layout(spans: Sequence[Copyable], length: int, limits: Limits | None = None)
             parts, only the largest are copied.
         length: The archive's, in bytes.
         limits: Of the store.
+        copied_size: How much is copied at a time, unless there would be too many parts.
 
     Raises:
-        ValueError: The archive is too large for the store.
+        PartSizeError: The archive is too large for the store.
     """
-    limits = (limits or Limits()).grown(length)
-    parts = list(_parts(spans, length, limits))
-    if len(parts) <= limits.parts:
+    limits, copied_size = _grown(limits, length, copied_size)
+    parts = list(_parts(spans, length, limits, copied_size))
+    if len(parts) <= limits.number:
         return parts
     by_length = sorted(spans, key=lambda span: (-span.length, span.start))
 
     def with_largest(number: int) -> Iterator[Part]:
-        return _parts(sorted(by_length[:number]), length, limits)
+        return _parts(sorted(by_length[:number]), length, limits, copied_size)
 
     # The largest ones save parts, as they would be sent in several. The smaller, the more of them.
     number = bisect_right(
-        range(len(spans)), limits.parts, key=lambda number: sum(1 for _ in with_largest(number))
+        range(len(spans)), limits.number, key=lambda number: sum(1 for _ in with_largest(number))
     )
     return list(with_largest(number - 1))
 
 
-def _parts(spans: Sequence[Copyable], length: int, limits: Limits) -> Iterator[Part]:
+def _grown(limits: Limits, length: int, copied_size: int) -> tuple[Limits, int]:
+    """Have parts so large that half of those that the store takes are enough for the archive.
+
+    The other half is for what cuts it in smaller ones: the beginnings of what is copied.
+    """
+    limits.part_size(length, limits.maximum)  # raises, where even the largest are too many
+    size = min(-(-2 * length // limits.number), limits.maximum)
+    return limits._replace(default=max(limits.default, size)), max(copied_size, size)
+
+
+def _parts(
+    spans: Sequence[Copyable], length: int, limits: Limits, copied_size: int
+) -> Iterator[Part]:
     done = 0
     for member, start, stop in spans:
         first = start if start == done else max(start, done + limits.minimum)
         if stop - first < limits.minimum:
             continue
-        for piece in _cut(done, first, limits.sent, limits.minimum):
+        for piece in _cut(done, first, limits.default, limits.minimum):
             yield Sent(*piece)
-        for begin, end in _cut(first, stop, limits.copied, limits.minimum):
+        for begin, end in _cut(first, stop, copied_size, limits.minimum):
             yield Copied(member, begin - start, end - start)
         done = stop
-    for piece in _cut(done, length, limits.sent, limits.minimum):
+    for piece in _cut(done, length, limits.default, limits.minimum):
         yield Sent(*piece)
 
 

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_stream_zip.saving.layout import Copied, Copyable, Limits, Part, Sent, layout
+from django_stream_zip.saving.errors import PartSizeError
+from django_stream_zip.saving.layout import Copied, Copyable, Part, Sent, layout
+from django_stream_zip.saving.writers.writer import Limits
 
 MIB = 1 << 20
-SMALL = Limits(minimum=5, maximum=500, parts=1000, sent=8, copied=100)
+SMALL = Limits(minimum=5, maximum=500, number=1000, default=8)
+S3 = Limits(default=8 * MIB, minimum=5 * MIB, maximum=5 << 30, number=10_000)
 DIRECTORY = 60
 
 
@@ -55,14 +58,15 @@ def test_any_archive_is_covered_by_parts_that_the_store_takes(
 ) -> None:
     spans, length = archive
     spans = [span for span in spans if data.draw(st.booleans())]
-    limits = Limits(5, 500, data.draw(st.integers(1 + length // 500, 100)), 8, 100)
-    parts = layout(spans, length, limits)
+    number = data.draw(st.integers(1 + length // 500, 100))
+    limits = SMALL._replace(number=number)
+    parts = layout(spans, length, limits, 100)
     windows = covered(parts, spans)
     assert windows[0][0] == 0
     assert windows[-1][1] == length
     assert all(first[1] == second[0] for first, second in pairwise(windows))
     sizes = [stop - start for start, stop in windows]
-    assert len(parts) <= limits.parts
+    assert len(parts) <= number
     assert all(size >= 5 for size in sizes[:-1])
     assert all(1 <= size <= 500 for size in sizes)
     bounds = {span.member: span.length for span in spans}
@@ -75,8 +79,7 @@ def test_any_archive_is_covered_by_parts_that_the_store_takes(
 def test_what_is_sent_is_what_it_has_to_be(archive: tuple[list[Copyable], int]) -> None:
     """Of a member that is copied less than the minimum; another one is not twice as long."""
     spans, length = archive
-    limits = Limits(5, 10_000, 1000, 8, 100)
-    parts = layout(spans, length, limits)
+    parts = layout(spans, length, SMALL._replace(maximum=10_000), 100)
     copied = {part.member for part in parts if isinstance(part, Copied)}
     gaps = length - sum(span.length for span in spans)
     whole = [span.length for span in spans if span.member not in copied]
@@ -85,13 +88,13 @@ def test_what_is_sent_is_what_it_has_to_be(archive: tuple[list[Copyable], int]) 
 
 
 def test_nothing_to_copy() -> None:
-    assert layout([], 22) == [Sent(0, 22)]
+    assert layout([], 22, SMALL._replace(default=22)) == [Sent(0, 22)]
     assert layout([], 24, SMALL) == [Sent(0, 8), Sent(8, 16), Sent(16, 24)]
 
 
 def test_what_comes_before_a_member_takes_its_beginning_along() -> None:
     spans = [Copyable(0, 3, 30), Copyable(1, 33, 37), Copyable(2, 40, 400)]
-    assert layout(spans, 420, SMALL) == [
+    assert layout(spans, 420, SMALL, 100) == [
         Sent(0, 5),
         Copied(0, 2, 27),
         Sent(30, 35),  # all of a short one
@@ -108,7 +111,7 @@ def test_what_comes_before_a_member_takes_its_beginning_along() -> None:
 
 def test_an_object_larger_than_a_part_can_be_is_copied_in_ranges() -> None:
     spans, length = spans_of([20 << 30])
-    parts = layout(spans, length, Limits(copied=5 << 30))
+    parts = layout(spans, length, S3, 5 << 30)
     assert [type(part) for part in parts] == [Sent, *[Copied] * 4, Sent]
 
 
@@ -118,13 +121,13 @@ def test_an_object_larger_than_a_part_can_be_is_copied_in_ranges() -> None:
 )
 def test_the_share_that_is_sent_by_the_size_of_members(size: int, percent: float) -> None:
     spans, length = spans_of([size * 1_000_000] * 50)
-    parts = layout(spans, length)
+    parts = layout(spans, length, S3)
     assert sent(parts) / length * 100 <= percent
 
 
 def test_three_videos_take_seven_parts() -> None:
     spans, length = spans_of([210_000_000] * 3)
-    parts = layout(spans, length)
+    parts = layout(spans, length, S3)
     assert len(parts) == 7
     assert sent(parts) / length <= 0.026
 
@@ -132,7 +135,7 @@ def test_three_videos_take_seven_parts() -> None:
 def test_a_thousand_members_of_many_sizes() -> None:
     chosen = random.Random(5)
     spans, length = spans_of([chosen.randint(1, 300) * 1_000_000 for _ in range(1000)])
-    parts = layout(spans, length)
+    parts = layout(spans, length, S3)
     copied = {part.member for part in parts if isinstance(part, Copied)}
     short = sum(span.length for span in spans if span.member not in copied)
     assert len(parts) <= 2 * len(copied) + 1 + short // (5 * MIB)
@@ -142,7 +145,7 @@ def test_a_thousand_members_of_many_sizes() -> None:
 def test_of_too_many_members_the_largest_are_copied() -> None:
     chosen = random.Random(6)
     spans, length = spans_of([chosen.randint(11, 100) * 1_000_000 for _ in range(30_000)])
-    parts = layout(spans, length)
+    parts = layout(spans, length, S3)
     copied = {part.member for part in parts if isinstance(part, Copied)}
     assert 9_000 < len(parts) <= 10_000
     assert len(copied) > 3_000
@@ -151,5 +154,5 @@ def test_of_too_many_members_the_largest_are_copied() -> None:
 
 
 def test_one_that_no_store_takes_is_refused() -> None:
-    with pytest.raises(ValueError, match="make several archives"):
-        layout([], 50 << 40)
+    with pytest.raises(PartSizeError):
+        layout([], 50 << 40, S3)

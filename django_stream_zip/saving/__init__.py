@@ -1,3 +1,0 @@
-"""Archives saved into storages: whole, or not at all."""
-
-from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -28,7 +28,7 @@ _READERS: Final[dict[str, str | ReaderClass]] = {
 }
 
 
-_imported = cache(import_string)
+imported = cache(import_string)
 
 
 def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
@@ -36,7 +36,7 @@ def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
 
     Both may be dotted paths. The setting READERS does the same.
     """
-    _READERS[_path(storage)] = reader
+    _READERS[class_path(storage)] = reader
 
 
 def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader:
@@ -59,35 +59,37 @@ def reader_class(storage: Any) -> ReaderClass:
     A class that comes nearer and overrides how files are opened knows better than the reader: it
     may decrypt them, or count them. Its files are read through its own `open()`.
     """
-    configured = _configured()
+    configured = configured_classes("READERS")
     for known in type(storage).__mro__:
         reader = _reader_of(known, configured)
         if reader is not None:
-            return GenericReader if _overrides(storage, known, reader) else reader
+            return GenericReader if overrides(storage, known, reader.bypasses) else reader
     return GenericReader
 
 
 def _reader_of(known: type, configured: Mapping[str, str]) -> ReaderClass | None:
-    path = _path(known)
+    path = class_path(known)
     reader = configured.get(path) or _READERS.get(path)
     if reader is None and "open_stream" in vars(known):
         return StreamReader
-    return _imported(reader) if isinstance(reader, str) else reader
+    return imported(reader) if isinstance(reader, str) else reader
 
 
-def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:
-    for name in reader.bypasses:
+def overrides(storage: Any, known: type, names: Iterable[str]) -> bool:
+    """Return whether a storage does something else under one of these names than a class of it."""
+    for name in names:
         own = getattr(type(storage), name, None)
         if name in getattr(storage, "__dict__", ()) or own is not getattr(known, name, None):
             return True
     return False
 
 
-def _configured() -> dict[str, str]:
-    """Return the setting's readers by the paths that their storages' classes have themselves."""
-    return {_path(storage): reader for storage, reader in conf.get("READERS").items()}
+def configured_classes(key: str) -> dict[str, str]:
+    """Return a setting's classes by the paths that their storages' classes have themselves."""
+    return {class_path(storage): path for storage, path in conf.get(key).items()}
 
 
-def _path(storage: type | str) -> str:
+def class_path(storage: type | str) -> str:
+    """Return the path of a class where it is defined; it may be named by any path."""
     cls = import_string(storage) if isinstance(storage, str) else storage
     return f"{cls.__module__}.{cls.__qualname__}"

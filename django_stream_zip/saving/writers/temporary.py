@@ -1,0 +1,202 @@
+"""Uploads to where files can be renamed: parts in a temporary file, beside the file it will become.
+
+Behind the place of the archive's last byte the temporary file has a byte for each part that was
+written, so that whoever goes on after a crash sees what is there. It is cut off before the file is
+renamed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import ClassVar, Final, NamedTuple
+
+from django_stream_zip.saving.errors import name_taken, upload_gone
+from django_stream_zip.saving.writers.writer import (
+    MIB,
+    Data,
+    Limits,
+    Part,
+    PartWriter,
+    Published,
+    Upload,
+    UploadToken,
+    part_sizes,
+)
+
+_SUFFIX: Final = ".zip_save"
+_THERE: Final = b"\1"
+# File systems allow 255 bytes.
+_MAX_STEM_BYTES: Final = 200
+
+
+class Found(NamedTuple):
+    """A file in a folder: its size, when it was modified, and what stays when it is renamed."""
+
+    size: int
+    modified_at: float
+    identity: str = ""
+
+
+class Folder(ABC):
+    """A folder of files that can be written at any position, and be renamed.
+
+    Raises what `os` does: FileNotFoundError, PermissionError, OSError.
+    """
+
+    @abstractmethod
+    def create(self, name: str) -> None:
+        """Create an empty file, and its folder if need be."""
+
+    @abstractmethod
+    def write(self, name: str, position: int, data: Data) -> None:
+        """Write to a file that is there."""
+
+    @abstractmethod
+    def sync(self, name: str) -> None:
+        """Have what was written outlast a crash of the machine, where that can be had."""
+
+    @abstractmethod
+    def read(self, name: str, position: int) -> bytes:
+        """Return a file's bytes from a position on."""
+
+    @abstractmethod
+    def truncate(self, name: str, length: int) -> None:
+        """Cut a file off."""
+
+    @abstractmethod
+    def look(self, name: str) -> Found:
+        """Look at a file."""
+
+    @abstractmethod
+    def replace(self, name: str, target: str) -> None:
+        """Rename a file to one that may be there."""
+
+    @abstractmethod
+    def rename(self, name: str, target: str) -> None:
+        """Rename a file. Raises FileExistsError where there is one of that name."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
+    @abstractmethod
+    def names(self) -> Iterator[str]:
+        """Yield the names of all files."""
+
+
+class TemporaryUpload(Upload):
+    """An upload into a temporary file of a folder."""
+
+    def __init__(self, token: UploadToken, folder: Folder) -> None:
+        super().__init__(token)
+        self._folder = folder
+        self._target = posixpath.basename(token.name)
+
+    def write_part(self, number: int, data: Data) -> None:
+        """Write a part to its place, then that it is there."""
+        token = self.token
+        try:
+            self._folder.write(token.upload_id, (number - 1) * token.part_size, data)
+            if token.entity_tag is not None and token.length is not None:
+                self._folder.sync(token.upload_id)
+                self._folder.write(token.upload_id, token.length + number - 1, _THERE)
+        except FileNotFoundError as error:
+            raise upload_gone(token.name) from error
+        self.written[number] = Part(len(data))
+
+    def parts(self) -> dict[int, Part]:
+        """Read which parts are there."""
+        length = self.token.length
+        if length is None or self.token.entity_tag is None:  # nobody else goes on with it
+            return self.written
+        try:
+            marks = self._folder.read(self.token.upload_id, length)
+        except FileNotFoundError:
+            return {}
+        sizes = part_sizes(length, self.token.part_size)
+        return {
+            number: Part(size)
+            for number, (size, mark) in enumerate(zip(sizes, marks, strict=False), 1)
+            if mark == _THERE[0]
+        }
+
+    def published(self) -> Published | None:
+        """Look whether the file is what the temporary one was."""
+        try:
+            found = self._folder.look(self._target)
+        except FileNotFoundError:
+            return None
+        is_ours = found.identity == self.token.mark and found.size == self.token.length
+        return Published(found.size) if is_ours else None
+
+    def _publish(self, parts: Sequence[Part]) -> Published:
+        temporary, length = self.token.upload_id, sum(part.size for part in parts)
+        try:
+            self._folder.truncate(temporary, length)
+            self._folder.sync(temporary)
+            if self.token.overwrite:
+                self._folder.replace(temporary, self._target)
+            else:
+                self._folder.rename(temporary, self._target)
+        except FileExistsError as error:
+            raise name_taken(self.token.name) from error
+        except FileNotFoundError as error:
+            if (published := self.published()) is None:
+                raise upload_gone(self.token.name) from error
+            return published
+        return Published(length)
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        with suppress(FileNotFoundError):
+            self._folder.remove(self.token.upload_id)
+
+
+class TemporaryWriter(PartWriter):
+    """Writes archives into temporary files."""
+
+    limits: ClassVar[Limits] = Limits(default=8 * MIB)
+
+    @abstractmethod
+    def _folder(self) -> Folder:
+        """Return the folder in which the file is to be."""
+
+    def _begin(self, token: UploadToken) -> Upload:
+        folder, temporary = self._folder(), f"{self._prefix}{secrets.token_hex(8)}{_SUFFIX}"
+        folder.create(temporary)
+        mark = folder.look(temporary).identity
+        return TemporaryUpload(token._replace(upload_id=temporary, mark=mark), folder)
+
+    def reopen(self, token: UploadToken) -> Upload:
+        """Return an upload that was begun."""
+        if "/" in token.upload_id or not token.upload_id.endswith(_SUFFIX):
+            raise upload_gone(self.name)
+        return TemporaryUpload(token, self._folder())
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove temporary files to which so long nothing was written."""
+        folder, before = self._folder(), time.time() - older_than.total_seconds()
+        with suppress(FileNotFoundError):  # the folder, or a file that somebody else removed
+            old = [
+                name
+                for name in folder.names()
+                if name.startswith(self._prefix)
+                and name.endswith(_SUFFIX)
+                and folder.look(name).modified_at <= before
+            ]
+            for name in old:
+                folder.remove(name)
+            return len(old)
+        return 0
+
+    @property
+    def _prefix(self) -> str:
+        """How the names of temporary files begin: with the name of the file they will become."""
+        stem = posixpath.basename(self.name).encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
+        return f".{stem}."

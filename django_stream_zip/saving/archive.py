@@ -83,11 +83,10 @@ class ZipSource:
         Raises what reading contents raises, ContentChangedError or ZipIntegrityError where one
         isn't as declared, and StoppedError.
         """
-        number = conf.get("PREFETCH_MEMBERS")
-        source: Any = Direct[Any]()
-        if number:
-            source = Prefetch(number, conf.get("PREFETCH_BYTES"), carried)
-        with closing(source), closing(self._written(source, start, stop)) as blocks:
+        with (
+            closing(prefetching()) as source,
+            closing(self._written(source, start, stop)) as blocks,
+        ):
             for block in ordinary(blocks):
                 if self._is_stopped:
                     raise StoppedError("saving was stopped")
@@ -120,6 +119,12 @@ class ZipSource:
             close(members)
 
 
+def prefetching() -> Any:
+    """Return what contents are read through, which prefetches them if the settings say so."""
+    number = conf.get("PREFETCH_MEMBERS")
+    return Prefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else Direct[Any]()
+
+
 def in_parts(
     blocks: Iterable[bytes], size_of: Callable[[int], int]
 ) -> Iterator[tuple[int, bytearray]]:
@@ -143,7 +148,7 @@ def in_parts(
     yield number, data
 
 
-class _NotKept:
+class NotKept:
     """Keeps no CRC-32: who saves reads each content once, from its beginning."""
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
@@ -158,4 +163,4 @@ class _NotKept:
         return f"{content.identity}\0{content.validator}"
 
 
-_NOT_KEPT: Final = _NotKept()
+_NOT_KEPT: Final = NotKept()

@@ -1,60 +1,41 @@
-"""Archives of objects that the store copies by itself: their bytes don't pass through this process.
+"""Archives of what the store has itself: it copies most of their bytes.
 
 First all copies are made, then what lies between them is sent. So a CRC-32 that nobody knew is that
-of the copied parts, where the store computes them, and of the beginning that is sent: no position
+of the beginning, which is sent, and of the copied parts, where the store computes them: no position
 in the archive depends on it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, TypeVar
 
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.errors import CRC32IntegrityError
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members.readers.combine import combined_parts
-from django_stream_zip.planning.checksums import Checksums
+from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.plan import AnyMember, Plan
-from django_stream_zip.prefetch.source import Direct
-from django_stream_zip.saving.layout import Copied, Copyable, Limits, Part, Sent, layout
+from django_stream_zip.saving.archive import NotKept, ZipSource, in_parts, prefetching
+from django_stream_zip.saving.layout import Copied, Copyable, Part, Sent, layout
+from django_stream_zip.saving.writers.copy_source import CopyRefusedError, CopySource
+from django_stream_zip.saving.writers.writer import Limits, PartWriter, Upload
+
+T = TypeVar("T")
 
 # The store takes its time for each copy, and there is nothing to do but to wait.
 _AT_ONCE: Final = 8
 
 
 class NotCopiedError(Exception):
-    """The store copies nothing from some place: what is there has to be sent."""
+    """The store doesn't copy some members as they have to be: they have to be sent."""
 
-    def __init__(self, place: str) -> None:
-        super().__init__(f"the store copies nothing from {place}")
-        self.place = place
-
-
-class _NoChecksumError(Exception):
-    """The store computes no CRC-32 of what it copies."""
-
-
-class CopySource(Protocol):
-    """A content that the store of an upload has itself. Any thread may use it."""
-
-    #: What is allowed for one of its contents is allowed for all.
-    place: str
-
-    def is_copyable(self, size: int) -> bool:
-        """Ask what it is, unless somebody has. Returns whether its bytes can be copied.
-
-        Raises ContentChangedError where it isn't what its member was made for.
-        """
-
-    def copy_part(self, upload: Any, number: int, start: int, stop: int) -> None:
-        """Have a range of it become a part of an upload.
-
-        Raises ContentChangedError where it was replaced, and NotCopiedError.
-        """
+    def __init__(self, members: Collection[int]) -> None:
+        super().__init__(f"{len(members):,} members have to be sent")
+        self.members = members
 
 
 class Copies(NamedTuple):
@@ -64,9 +45,14 @@ class Copies(NamedTuple):
     """
 
     plan: Plan
-    parts: list[Part]
+    parts: Sequence[Part]
     sources: Mapping[int, CopySource]
     unknown: frozenset[int]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes of all parts."""
+        return [part.stop - part.start for part in self.parts]
 
     @property
     def bytes_sent(self) -> int:
@@ -74,35 +60,34 @@ class Copies(NamedTuple):
         return sum(part.stop - part.start for part in self.parts if isinstance(part, Sent))
 
 
-def copyable(
-    members: Sequence[AnyMember], source_of: Callable[[Any], CopySource | None], limits: Limits
-) -> dict[int, CopySource]:
+def copy_sources(archive: ZipSource, writer: PartWriter) -> dict[int, CopySource]:
     """Return by number what members can be copied from, as far as is known without asking."""
-    if not all(hasattr(content, "chunks") for *_, content in members):
-        return {}  # what can be read only once has no place in a window
+    plan, least = archive.plan, writer.limits.minimum
+    if plan is None or archive.entity_tag is None:
+        return {}
     return {
         number: source
-        for number, (_, _, _, method, content) in enumerate(members)
+        for number, (_, _, _, method, content) in enumerate(plan.members)
         if method.coding is Coding.STORE
-        and (method.uncompressed_size or 0) >= limits.minimum
-        and (source := source_of(content)) is not None
+        and (method.uncompressed_size or 0) >= least
+        and (source := writer.copy_source(content)) is not None
     }
 
 
 def planned(
     members: Sequence[AnyMember], sources: Mapping[int, CopySource], limits: Limits
 ) -> Copies | None:
-    """Lay an archive out; ask what is to be copied. Returns None if nothing is, or all is unknown.
+    """Lay an archive out, and ask for what is to be copied. Returns None if nothing is.
 
-    Raises ContentChangedError where a content isn't what its member was made for.
+    Raises:
+        ContentChangedError: A content isn't what its member was made for.
     """
     while sources:
         unknown = frozenset(number for number in sources if members[number][3].crc_32 is None)
         plan = Plan.of(
-            [_declaring(m) if n in unknown else m for n, m in enumerate(members)]  # any CRC-32
+            [_declaring(member) if n in unknown else member for n, member in enumerate(members)]
         )
-        if plan is None:
-            return None
+        assert plan is not None  # as all sizes are known
         spans = [
             Copyable(number, span.data, span.data_stop)
             for number, span in enumerate(plan.spans())
@@ -110,169 +95,170 @@ def planned(
         ]
         parts = layout(spans, plan.length, limits)
         chosen = {part.member for part in parts if isinstance(part, Copied)}
-        left = _checked({number: sources[number] for number in chosen}, plan)
-        # What is sent with an unknown CRC-32 is written in another way, and all positions change.
+        left = _checked({number: sources[number] for number in sorted(chosen)}, plan)
+        # What is sent without its CRC-32 being known is written in another way, and longer.
         if len(left) == len(chosen) and unknown <= chosen:
             return Copies(plan, parts, left, unknown)
         sources = left
     return None
 
 
-def _declaring(member: AnyMember) -> AnyMember:
+def _declaring(member: AnyMember) -> Any:
+    """Return a member that declares some CRC-32: it is learned before it is written."""
     name, modified_at, mode, method, content = member
-    return name, modified_at, mode, method._replace(crc_32=0), content  # type: ignore[return-value]
+    return name, modified_at, mode, method._replace(crc_32=0), content
 
 
 def _checked(sources: Mapping[int, CopySource], plan: Plan) -> dict[int, CopySource]:
-    """Return those that can be copied, all of them having been asked for."""
+    """Ask for all of them, and return those that can be copied."""
 
     def is_copyable(number: int) -> bool:
         return sources[number].is_copyable(plan.members[number][3].uncompressed_size or 0)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool, closing(pool.map(is_copyable, sources)) as answers:
-        return {
-            number: sources[number] for number, is_ in zip(sources, answers, strict=True) if is_
-        }
+    with closing(_at_once(is_copyable, sources)) as answers:
+        return {number: sources[number] for number in sources if next(answers)}
 
 
-def make(
-    copies: Copies,
-    upload: Any,
-    checksums: Checksums,
-    begun: Callable[[str], object] = str,
-    progress: Callable[[int], object] = int,
-) -> None:
-    """Have all parts of an upload made.
-
-    Args:
-        copies: How.
-        upload: Where to.
-        checksums: Remembers the CRC-32s of what is sent.
-        begun: Called with the name of each member that is sent.
-        progress: Called with the number of bytes of each part that was made.
-
-    Raises:
-        ContentChangedError: A content was replaced.
-        CRC32IntegrityError: A copied member has another CRC-32 than was declared.
-        NotCopiedError: The store copies nothing from some place.
-    """
-    making = _Making(copies, upload, checksums, begun, progress)
-    making.copy()
-    making.send()
+def _at_once(function: Callable[[int], T], numbers: Iterable[int]) -> Generator[T, None, None]:
+    """Yield what a function returns for numbers, several at a time; none after an error."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="zip_copy") as pool:
+        futures = [pool.submit(function, number) for number in numbers]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
 
 
-class _Making:
-    """One archive while it is made."""
+class CopyingArchive:
+    """An archive while its parts are made."""
 
     def __init__(
-        self,
-        copies: Copies,
-        upload: Any,
-        checksums: Checksums,
-        begun: Callable[[str], object],
-        progress: Callable[[int], object],
+        self, copies: Copies, upload: Upload, progress: Callable[[int], object] = int
     ) -> None:
+        """Make nothing yet. `progress` is called with the size of each part that was made."""
         self._copies = copies
         self._upload = upload
-        self._checksums = checksums
-        self._begun = begun
         self._progress = progress
-        self._learned: dict[int, int] = {}
+        self._checksums = _Learned()
+        self._crc_32s: dict[int, int] = {}
         self._numbers: dict[int, list[int]] = defaultdict(list)  # of a member's copied parts
+        for number, part in enumerate(copies.parts, 1):
+            if isinstance(part, Copied):
+                self._numbers[part.member].append(number)
 
-    def copy(self) -> None:
-        """Have the store copy; first what says whether it computes CRC-32s."""
-        jobs = [
-            (number, part)
-            for number, part in enumerate(self._copies.parts, 1)
-            if isinstance(part, Copied)
-        ]
-        for number, part in jobs:
-            self._numbers[part.member].append(number)
-        jobs.sort(key=lambda job: job[1].member not in self._copies.unknown)
-        self._copy(jobs[0])
-        with (
-            ThreadPoolExecutor(_AT_ONCE) as pool,
-            closing(pool.map(self._copy, jobs[1:])) as copied,
-        ):
-            for _ in copied:
-                pass
+    def make(self) -> None:
+        """Have all parts made.
 
-    def _copy(self, job: tuple[int, Copied]) -> None:
-        number, (member, start, stop) = job
-        self._copies.sources[member].copy_part(self._upload, number, start, stop)
-        if member in self._copies.unknown and self._upload.written[number].crc_32 is None:
-            raise _NoChecksumError
-        self._progress(stop - start)
-
-    def send(self) -> None:
-        """Send what lies between the copies, and at last the directory."""
+        Raises:
+            ContentChangedError: A content isn't what its member was made for.
+            CRC32IntegrityError: A copied member has another CRC-32 than was declared.
+            NotCopiedError: The store doesn't copy, or computes no CRC-32.
+        """
+        try:
+            self._copy_all()
+        except CopyRefusedError as error:
+            sources = self._copies.sources.items()
+            refused = {number for number, source in sources if source.place == error.place}
+            raise NotCopiedError(refused) from error
         for sent, following in _runs(self._copies.parts):
-            source = Direct[Any]() if following is None else self._beginning(following)
-            blocks = self._copies.plan.declaring(self._learned).window(
-                sent[0][1].start,
-                sent[-1][1].stop,
-                checksums=self._checksums,
-                begun=self._begun,
-                source=source,
+            self._send(sent, following)
+
+    def _copy_all(self) -> None:
+        """Have the store copy; first what shows whether it computes CRC-32s."""
+        numbers = sorted(self._numbers, key=lambda member: member not in self._copies.unknown)
+        first, *others = (number for member in numbers for number in self._numbers[member])
+        self._progress(self._copy(first))
+        with closing(_at_once(self._copy, others)) as sizes:
+            for size in sizes:
+                self._progress(size)
+
+    def _copy(self, number: int) -> int:
+        """Have one part copied, and return its size."""
+        part = self._copies.parts[number - 1]
+        assert isinstance(part, Copied)
+        source = self._copies.sources[part.member]
+        source.copy_part(self._upload, number, part.start, part.stop)
+        is_known = self._upload.written[number].crc_32 is not None
+        if not is_known and part.member in self._copies.unknown:
+            raise NotCopiedError(self._copies.unknown)
+        return part.stop - part.start
+
+    def _send(self, sent: Mapping[int, Sent], following: Copied | None) -> None:
+        """Send parts that follow each other, and the beginning of what is copied next."""
+        sizes = [part.stop - part.start for part in sent.values()]
+        start = next(iter(sent.values())).start
+        with closing(prefetching()) as source:
+            if following is not None:
+                source = self._beginning(following, source)
+            blocks = self._copies.plan.declaring(self._crc_32s).window(
+                start, start + sum(sizes), checksums=self._checksums, source=source
             )
-            sizes = [part.stop - part.start for _, part in sent]
             with closing(blocks):
-                for (number, _), data in zip(sent, _cut(blocks, sizes), strict=True):
+                parts = in_parts(blocks, lambda number: sizes[number - 1])
+                for number, (_, data) in zip(sent, parts, strict=True):
                     self._upload.write_part(number, data)
                     self._progress(len(data))
 
-    def _beginning(self, copied: Copied) -> _Held:
-        """Read what is sent of a member, and learn or compare its CRC-32."""
+    def _beginning(self, copied: Copied, source: Any) -> _Held:
+        """Read what is sent of a member; learn its CRC-32, or compare it with what is declared."""
         name, _, _, method, content = self._copies.plan.members[copied.member]
-        held = _Held(content, copied.start)
+        held = _Held(source, content, copied.start)
         parts = [self._upload.written[number] for number in self._numbers[copied.member]]
-        if all(part.crc_32 is not None for part in parts):
-            beginning = crc32(held.data), len(held.data)
-            crc_32 = combined_parts([beginning, *((part.crc_32, part.size) for part in parts)])
-            if copied.member in self._copies.unknown:
-                self._learned[copied.member] = crc_32
-            elif crc_32 != method.crc_32:
-                raise CRC32IntegrityError(
-                    f"member {name!r}: its content has CRC-32 {crc_32:08x}, and not "
-                    f"{method.crc_32:08x} as was declared"
-                )
+        known = [(part.crc_32, part.size) for part in parts if part.crc_32 is not None]
+        if len(known) < len(parts):
+            return held
+        crc_32 = combined_parts([(crc32(held.data), len(held.data)), *known])
+        if copied.member in self._copies.unknown:
+            self._crc_32s[copied.member] = crc_32
+        elif crc_32 != method.crc_32:
+            raise CRC32IntegrityError(
+                f"member {name!r}: its content has the CRC-32 {crc_32}, and not {method.crc_32} as "
+                "was declared"
+            )
         return held
 
 
-class _Held(Direct[Any]):
-    """Reads contents, but the beginning of one from memory."""
+class _Held:
+    """A source of contents, of which the beginning of one is in memory."""
 
-    def __init__(self, content: Any, length: int) -> None:
+    def __init__(self, source: Any, content: Any, length: int) -> None:
         self.data = b"".join(content.chunks(0, length)) if length else b""
+        self.expect = source.expect
+        self.skip = source.skip
+        self._source = source
         self._content = content
 
     def chunks(self, content: Any, start: int, stop: int | None) -> Any:
         """Return a content's chunks."""
         if content is self._content and stop is not None and stop <= len(self.data):
             return iter((self.data[start:stop],))
-        return super().chunks(content, start, stop)
+        return self._source.chunks(content, start, stop)
 
 
-def _runs(parts: Sequence[Part]) -> Iterator[tuple[list[tuple[int, Sent]], Copied | None]]:
-    """Yield the parts that are sent one after the other, and what is copied next."""
-    sent: list[tuple[int, Sent]] = []
+class _Learned(NotKept):
+    """Keeps the CRC-32s of the contents that were sent: the directory comes in a later window."""
+
+    def __init__(self) -> None:
+        self._crc_32s: dict[str, int] = {}
+
+    def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
+        """Return all."""
+        return self._crc_32s
+
+    def learn(self, content: Description, crc_32: int) -> None:
+        """Keep one."""
+        self._crc_32s[self.key(content)] = crc_32
+
+
+def _runs(parts: Sequence[Part]) -> Iterator[tuple[dict[int, Sent], Copied | None]]:
+    """Yield by number the parts that are sent one after the other, and what is copied next."""
+    sent: dict[int, Sent] = {}
     for number, part in enumerate(parts, 1):
         if isinstance(part, Sent):
-            sent.append((number, part))
+            sent[number] = part
         elif sent:
             yield sent, part
-            sent = []
+            sent = {}
     yield sent, None
-
-
-def _cut(blocks: Iterable[bytes], sizes: Sequence[int]) -> Iterator[bytearray]:
-    """Yield blocks as pieces of these sizes; the last one only when the blocks have ended."""
-    rest, iterator = bytearray(), iter(blocks)
-    for number, size in enumerate(sizes, 1):
-        is_last = number == len(sizes)
-        while (is_last or len(rest) < size) and (block := next(iterator, None)) is not None:
-            rest += block
-        piece, rest = rest, rest[size:]
-        del piece[size:]
-        yield piece

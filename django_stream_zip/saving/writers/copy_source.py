@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 
-class NotCopiedError(Exception):
+class CopyRefusedError(Exception):
     """The store copies nothing from some place: what is there has to be sent."""
 
     def __init__(self, place: str) -> None:
@@ -31,5 +31,5 @@ class CopySource(ABC):
     def copy_part(self, upload: Any, number: int, start: int, stop: int) -> None:
         """Have a range of it become a part of an upload of the same store.
 
-        Raises ContentChangedError where it was replaced, and NotCopiedError.
+        Raises ContentChangedError where it was replaced, and CopyRefusedError.
         """

@@ -22,6 +22,8 @@ from django_stream_zip.members.readers.compat import S3_CONNECTIONS, object_key
 from django_stream_zip.members.readers.processes import forget_after_fork
 from django_stream_zip.members.readers.s3 import decoded_crc_32, shared_client
 from django_stream_zip.saving.errors import UploadGoneError
+from django_stream_zip.saving.writers import s3_copies
+from django_stream_zip.saving.writers.copy_source import CopySource
 from django_stream_zip.saving.writers.remote import CONTENT_TYPE, MARK, translated
 from django_stream_zip.saving.writers.writer import (
     MIB,
@@ -35,6 +37,11 @@ from django_stream_zip.saving.writers.writer import (
 )
 
 _CHECKSUMS: Final = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+# What is asked of an upload.
+_OPERATIONS: Final = (
+    *("UploadPart", "UploadPartCopy", "ListParts"),
+    *("CompleteMultipartUpload", "HeadObject"),
+)
 # A store answers so where it has no checksums or conditions at all, but says that it hasn't.
 _UNKNOWN: Final = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 
@@ -69,7 +76,13 @@ class S3Writer(PartWriter):
 
     def reopen(self, token: UploadToken) -> S3Upload:
         """Return an upload that was begun."""
-        operations = ("UploadPart", "ListParts", "CompleteMultipartUpload", "HeadObject")
+        operations = (
+            "UploadPart",
+            "UploadPartCopy",
+            "ListParts",
+            "CompleteMultipartUpload",
+            "HeadObject",
+        )
         parameters = {operation: self._parameters(operation) for operation in operations}
         return S3Upload(token, self._client, self._target, parameters)
 
@@ -80,6 +93,10 @@ class S3Writer(PartWriter):
         for found in old:
             _abort(self._client, UploadId=found["UploadId"], **self._target)
         return len(old)
+
+    def copy_source(self, content: Any) -> CopySource | None:
+        """Return the object that a content is, if this store has it."""
+        return s3_copies.copy_source(self._client, content)
 
     def _uploads(self) -> Iterator[Any]:
         key = self._target["Key"]
@@ -120,7 +137,7 @@ class S3Upload(Upload):
         crc_32 = crc32(data)
         with _translated(self.token.name):
             found = self.client.upload_part(
-                **self._of("UploadPart"),
+                **self.of("UploadPart"),
                 PartNumber=number,
                 Body=data,
                 ChecksumCRC32=encoded_crc_32(crc_32),
@@ -132,7 +149,7 @@ class S3Upload(Upload):
 
     def parts(self) -> dict[int, Part]:
         """List the parts that the store has."""
-        pages = self.client.get_paginator("list_parts").paginate(**self._of("ListParts"))
+        pages = self.client.get_paginator("list_parts").paginate(**self.of("ListParts"))
         try:
             with _translated(self.token.name):
                 return {
@@ -157,7 +174,7 @@ class S3Upload(Upload):
     def _publish(self, parts: Sequence[Part]) -> Published:
         length = sum(part.size for part in parts)
         listed = [_listed(number, part) for number, part in enumerate(parts, 1)]
-        request = {**self._of("CompleteMultipartUpload"), "MultipartUpload": {"Parts": listed}}
+        request = {**self.of("CompleteMultipartUpload"), "MultipartUpload": {"Parts": listed}}
         crc_32 = _whole(parts)
         if crc_32 is not None:
             request |= {
@@ -181,7 +198,8 @@ class S3Upload(Upload):
         """Abort the upload."""
         _abort(self.client, **self.target, UploadId=self.token.upload_id)
 
-    def _of(self, operation: str) -> dict[str, Any]:
+    def of(self, operation: str) -> dict[str, Any]:
+        """Return what every request of this kind says."""
         return {**self._parameters[operation], "UploadId": self.token.upload_id}
 
 

@@ -14,8 +14,8 @@ from django_stream_zip.members.readers.compat import s3_place
 from django_stream_zip.members.readers.s3 import S3Reader, decoded_crc_32
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.planning.content import ContentChangedError
-from django_stream_zip.saving.copying import NotCopiedError
 from django_stream_zip.saving.errors import upload_gone
+from django_stream_zip.saving.writers.copy_source import CopyRefusedError, CopySource
 from django_stream_zip.saving.writers.writer import Part
 
 # What a store answers that won't copy what it lets us read, or doesn't copy at all.
@@ -26,11 +26,11 @@ _NO_VERSION: Final = '"00000000000000000000000000000000"'
 _is_careful: dict[str, bool] = {}
 
 
-class S3Source:
+class S3Source(CopySource):
     """An object that an upload's store can copy."""
 
     def __init__(self, reader: S3Reader) -> None:
-        self.place: str = reader.request["Bucket"]
+        self.place = reader.request["Bucket"]
         self._reader = reader
 
     def is_copyable(self, size: int) -> bool:
@@ -89,7 +89,7 @@ class S3Source:
                 if error.response["Error"].get("Code") == "NoSuchUpload":
                     raise upload_gone(upload.token.name) from error
                 if error.response["ResponseMetadata"].get("HTTPStatusCode") in _REFUSALS:
-                    raise NotCopiedError(self.place) from error
+                    raise CopyRefusedError(self.place) from error
                 raise
         result: dict[str, Any] = found["CopyPartResult"]
         return result
@@ -102,7 +102,7 @@ class S3Source:
             raise self._reader.changed()
 
 
-def source_of(client: Any, content: Any) -> S3Source | None:
+def copy_source(client: Any, content: Any) -> S3Source | None:
     """Return what a client's store copies a content from; None where it can't.
 
     It can if the content is an object that the same client could read, with nothing more than its

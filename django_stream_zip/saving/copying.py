@@ -97,7 +97,7 @@ def planned(
         chosen = {part.member for part in parts if isinstance(part, Copied)}
         left = _checked({number: sources[number] for number in sorted(chosen)}, plan)
         # What is sent without its CRC-32 being known is written in another way, and longer.
-        if len(left) == len(chosen) and unknown <= chosen:
+        if left and len(left) == len(chosen) and unknown <= chosen:
             return Copies(plan, parts, left, unknown)
         sources = left
     return None

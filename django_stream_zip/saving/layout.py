@@ -87,7 +87,8 @@ def _grown(limits: Limits, length: int, copied_size: int) -> tuple[Limits, int]:
     """
     limits.part_size(length, limits.maximum)  # raises, where even the largest are too many
     size = min(-(-2 * length // limits.number), limits.maximum)
-    return limits._replace(default=max(limits.default, size)), max(copied_size, size)
+    copied_size = min(max(copied_size, size), limits.maximum)
+    return limits._replace(default=max(limits.default, size)), copied_size
 
 
 def _parts(

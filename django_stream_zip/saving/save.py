@@ -192,7 +192,7 @@ def _copied(
     limits = writer.limits._replace(default=writer.limits.part_size(archive.length, part_size))
     while (copies := planned(members, sources, limits)) is not None:
         done.restart(copies.plan.length)
-        upload = writer.begin(copies.plan.length)
+        upload = writer.begin(copies.plan.length, limits.default)
         try:
             with _aborted_on_error(upload.abort, writer.name):
                 CopyingArchive(copies, upload, done.add).make()

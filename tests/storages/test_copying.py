@@ -1,0 +1,276 @@
+"""Archives of objects that S3 copies into them: the bytes, what is sent, what is asked."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from django_stream_zip import NO_COMPRESSION_AUTO, CRC32IntegrityError, stream_zip
+from django_stream_zip.members import bytes_member, storage_member
+from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.saving import SavedZip, save_zip
+from tests.storages import servers
+from tests.support import clients
+from tests.support.contents import TIME
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
+
+MIB = 1 << 20
+BUCKET = "bucket"
+NAME = "saved/archive.zip"
+FIRST = random.Random(1).randbytes(11 * MIB)
+SECOND = random.Random(2).randbytes(12 * MIB)
+TEXT = b"A text.\n" * 1000
+
+
+def client_of(storage: Any) -> Any:
+    """Return the client with which a storage is read and written here."""
+    from django_stream_zip.members.readers.s3 import shared_client
+
+    return shared_client(storage)
+
+
+def put(storage: Any, name: str, data: bytes, **options: Any) -> None:
+    client_of(storage).put_object(Bucket=BUCKET, Key=name, Body=data, **options)
+
+
+def got(storage: Any) -> bytes:
+    with client_of(storage).get_object(Bucket=BUCKET, Key=NAME)["Body"] as body:
+        data: bytes = body.read()
+    return data
+
+
+def photo(storage: Any, name: str, data: bytes, *, known: bool = True, **facts: Any) -> Any:
+    facts = {"size": len(data), "modified_at": TIME, **facts}
+    if known:
+        facts.setdefault("crc_32", zlib.crc32(data))
+    return storage_member(storage, name, **facts)
+
+
+def text() -> Any:
+    return bytes_member(TEXT, "text.txt", compress=False)
+
+
+def streamed(members: Sequence[Any]) -> bytes:
+    """Return the archive of the members, with all CRC-32s known."""
+    known = []
+    for name, at, mode, _, content in members:
+        method = NO_COMPRESSION_AUTO(content.size, zlib.crc32(b"".join(content)))
+        known.append((name, at, mode, method, content))
+    return b"".join(stream_zip(known))
+
+
+@contextmanager
+def requests(storage: Any) -> Iterator[Counter[str]]:
+    """Count what a store is asked."""
+    events, seen = client_of(storage).meta.events, Counter[str]()
+
+    def count(model: Any, **kwargs: Any) -> None:
+        seen[model.name] += 1
+
+    events.register("before-call.s3", count)
+    try:
+        yield seen
+    finally:
+        events.unregister("before-call.s3", count)
+
+
+@contextmanager
+def first(storage: Any, operation: str, act: Callable[[], Any]) -> Iterator[None]:
+    """Do something before the first request of a kind; what it returns is the answer, if it is."""
+    events, actions = client_of(storage).meta.events, [act]
+
+    def handle(**kwargs: Any) -> Any:
+        return actions.pop()() if actions else None
+
+    events.register(f"before-call.s3.{operation}", handle)
+    try:
+        yield
+    finally:
+        events.unregister(f"before-call.s3.{operation}", handle)
+
+
+def refusal(status: int, code: str) -> tuple[Any, dict[str, Any]]:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return SimpleNamespace(status_code=status), answer
+
+
+def save(storage: Any, members: Sequence[Any], **options: Any) -> SavedZip:
+    return save_zip(storage, NAME, members, overwrite=True, **options)
+
+
+class CopyContract:
+    """What is so at every store."""
+
+    computes_crc_32 = False
+
+    @pytest.fixture
+    def store(self, storage: Any) -> Iterator[Any]:
+        """Have two objects in a store, and nothing left behind at the end."""
+        put(storage, "first.jpg", FIRST)
+        put(storage, "second.jpg", SECOND)
+        yield storage
+        client = client_of(storage)
+        client.delete_object(Bucket=BUCKET, Key=NAME)
+        assert not client.list_multipart_uploads(Bucket=BUCKET, Prefix=NAME).get("Uploads")
+
+    def test_what_the_store_copies_is_not_sent(self, store: Any, tmp_path: Path) -> None:
+        members = [
+            photo(store, "first.jpg", FIRST),
+            text(),
+            photo(store, "second.jpg", SECOND),
+        ]
+        save(store, members)  # and from now on it is known whether the store is careful
+        with requests(store) as seen:
+            saved = save(store, members)
+        whole = got(store)
+        assert whole == streamed(members)
+        assert saved.bytes_copied + saved.bytes_sent == saved.length == len(whole)
+        assert saved.bytes_copied > len(FIRST) + len(SECOND) - 10 * MIB
+        assert saved.entity_tag is not None
+        written = seen["CreateMultipartUpload"] + seen["CompleteMultipartUpload"]
+        assert written + seen["UploadPart"] + seen["UploadPartCopy"] <= 2 * 2 + 3
+        assert seen["GetObject"] == 2
+        (tmp_path / "archive.zip").write_bytes(whole)
+        for command in ("unzip -qt", "7z t", "python3 -m zipfile -t"):
+            if servers.program(command.split()[0]):
+                subprocess.run([*command.split(), "archive.zip"], cwd=tmp_path, check=True)
+
+    def test_a_crc_32_that_nobody_knows_is_learned_or_the_object_is_sent(self, store: Any) -> None:
+        members = [
+            photo(store, "first.jpg", FIRST),
+            photo(store, "second.jpg", SECOND, known=False),
+            text(),
+        ]
+        saved = save(store, members)
+        expected = streamed(members) if self.computes_crc_32 else b"".join(stream_zip(members))
+        assert got(store) == expected
+        assert (saved.bytes_copied > len(FIRST)) == self.computes_crc_32
+        assert (saved.entity_tag is None) == self.computes_crc_32
+
+    @pytest.mark.parametrize("at", ["CreateMultipartUpload", "UploadPartCopy", "UploadPart"])
+    def test_a_source_that_is_replaced_is_an_error(self, at: str, store: Any) -> None:
+        members = [photo(store, "first.jpg", FIRST), photo(store, "second.jpg", SECOND)]
+        if at == "CreateMultipartUpload":
+            save(store, members)
+        with (
+            first(store, at, lambda: put(store, "second.jpg", SECOND[::-1])),
+            pytest.raises(ContentChangedError),
+        ):
+            save(store, members)
+        assert store.exists(NAME) == (at == "CreateMultipartUpload")  # as it was
+
+    def test_a_wrong_size_is_an_error(self, store: Any) -> None:
+        members = [photo(store, "first.jpg", FIRST, size=10 * MIB), text()]
+        with pytest.raises(ContentChangedError):
+            save(store, members)
+        assert not store.exists(NAME)
+
+    def test_an_object_that_may_not_be_copied_is_sent(self, store: Any) -> None:
+        members = [photo(store, "first.jpg", FIRST), photo(store, "second.jpg", SECOND)]
+        with first(store, "UploadPartCopy", lambda: refusal(403, "AccessDenied")):
+            saved = save(store, members)
+        assert got(store) == streamed(members)
+        assert (saved.bytes_copied, saved.bytes_sent) == (0, saved.length)
+
+
+class TestMoto(CopyContract):
+    """A store that copies whatever version there is."""
+
+    @pytest.fixture
+    def storage(self, moto: Any) -> Any:
+        return moto
+
+    def test_only_some_are_copied(self, store: Any) -> None:
+        """Too small, of another account, with a key of its own: these are sent."""
+        from django_stream_zip.members.readers.table import reader_for
+
+        other = copy(store)
+        with clients.s3(store.endpoint_url, BUCKET, access_key="other") as other:
+            keyed = copy(store)
+            keyed.object_parameters = {"RequestPayer": "requester"}
+            put(store, "small.jpg", FIRST[: 6 * MIB])
+            members = [
+                photo(other, "first.jpg", FIRST),
+                photo(keyed, "second.jpg", SECOND),
+                photo(store, "small.jpg", FIRST[: 6 * MIB]),
+            ]
+            saved = save(store, members)
+            assert saved.bytes_copied == 0
+            members.append(photo(store, "second.jpg", SECOND, name="again.jpg"))
+            saved = save(store, members)
+            assert len(SECOND) - 5 * MIB <= saved.bytes_copied <= len(SECOND)
+            assert got(store) == streamed(members)
+            client_of(other).close()
+            client_of(keyed).close()
+        assert reader_for(other, "first.jpg").client is not client_of(store)
+
+    def test_what_is_decoded_is_not_copied(self, store: Any) -> None:
+        from gzip import compress
+
+        packed = compress(FIRST, 0, mtime=0)
+        put(store, "packed.jpg", packed, ContentEncoding="gzip")
+        member = photo(store, "packed.jpg", FIRST, decode=True)
+        saved = save(store, [member, photo(store, "second.jpg", SECOND)])
+        assert 0 < saved.bytes_copied < len(SECOND)
+
+    @pytest.mark.parametrize("options", [{"copy": False}, {"password": "a password"}], ids=str)
+    def test_not_everything_is_copied(self, options: Any, store: Any) -> None:
+        saved = save(store, [photo(store, "first.jpg", FIRST)], **options)
+        assert (saved.bytes_copied, saved.bytes_sent) == (0, saved.length)
+
+
+class TestSwift(CopyContract):
+    """A store that is careful, and computes no checksums."""
+
+    @pytest.fixture
+    def storage(self, swift: Any) -> Any:
+        return swift
+
+
+@pytest.mark.slow
+class TestLocalStack(CopyContract):
+    """A store that does all that AWS does."""
+
+    computes_crc_32 = True
+
+    @pytest.fixture
+    def storage(self, localstack: Any) -> Any:
+        return localstack
+
+    def test_a_wrong_crc_32_is_an_error(self, store: Any) -> None:
+        members = [photo(store, "first.jpg", FIRST), photo(store, "second.jpg", SECOND, crc_32=1)]
+        with pytest.raises(CRC32IntegrityError, match=r"second\.jpg"):
+            save(store, members)
+        assert not store.exists(NAME)
+
+    def test_the_store_has_the_last_word(self, store: Any) -> None:
+        """The whole is completed with its CRC-32, and another one is refused."""
+        from botocore.exceptions import ClientError
+
+        members = [photo(store, "first.jpg", FIRST), photo(store, "second.jpg", SECOND)]
+        saved = save(store, members)
+        assert saved.crc_32 == zlib.crc32(got(store))
+        store.delete(NAME)
+        events = client_of(store).meta.events
+
+        def spoil(params: Any, **kwargs: Any) -> None:
+            params["ChecksumCRC32"] = "AAAAAA=="
+
+        events.register("before-parameter-build.s3.CompleteMultipartUpload", spoil)
+        try:
+            with pytest.raises(ClientError, match="BadDigest"):
+                save(store, members)
+        finally:
+            events.unregister("before-parameter-build.s3.CompleteMultipartUpload", spoil)
+        assert not store.exists(NAME)

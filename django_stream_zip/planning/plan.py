@@ -163,6 +163,21 @@ class Plan:
             members[number] = (name, modified_at, mode, method, content)
         return Plan(tuple(members), self._offsets, self._end_records, self.length, None)
 
+    def pieces(self) -> Iterator[bytes | int]:
+        """Yield what the archive is made of, in its order.
+
+        Bytes are written as they are; a number is that of a member whose content is there as it is.
+        Every member has to declare its CRC-32.
+        """
+        archive = Archive(_options(None))
+        for number, (name, modified_at, mode, method, _) in enumerate(self.members):
+            assert method.crc_32 is not None
+            yield archive.begin(name, modified_at, mode, method)
+            yield number
+            archive.skip(_known_size(method) or 0)
+            yield archive.end(method.crc_32)
+        yield from archive.finish()
+
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""
         for _, _, _, method, chunks in self.members:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django_stream_zip.saving.async_save import asave_zip
 from django_stream_zip.saving.errors import (
     ArchiveChangedError,
     IncompleteError,
@@ -29,6 +30,7 @@ __all__ = [
     "ZipParts",
     "ZipReader",
     "abort_upload",
+    "asave_zip",
     "open_zip",
     "save_zip",
     "sweep",

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from django_stream_zip import conf
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.members.build import text
+from django_stream_zip.members.readers.combine import combined
 from django_stream_zip.members.ready import is_async, ready, synchronous
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.plan import Plan
@@ -27,20 +29,24 @@ class ZipSource:
     """An archive that is to be saved. Nothing is opened before its bytes are asked for."""
 
     def __init__(
-        self, members: Any, *, password: str | None = None, compress: bool | None = None
+        self,
+        members: Any,
+        *,
+        password: str | None = None,
+        compress: bool | None = None,
+        adapted: Callable[[Any], Any] | None = None,
     ) -> None:
         """Describe and name the members, and plan their archive where all of it is known.
+
+        `adapted` returns synchronous members for asynchronous ones.
 
         Raises:
             TypeError: The members are asynchronous, or none; and whatever else `ready` raises.
         """
-        members = ready(members, compress)
+        members = (adapted or _synchronous)(ready(members, compress))
         self.plan: Plan | None = None
         if isinstance(members, Sequence):
-            members = [synchronous(member) for member in members]
             self.plan = Plan.of(members, encrypted=password is not None)
-        if is_async(members):
-            raise TypeError("asynchronous members are saved by asave_zip")
         self._members = members
         self._options = make_options(text(password))
         #: How many members were begun, of an archive without a plan.
@@ -69,13 +75,32 @@ class ZipSource:
         return is_planned and self.first_unknown is None
 
     @cached_property
-    def first_unknown(self) -> Description | None:
-        """The first content whose CRC-32 isn't known before it is read."""
-        return None if self.plan is None else next(self.plan.unknown(), None)
+    def first_unknown(self) -> str | None:
+        """The name of the first member whose CRC-32 isn't declared."""
+        members = self.plan.members if self.plan is not None else ()
+        return next((name for name, _, _, method, _ in members if method.crc_32 is None), None)
+
+    @cached_property
+    def crc_32(self) -> int:
+        """The CRC-32 of the whole, which follows from those that the members declare."""
+        assert self.plan is not None
+        crc_32 = 0
+        for piece in self.plan.pieces():
+            if isinstance(piece, bytes):
+                crc_32 = crc32(piece, crc_32)
+                continue
+            method = self.plan.members[piece][3]
+            crc_32 = combined(crc_32, method.crc_32 or 0, method.uncompressed_size or 0)
+        return crc_32
 
     def stop(self) -> None:
         """Have all that iterate blocks, in any thread, raise StoppedError soon."""
         self._is_stopped = True
+
+    def check_stopped(self) -> None:
+        """Raise StoppedError if whoever saves has been told to stop."""
+        if self._is_stopped:
+            raise StoppedError("saving was stopped")
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
         """Yield the archive's bytes from `start` to `stop`; only with an entity tag a part of them.
@@ -88,8 +113,7 @@ class ZipSource:
             closing(self._written(source, start, stop)) as blocks,
         ):
             for block in ordinary(blocks):
-                if self._is_stopped:
-                    raise StoppedError("saving was stopped")
+                self.check_stopped()
                 yield block
 
     def window(self, start: int, stop: int) -> bytearray:
@@ -123,6 +147,15 @@ def prefetching() -> Any:
     """Return what contents are read through, which prefetches them if the settings say so."""
     number = conf.get("PREFETCH_MEMBERS")
     return Prefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else Direct[Any]()
+
+
+def _synchronous(members: Any) -> Any:
+    """Return the members without what is for an event loop. Raises TypeError if that is all."""
+    if isinstance(members, Sequence):
+        members = [synchronous(member) for member in members]
+    if is_async(members):
+        raise TypeError("asynchronous members are saved by asave_zip, in an event loop")
+    return members
 
 
 def in_parts(

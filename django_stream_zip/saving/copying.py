@@ -198,7 +198,7 @@ class CopyingArchive:
             with closing(blocks):
                 parts = in_parts(blocks, lambda number: sizes[number - 1])
                 for number, (_, data) in zip(sent, parts, strict=True):
-                    self._upload.write_part(number, data)
+                    self._upload.write_part(number, data, crc32(data))
                     self._progress(len(data))
 
     def _beginning(self, copied: Copied, source: Any) -> _Held:

@@ -6,10 +6,13 @@ makes parts of it: windows of the plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.saving.archive import ZipSource
 from django_stream_zip.saving.errors import ArchiveChangedError, NotDivisibleError
 from django_stream_zip.saving.writers.table import AnyWriter, writer_for
@@ -153,7 +156,7 @@ class ZipParts:
         ]
 
     def save(self, number: int) -> int:
-        """Make a part and write it; return its size.
+        """Make a part and write it; return its CRC-32.
 
         Raises:
             UploadGoneError: The upload was aborted or completed.
@@ -161,18 +164,29 @@ class ZipParts:
         if not 1 <= number <= len(self.sizes):
             raise ValueError(f"the parts are 1 to {len(self.sizes):,}, there is no {number!r}")
         start, stop = self._starts[number - 1 : number + 1]
-        self._upload.write_part(number, self._archive.window(start, stop))
-        return stop - start
+        data = self._archive.window(start, stop)
+        crc_32 = crc32(data)
+        self._upload.write_part(number, data, crc_32)
+        return crc_32
 
-    def complete(self) -> SavedZip:
+    def complete(self, crc_32s: Mapping[int, int] = MappingProxyType({})) -> SavedZip:
         """Publish the archive when all parts are there. Another time, say the same.
 
+        Whoever makes a part can't tell whether the content that it cuts has the CRC-32 that its
+        member declares. So that of the whole is compared here, where those of all parts are known:
+        from this process, from the storage, or from the caller.
+
+        Args:
+            crc_32s: What `save` returned elsewhere, by numbers, for storages that keep none: some
+                that speak S3's protocol don't.
+
         Raises:
+            CRC32IntegrityError: A content has another CRC-32 than its member declares.
             IncompleteError: A part is missing.
             NameTakenError: There is a file of that name by now.
             UploadGoneError: The upload was aborted.
         """
-        published = self._upload.complete()
+        published = self._upload.complete(crc_32=self._archive.crc_32, crc_32s=crc_32s)
         sent = sum(part.size for part in self._upload.written.values())
         return saved(self.name, self._archive, published, sent)
 
@@ -197,5 +211,4 @@ def _why(archive: ZipSource) -> str:
         )
     if archive.plan.entity_tag is None:
         return "it has a password, or a content whose state nobody knows"
-    identity = getattr(archive.first_unknown, "identity", "?")
-    return f"the CRC-32 of {identity} isn't known before it is read"
+    return f"the CRC-32 of member {archive.first_unknown!r} isn't known before it is read"

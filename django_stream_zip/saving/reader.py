@@ -46,8 +46,9 @@ class ZipReader(io.RawIOBase):
         self._blocks: Generator[bytes, None, None] | None = None
         self._made_to = 0  # the position of the next byte that is made
         self._left = memoryview(b"")
-        #: Whether it was read to its end.
+        #: Whether it was read to its end, and up to which position; also after it was closed.
         self.is_exhausted = False
+        self.reached = 0
         if archive.length is not None:
             self.size = archive.length
 
@@ -83,7 +84,7 @@ class ZipReader(io.RawIOBase):
         return position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read into a buffer until it is full or the archive ends; return how many bytes it were."""
+        """Read until a buffer is full or the archive ends; return how many bytes it were."""
         self._check_open()
         if self._position != self._made_to - len(self._left):
             self._restart()
@@ -94,6 +95,9 @@ class ZipReader(io.RawIOBase):
             self._left = self._left[length:]
             filled += length
         self._position += filled
+        self.reached = max(self.reached, self._position)
+        # Who knows the length may never ask for more.
+        self.is_exhausted = self.is_exhausted or self.reached == self._archive.length
         if self._progress is not None and filled:
             self._progress(self._position, self._archive.length)
         return filled
@@ -132,7 +136,7 @@ class ZipReader(io.RawIOBase):
         length = self._archive.length or 0
         self._made_to = self._position
         if self._position >= length:
-            self._blocks = (block for block in ())
+            self._blocks = _none()
 
     def _release(self) -> None:
         blocks, self._blocks, self._left = self._blocks, None, memoryview(b"")
@@ -142,3 +146,8 @@ class ZipReader(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on a closed archive")
+
+
+def _none() -> Generator[bytes, None, None]:
+    """Yield no block."""
+    yield from ()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.prefetch.ambient import carried
 from django_stream_zip.saving.archive import ZipSource, in_parts
@@ -87,11 +88,39 @@ def save_zip(
         PermissionError: Nobody may write there. What else the storage raises passes through, as
             does what reading the members raises.
     """
+    return saved_as(
+        storage,
+        name,
+        partial(ZipSource, members, password=password, compress=compress),
+        overwrite=overwrite,
+        progress=progress,
+        workers=workers,
+        part_size=part_size,
+        begun=begun,
+        resume=resume,
+        copy=copy,
+    )
+
+
+def saved_as(
+    storage: Any,
+    name: str,
+    make: Callable[[], ZipSource],
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+    workers: int,
+    part_size: int | None,
+    begun: Callable[[str], object] | None,
+    resume: str | None,
+    copy: bool,
+) -> SavedZip:
+    """Do what `save_zip` does with the archive that is made when the name is known to be free."""
     writer = writer_for(storage, name, overwrite=overwrite)
     if resume is None:
         writer.check()
         _sweep(writer)
-    archive = ZipSource(members, password=password, compress=compress)
+    archive = make()
     done = _Done(progress, archive.length)
     if resume is not None:
         return _resumed(parts_of(writer, archive, resume), workers, done)
@@ -174,7 +203,7 @@ def _in_turn(
     with _aborted_on_error(upload.abort, writer.name):
         with closing(archive.blocks()) as blocks:
             for number, data in in_parts(blocks, size_of):
-                upload.write_part(number, data)
+                upload.write_part(number, data, crc32(data))
                 done.add(len(data))
         published = upload.complete()
     return saved(writer.name, archive, published, published.length)
@@ -190,12 +219,17 @@ def _copied(
     assert archive.plan is not None
     members = archive.plan.members
     limits = writer.limits._replace(default=writer.limits.part_size(archive.length, part_size))
+
+    def made(length: int) -> None:
+        archive.check_stopped()
+        done.add(length)
+
     while (copies := planned(members, sources, limits)) is not None:
         done.restart(copies.plan.length)
         upload = writer.begin(copies.plan.length, limits.default)
         try:
             with _aborted_on_error(upload.abort, writer.name):
-                CopyingArchive(copies, upload, done.add).make()
+                CopyingArchive(copies, upload, made).make()
                 published = upload.complete(copies.sizes)
         except NotCopiedError as error:
             sources = {n: source for n, source in sources.items() if n not in error.members}
@@ -248,5 +282,7 @@ def _completed(parts: ZipParts, numbers: Iterable[int], workers: int, done: _Don
 
 
 def _save_part(parts: ZipParts, number: int) -> int:
+    """Save a part, and return its size."""
     with borrowed_connections():
-        return parts.save(number)
+        parts.save(number)
+    return parts.sizes[number - 1]

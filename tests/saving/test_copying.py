@@ -63,10 +63,10 @@ class Source(CopySource):
         if self.content.identity in self.storage.replaced:
             raise ContentChangedError(self.content.identity)
         data = self.content.data[start:stop]
-        upload.write_part(number, data)
+        upload.write_part(number, data, zlib.crc32(data))
         self.storage.copied += len(data)
-        if self.storage.computes:
-            upload.written[number] = Part(len(data), zlib.crc32(data))
+        if not self.storage.computes:
+            upload.written[number] = Part(len(data))
 
 
 class CopyingWriter(MemoryWriter):

@@ -66,7 +66,7 @@ class AzureWriter(PartWriter):
 
 
 class AzureUpload(Upload):
-    """Blocks of a blob to be. Their names begin with the token's mark: other uploads have others."""
+    """Blocks of a blob to be, named by the mark that no other upload has, number and CRC-32."""
 
     def __init__(
         self, token: UploadToken, blob: Any, settings: ContentSettings, timeout: int
@@ -76,12 +76,12 @@ class AzureUpload(Upload):
         self._settings = settings
         self._timeout = timeout
 
-    def write_part(self, number: int, data: Data) -> None:
+    def write_part(self, number: int, data: Data, crc_32: int) -> None:
         """Stage a block."""
-        block = self._block(number)
+        block = f"{self.token.mark}-{number:05}-{crc_32:08x}"
         with _translated(self.token.name):
             self._blob.stage_block(block, bytes(data), len(data), timeout=self._timeout)
-        self.written[number] = Part(len(data), None, block)
+        self.written[number] = Part(len(data), crc_32, block)
 
     def parts(self) -> dict[int, Part]:
         """List the blocks that are staged."""
@@ -90,12 +90,13 @@ class AzureUpload(Upload):
                 _, staged = self._blob.get_block_list("uncommitted", timeout=self._timeout)
         except ResourceNotFoundError:
             return {}
-        prefix = f"{self.token.mark}-"
-        return {
-            int(block.id.removeprefix(prefix)): Part(block.size, None, block.id)
-            for block in staged
-            if block.id.startswith(prefix)
-        }
+        parts = {}
+        for block in staged:
+            mark, _, rest = block.id.partition("-")
+            if mark == self.token.mark:
+                number, _, crc_32 = rest.partition("-")
+                parts[int(number)] = Part(block.size, int(crc_32, 16), block.id)
+        return parts
 
     def published(self) -> Published | None:
         """Ask whether the blob is what this upload has become."""
@@ -125,9 +126,6 @@ class AzureUpload(Upload):
 
     def abort(self) -> None:
         """Leave the blocks to Azure."""
-
-    def _block(self, number: int) -> str:
-        return f"{self.token.mark}-{number:05}"
 
 
 # Azure has identifiers as names.

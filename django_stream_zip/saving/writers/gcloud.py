@@ -1,8 +1,8 @@
 """Google Cloud Storage: a resumable upload, whose object is there when its last byte has come.
 
-Its package reads the archive by chunks. (Not through `blob.open("wb")`: when an error is on its way,
-closing that file publishes what was written so far, and whatever collects it closes it.) What an
-error leaves is a session that nobody sees and that Google forgets after a week.
+Its package reads the archive by chunks. (Not through `blob.open("wb")`: when an error is on its
+way, closing that file publishes what was written so far, and whatever collects it closes it.) What
+an error leaves is a session that nobody sees and that Google forgets after a week.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from google.api_core.exceptions import GoogleAPIError
 
 from django_stream_zip.members.readers.compat import GOOGLE_CONNECTIONS, object_key
 from django_stream_zip.members.readers.processes import forget_after_fork
-from django_stream_zip.saving.errors import SaveError
 from django_stream_zip.saving.writers.remote import CONTENT_TYPE, translated
 from django_stream_zip.saving.writers.writer import MIB, Published, Readable, StreamWriter
 
@@ -51,11 +50,7 @@ class GoogleCloudWriter(StreamWriter):
                 predefined_acl=acl,
                 if_generation_match=None if self.overwrite else 0,
             )
-        # An archive that turns out longer than was planned is cut by the package.
-        if archive.read(1):
-            blob.delete()
-            raise SaveError(f"{self.name!r} has more bytes than were planned")
-        return Published(archive.tell())
+        return Published(archive.reached)
 
 
 def _status(error: Any) -> int | None:

@@ -40,7 +40,7 @@ class GenericWriter(StreamWriter):
         except BaseException:
             self._clean_up(saved, existed=existed)
             raise
-        return Published(archive.tell())
+        return Published(archive.reached)
 
     def _check_saved(self, saved: str, archive: Readable) -> None:
         if saved != self.name:
@@ -53,9 +53,9 @@ class GenericWriter(StreamWriter):
             size = self.storage.size(saved)
         except NotImplementedError:
             return
-        if size != archive.tell():
+        if size != archive.reached:
             raise SaveError(
-                f"the storage has {size:,} bytes of {self.name!r}, which has {archive.tell():,}"
+                f"the storage has {size:,} bytes of {self.name!r}, which has {archive.reached:,}"
             )
 
     def _clean_up(self, saved: str | None, *, existed: bool) -> None:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from django.core.files.base import File
 
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.saving.errors import name_taken, upload_gone
 from django_stream_zip.saving.writers.writer import (
     Data,
@@ -50,18 +51,18 @@ class MemoryUpload(Upload):
         self._storage = storage
         self._uploads = _uploads.setdefault(storage, {})
 
-    def write_part(self, number: int, data: Data) -> None:
+    def write_part(self, number: int, data: Data, crc_32: int) -> None:
         """Keep a part."""
         try:
             self._uploads[self.token.upload_id][number] = bytes(data)
         except KeyError:
             raise upload_gone(self.token.name) from None
-        self.written[number] = Part(len(data))
+        self.written[number] = Part(len(data), crc_32)
 
     def parts(self) -> dict[int, Part]:
         """Return what is kept."""
         kept = self._uploads.get(self.token.upload_id, {})
-        return {number: Part(len(data)) for number, data in kept.items()}
+        return {number: Part(len(data), crc32(data)) for number, data in kept.items()}
 
     def published(self) -> Published | None:
         """Return what is there, if it is as long: nobody else but this process has it."""

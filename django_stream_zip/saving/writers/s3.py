@@ -1,8 +1,8 @@
 """S3 and what speaks its protocol: multipart uploads.
 
-A part's CRC-32 is sent with it and compared with the store's. Where the store keeps CRC-32s of whole
-objects, the archive's own is sent at the end: the store doesn't publish anything else. What stores
-don't know of all that (conditions, checksums, sizes), most of them ignore.
+A part's CRC-32 is sent with it and compared with the store's. Where the store keeps CRC-32s of
+whole objects, the archive's own is sent at the end: the store doesn't publish anything else. What
+stores don't know of all that (conditions, checksums, sizes), most of them ignore.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any, ClassVar, Final
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
-from django_stream_zip.engine.accelerators import crc32
-from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.members.readers.compat import S3_CONNECTIONS, object_key
 from django_stream_zip.members.readers.processes import forget_after_fork
 from django_stream_zip.members.readers.s3 import decoded_crc_32, shared_client
@@ -34,6 +32,7 @@ from django_stream_zip.saving.writers.writer import (
     Published,
     Upload,
     UploadToken,
+    whole_crc_32,
 )
 
 _CHECKSUMS: Final = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
@@ -76,14 +75,7 @@ class S3Writer(PartWriter):
 
     def reopen(self, token: UploadToken) -> S3Upload:
         """Return an upload that was begun."""
-        operations = (
-            "UploadPart",
-            "UploadPartCopy",
-            "ListParts",
-            "CompleteMultipartUpload",
-            "HeadObject",
-        )
-        parameters = {operation: self._parameters(operation) for operation in operations}
+        parameters = {operation: self._parameters(operation) for operation in _OPERATIONS}
         return S3Upload(token, self._client, self._target, parameters)
 
     def sweep(self, older_than: timedelta) -> int:
@@ -132,9 +124,8 @@ class S3Upload(Upload):
         self.target = target
         self._parameters = parameters
 
-    def write_part(self, number: int, data: Data) -> None:
+    def write_part(self, number: int, data: Data, crc_32: int) -> None:
         """Upload a part with its CRC-32."""
-        crc_32 = crc32(data)
         with _translated(self.token.name):
             found = self.client.upload_part(
                 **self.of("UploadPart"),
@@ -145,7 +136,7 @@ class S3Upload(Upload):
         kept = decoded_crc_32(found.get("ChecksumCRC32"))
         if kept not in (None, crc_32):
             raise OSError(f"{self.token.name}: the store got another part than was sent to it")
-        self.written[number] = Part(len(data), kept, found["ETag"])
+        self.written[number] = Part(len(data), crc_32, found["ETag"], kept is not None)
 
     def parts(self) -> dict[int, Part]:
         """List the parts that the store has."""
@@ -153,9 +144,7 @@ class S3Upload(Upload):
         try:
             with _translated(self.token.name):
                 return {
-                    part["PartNumber"]: Part(
-                        part["Size"], decoded_crc_32(part.get("ChecksumCRC32")), part["ETag"]
-                    )
+                    part["PartNumber"]: _part(part)
                     for page in pages
                     for part in page.get("Parts", ())
                 }
@@ -175,7 +164,7 @@ class S3Upload(Upload):
         length = sum(part.size for part in parts)
         listed = [_listed(number, part) for number, part in enumerate(parts, 1)]
         request = {**self.of("CompleteMultipartUpload"), "MultipartUpload": {"Parts": listed}}
-        crc_32 = _whole(parts)
+        crc_32 = whole_crc_32(parts) if all(part.is_kept for part in parts) else None
         if crc_32 is not None:
             request |= {
                 "ChecksumCRC32": encoded_crc_32(crc_32),
@@ -192,7 +181,8 @@ class S3Upload(Upload):
             if (published := self.published()) is None:
                 raise
             return published
-        return Published(length, decoded_crc_32(found.get("ChecksumCRC32")) or crc_32)
+        kept = decoded_crc_32(found.get("ChecksumCRC32"))
+        return Published(length, crc_32 if kept is None else kept)
 
     def abort(self) -> None:
         """Abort the upload."""
@@ -209,16 +199,17 @@ def encoded_crc_32(crc_32: int) -> str:
 
 
 def _listed(number: int, part: Part) -> dict[str, Any]:
+    """Return a part as it is listed when an upload is completed."""
     listed: dict[str, Any] = {"PartNumber": number, "ETag": part.tag}
-    return (
-        listed if part.crc_32 is None else listed | {"ChecksumCRC32": encoded_crc_32(part.crc_32)}
-    )
+    if part.is_kept and part.crc_32 is not None:
+        listed["ChecksumCRC32"] = encoded_crc_32(part.crc_32)
+    return listed
 
 
-def _whole(parts: Sequence[Part]) -> int | None:
-    """Return the CRC-32 of the whole, if the store knows those of all parts."""
-    known = [(part.crc_32, part.size) for part in parts if part.crc_32 is not None]
-    return combined_parts(known) if len(known) == len(parts) else None
+def _part(found: dict[str, Any]) -> Part:
+    """Return a part as it is listed."""
+    crc_32 = decoded_crc_32(found.get("ChecksumCRC32"))
+    return Part(found["Size"], crc_32, found["ETag"], crc_32 is not None)
 
 
 def _with_or_without(options: dict[str, Any], call: Any, **request: Any) -> Any:

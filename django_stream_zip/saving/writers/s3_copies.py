@@ -56,7 +56,8 @@ class S3Source(CopySource):
         if not is_careful:
             self._check_version()
         crc_32 = decoded_crc_32(found.get("ChecksumCRC32"))
-        upload.written[number] = Part(stop - start, crc_32, found["ETag"])
+        is_kept = crc_32 is not None
+        upload.written[number] = Part(stop - start, crc_32, found["ETag"], is_kept)
 
     def _is_store_careful(self, upload: Any, number: int) -> bool:
         """Return whether the store refuses a version that it doesn't have. Each is asked once.

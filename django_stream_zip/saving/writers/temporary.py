@@ -1,14 +1,15 @@
 """Uploads to where files can be renamed: parts in a temporary file, beside the file it will become.
 
-Behind the place of the archive's last byte the temporary file has a byte for each part that was
-written, so that whoever goes on after a crash sees what is there. It is cut off before the file is
-renamed.
+Behind the place of the archive's last byte the temporary file has a mark for each part that was
+written, with its CRC-32, so that whoever goes on after a crash sees what is there. They are cut off
+before the file is renamed.
 """
 
 from __future__ import annotations
 
 import posixpath
 import secrets
+import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,8 @@ from django_stream_zip.saving.writers.writer import (
 )
 
 _SUFFIX: Final = ".zip_save"
-_THERE: Final = b"\1"
+# A mark: that the part is there, and its CRC-32.
+_MARK: Final = struct.Struct("<BI")
 # File systems allow 255 bytes.
 _MAX_STEM_BYTES: Final = 200
 
@@ -98,17 +100,18 @@ class TemporaryUpload(Upload):
         self._folder = folder
         self._target = posixpath.basename(token.name)
 
-    def write_part(self, number: int, data: Data) -> None:
+    def write_part(self, number: int, data: Data, crc_32: int) -> None:
         """Write a part to its place, then that it is there."""
         token = self.token
         try:
             self._folder.write(token.upload_id, (number - 1) * token.part_size, data)
             if token.entity_tag is not None and token.length is not None:
                 self._folder.sync(token.upload_id)
-                self._folder.write(token.upload_id, token.length + number - 1, _THERE)
+                mark = token.length + (number - 1) * _MARK.size
+                self._folder.write(token.upload_id, mark, _MARK.pack(1, crc_32))
         except FileNotFoundError as error:
             raise upload_gone(token.name) from error
-        self.written[number] = Part(len(data))
+        self.written[number] = Part(len(data), crc_32)
 
     def parts(self) -> dict[int, Part]:
         """Read which parts are there."""
@@ -120,10 +123,13 @@ class TemporaryUpload(Upload):
         except FileNotFoundError:
             return {}
         sizes = part_sizes(length, self.token.part_size)
+        whole = marks[: len(marks) // _MARK.size * _MARK.size]  # one may be written just now
         return {
-            number: Part(size)
-            for number, (size, mark) in enumerate(zip(sizes, marks, strict=False), 1)
-            if mark == _THERE[0]
+            number: Part(size, crc_32)
+            for number, (size, (is_there, crc_32)) in enumerate(
+                zip(sizes, _MARK.iter_unpack(whole), strict=False), 1
+            )
+            if is_there
         }
 
     def published(self) -> Published | None:

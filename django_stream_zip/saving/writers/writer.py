@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.utils import validate_file_name
 
+from django_stream_zip.engine.errors import CRC32IntegrityError
+from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.saving.errors import (
     IncompleteError,
     NameRefusedError,
@@ -34,13 +37,14 @@ Data: TypeAlias = bytes | bytearray
 class Part(NamedTuple):
     """A part that is in the storage.
 
-    `crc_32` is the one that the storage computed, None if it doesn't; `tag` is what the storage
-    knows the part by.
+    `crc_32` is None if nobody here knows it; `is_kept` says whether the storage computes and keeps
+    it, too. `tag` is what the storage knows the part by.
     """
 
     size: int
     crc_32: int | None = None
     tag: str = ""
+    is_kept: bool = False
 
 
 class Published(NamedTuple):
@@ -154,7 +158,7 @@ class Upload(ABC):
         self.written: dict[int, Part] = {}
 
     @abstractmethod
-    def write_part(self, number: int, data: Data) -> None:
+    def write_part(self, number: int, data: Data, crc_32: int) -> None:
         """Write a part, whose number counts from 1. A part that is there is replaced."""
 
     @abstractmethod
@@ -173,14 +177,22 @@ class Upload(ABC):
     def published(self) -> Published | None:
         """Return what this upload has become; None if it hasn't."""
 
-    def complete(self, sizes: Sequence[int] | None = None) -> Published:
+    def complete(
+        self,
+        sizes: Sequence[int] | None = None,
+        crc_32: int | None = None,
+        crc_32s: Mapping[int, int] = MappingProxyType({}),
+    ) -> Published:
         """Publish the archive, when all parts are there. May be called again.
 
         Args:
             sizes: Those of all parts in their order; None where they follow from the token, or are
                 those that were written through this object.
+            crc_32: That of the whole, to be compared with those of the parts if they are known.
+            crc_32s: Those of parts that somebody else has written, by numbers.
 
         Raises:
+            CRC32IntegrityError: The parts are not what was expected.
             IncompleteError: A part is missing, or has another size.
             NameTakenError: There is a file of that name by now, and it isn't to be overwritten.
             UploadGoneError: The upload was aborted.
@@ -196,12 +208,28 @@ class Upload(ABC):
                 f"{len(wrong):,} of {len(sizes):,} parts of {self.token.name!r} are missing or "
                 f"have another size: {', '.join(map(str, wrong[:10]))}{' …' * (len(wrong) > 10)}"
             )
-        return self._publish([found[number] for number in range(1, len(sizes) + 1)])
+        parts = [_known(found[n], crc_32s.get(n)) for n in range(1, len(sizes) + 1)]
+        if crc_32 is not None and whole_crc_32(parts) not in (None, crc_32):
+            raise CRC32IntegrityError(
+                f"{self.token.name!r}: a content has another CRC-32 than its member declares, so "
+                "the archive is not saved"
+            )
+        return self._publish(parts)
 
     def _sizes(self) -> list[int]:
         if self.token.length is not None:
             return part_sizes(self.token.length, self.token.part_size)
         return [self.written[number].size for number in sorted(self.written)]
+
+
+def _known(part: Part, crc_32: int | None) -> Part:
+    return part if part.crc_32 is not None else part._replace(crc_32=crc_32)
+
+
+def whole_crc_32(parts: Sequence[Part]) -> int | None:
+    """Return the CRC-32 of parts one after the other, if those of all are known."""
+    known = [(part.crc_32, part.size) for part in parts if part.crc_32 is not None]
+    return combined_parts(known) if len(known) == len(parts) else None
 
 
 class Readable(Protocol):
@@ -214,8 +242,9 @@ class Readable(Protocol):
     def read(self, length: int = -1, /) -> bytes | None:
         """Read up to so many bytes; none is the end."""
 
-    def tell(self) -> int:
-        """Return how many bytes were read."""
+    @property
+    def reached(self) -> int:
+        """Up to which position it was read."""
 
 
 class Writer:
@@ -289,8 +318,8 @@ class PartWriter(Writer, ABC):
         )
 
 
-def _valid(name: Any) -> str:
-    name = str(name).replace("\\", "/")
+def _valid(given: Any) -> str:
+    name = str(given).replace("\\", "/")
     try:
         validate_file_name(name, allow_relative_path=True)
     except SuspiciousFileOperation as error:

@@ -8,18 +8,22 @@ in the archive depends on it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
+from threading import Lock
 from typing import Any, Final, NamedTuple, TypeVar
 
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.errors import CRC32IntegrityError
 from django_stream_zip.engine.methods import Coding
+from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.plan import AnyMember, Plan
-from django_stream_zip.saving.archive import NotKept, ZipSource, in_parts, prefetching
+from django_stream_zip.prefetch.ambient import carried
+from django_stream_zip.prefetch.batches import ordinary
+from django_stream_zip.saving.archive import NotKept, StoppedError, ZipSource, in_parts, prefetching
 from django_stream_zip.saving.layout import Copied, Copyable, Part, Sent, layout
 from django_stream_zip.saving.writers.copy_source import CopyRefusedError, CopySource
 from django_stream_zip.saving.writers.writer import Limits, PartWriter, Upload
@@ -111,36 +115,65 @@ def _declaring(member: AnyMember) -> Any:
 
 def _checked(sources: Mapping[int, CopySource], plan: Plan) -> dict[int, CopySource]:
     """Ask for all of them, and return those that can be copied."""
+    refused: set[int] = set()
 
-    def is_copyable(number: int) -> bool:
-        return sources[number].is_copyable(plan.members[number][3].uncompressed_size or 0)
+    def ask(number: int) -> None:
+        if not sources[number].is_copyable(plan.members[number][3].uncompressed_size or 0):
+            refused.add(number)
 
-    with closing(_at_once(is_copyable, sources)) as answers:
-        return {number: sources[number] for number in sources if next(answers)}
+    _at_once(ask, sources)
+    return {number: source for number, source in sources.items() if number not in refused}
 
 
-def _at_once(function: Callable[[int], T], numbers: Iterable[int]) -> Generator[T, None, None]:
-    """Yield what a function returns for numbers, several at a time; none after an error."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="zip_copy") as pool:
-        futures = [pool.submit(function, number) for number in numbers]
+def _at_once(
+    function: Callable[[T], object],
+    items: Iterable[T],
+    number: int = _AT_ONCE,
+    stop: Callable[[], object] | None = None,
+) -> None:
+    """Call a function with all items, so many at a time. After an error: `stop`, and no more."""
+
+    def call(item: T) -> None:
+        with borrowed_connections():
+            function(item)
+
+    with ThreadPoolExecutor(number, thread_name_prefix="zip_copy") as pool:
+        futures = [pool.submit(carried(), call, item) for item in items]
         try:
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            if stop is not None:
+                stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 class CopyingArchive:
     """An archive while its parts are made."""
 
     def __init__(
-        self, copies: Copies, upload: Upload, progress: Callable[[int], object] = int
+        self,
+        copies: Copies,
+        upload: Upload,
+        progress: Callable[[int], object] = int,
+        workers: int = 1,
     ) -> None:
-        """Make nothing yet. `progress` is called with the size of each part that was made."""
+        """Make nothing yet.
+
+        Args:
+            copies: How the archive is made.
+            upload: Where to.
+            progress: Called with the size of each part that was made, from any thread, but by one
+                at a time.
+            workers: How many threads send.
+        """
         self._copies = copies
         self._upload = upload
         self._progress = progress
+        self._workers = workers
+        self._lock = Lock()
+        self._is_stopped = False
         self._checksums = _Learned()
         self._crc_32s: dict[int, int] = {}
         self._numbers: dict[int, list[int]] = defaultdict(list)  # of a member's copied parts
@@ -162,20 +195,33 @@ class CopyingArchive:
             sources = self._copies.sources.items()
             refused = {number for number, source in sources if source.place == error.place}
             raise NotCopiedError(refused) from error
-        for sent, following in _runs(self._copies.parts):
-            self._send(sent, following)
+        *before, (sent, _) = _runs(self._copies.parts)
+        _at_once(self._send_before, before, self._workers, self._stop)
+        # The directory needs all CRC-32s.
+        plan = self._copies.plan.declaring(self._crc_32s)
+        with closing(prefetching()) as source:
+            self._send(sent, plan, source)
+
+    def _stop(self) -> None:
+        """Have all threads end soon."""
+        self._is_stopped = True
+
+    def _count(self, length: int) -> None:
+        """Report what was made. Raises StoppedError if there was an error elsewhere."""
+        with self._lock:
+            if self._is_stopped:
+                raise StoppedError("saving was stopped")
+            self._progress(length)
 
     def _copy_all(self) -> None:
         """Have the store copy; first what shows whether it computes CRC-32s."""
         numbers = sorted(self._numbers, key=lambda member: member not in self._copies.unknown)
         first, *others = (number for member in numbers for number in self._numbers[member])
-        self._progress(self._copy(first))
-        with closing(_at_once(self._copy, others)) as sizes:
-            for size in sizes:
-                self._progress(size)
+        self._copy(first)
+        _at_once(self._copy, others, stop=self._stop)
 
-    def _copy(self, number: int) -> int:
-        """Have one part copied, and return its size."""
+    def _copy(self, number: int) -> None:
+        """Have one part copied."""
         part = self._copies.parts[number - 1]
         assert isinstance(part, Copied)
         source = self._copies.sources[part.member]
@@ -183,23 +229,27 @@ class CopyingArchive:
         is_known = self._upload.written[number].crc_32 is not None
         if not is_known and part.member in self._copies.unknown:
             raise NotCopiedError(self._copies.unknown)
-        return part.stop - part.start
+        self._count(part.stop - part.start)
 
-    def _send(self, sent: Mapping[int, Sent], following: Copied | None) -> None:
-        """Send parts that follow each other, and the beginning of what is copied next."""
+    def _send_before(self, run: tuple[Mapping[int, Sent], Copied]) -> None:
+        """Send what comes before a copy, and the beginning of what is copied."""
+        sent, copied = run
+        with closing(prefetching()) as source:
+            held = self._beginning(copied, source)
+            learned = self._crc_32s.get(copied.member)
+            known = {} if learned is None else {copied.member: learned}
+            self._send(sent, self._copies.plan.declaring(known), held)
+
+    def _send(self, sent: Mapping[int, Sent], plan: Plan, source: Any) -> None:
+        """Send parts that follow each other."""
         sizes = [part.stop - part.start for part in sent.values()]
         start = next(iter(sent.values())).start
-        with closing(prefetching()) as source:
-            if following is not None:
-                source = self._beginning(following, source)
-            blocks = self._copies.plan.declaring(self._crc_32s).window(
-                start, start + sum(sizes), checksums=self._checksums, source=source
-            )
-            with closing(blocks):
-                parts = in_parts(blocks, lambda number: sizes[number - 1])
-                for number, (_, data) in zip(sent, parts, strict=True):
-                    self._upload.write_part(number, data, crc32(data))
-                    self._progress(len(data))
+        blocks = plan.window(start, start + sum(sizes), checksums=self._checksums, source=source)
+        with closing(blocks):
+            parts = in_parts(ordinary(blocks), lambda number: sizes[number - 1])
+            for number, (_, data) in zip(sent, parts, strict=True):
+                self._upload.write_part(number, data, crc32(data))
+                self._count(len(data))
 
     def _beginning(self, copied: Copied, source: Any) -> _Held:
         """Read what is sent of a member; learn its CRC-32, or compare it with what is declared."""
@@ -252,8 +302,11 @@ class _Learned(NotKept):
         self._crc_32s[self.key(content)] = crc_32
 
 
-def _runs(parts: Sequence[Part]) -> Iterator[tuple[dict[int, Sent], Copied | None]]:
-    """Yield by number the parts that are sent one after the other, and what is copied next."""
+def _runs(parts: Sequence[Part]) -> Iterator[tuple[dict[int, Sent], Any]]:
+    """Yield by number the parts that are sent one after the other, and what is copied next.
+
+    Behind the last ones nothing is.
+    """
     sent: dict[int, Sent] = {}
     for number, part in enumerate(parts, 1):
         if isinstance(part, Sent):

@@ -126,7 +126,7 @@ def saved_as(
         return _resumed(parts_of(writer, archive, resume), workers, done)
     if isinstance(writer, StreamWriter):
         return _streamed(writer, archive, progress)
-    if copy and (copied := _copied(writer, archive, part_size, done)) is not None:
+    if copy and (copied := _copied(writer, archive, part_size, workers, done)) is not None:
         return copied
     if archive.is_divisible and (workers > 1 or begun is not None):
         return _divided(parts_of(writer, archive, part_size=part_size), workers, done, begun)
@@ -210,7 +210,7 @@ def _in_turn(
 
 
 def _copied(
-    writer: PartWriter, archive: ZipSource, part_size: int | None, done: _Done
+    writer: PartWriter, archive: ZipSource, part_size: int | None, workers: int, done: _Done
 ) -> SavedZip | None:
     """Save an archive of what the storage has itself. Returns None if it copies nothing of it."""
     sources = copy_sources(archive, writer)
@@ -229,7 +229,7 @@ def _copied(
         upload = writer.begin(copies.plan.length, limits.default)
         try:
             with _aborted_on_error(upload.abort, writer.name):
-                CopyingArchive(copies, upload, made).make()
+                CopyingArchive(copies, upload, made, workers).make()
                 published = upload.complete(copies.sizes)
         except NotCopiedError as error:
             sources = {n: source for n, source in sources.items() if n not in error.members}

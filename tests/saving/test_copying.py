@@ -164,7 +164,7 @@ def test_whatever_is_copied_the_archive_is_right(
         for number, (place, size, known) in enumerate(drawn)
     ]
     storage.uncopyable = [members[n][4].identity for n in uncopyable if n < len(members)]
-    saved = save(storage, members)
+    saved = save(storage, members, workers=3)
     whole = got(storage)
     # Which members were copied is seen by how they are written: stored, or in blocks.
     unknown = [n for n, one in enumerate(members) if one[3].crc_32 is None]

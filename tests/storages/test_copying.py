@@ -7,8 +7,9 @@ import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import copy
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -284,3 +285,38 @@ class TestLocalStack(CopyContract):
         finally:
             events.unregister("before-parameter-build.s3.CompleteMultipartUpload", spoil)
         assert not store.exists(NAME)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["swift", "localstack"])
+def test_three_videos(kind: str, request: pytest.FixtureRequest) -> None:
+    """Of 3 × 210 MB, 2.6 % are sent, in two requests a member and three more."""
+    from botocore.config import Config
+
+    shared = request.getfixturevalue(kind)
+    options = {
+        "access_key": shared.access_key,
+        "client_config": shared.client_config.merge(Config(read_timeout=60)),
+    }
+    with clients.s3(shared.endpoint_url, BUCKET, **options) as storage:
+        members, expected = [], sha256()
+        for number in range(3):
+            data = random.Random(number).randbytes(210_000_000)
+            put(storage, f"{number}.mp4", data)
+            facts = {"size": len(data), "crc_32": zlib.crc32(data), "modified_at": TIME}
+            members.append(storage_member(storage, f"{number}.mp4", **facts))
+        for block in stream_zip(members):
+            expected.update(block)
+        save(storage, members)
+        with requests(storage) as seen:
+            saved = save(storage, members)
+        assert saved.bytes_sent <= 0.026 * saved.length
+        reads = {"HeadObject", "GetObject", "ListMultipartUploads"}
+        assert sum(number for name, number in seen.items() if name not in reads) <= 2 * 3 + 3
+        found = sha256()
+        body = client_of(storage).get_object(Bucket=BUCKET, Key=NAME)["Body"]
+        with closing(body):
+            for chunk in body.iter_chunks(MIB):
+                found.update(chunk)
+        assert found.digest() == expected.digest()
+        client_of(storage).close()

@@ -290,7 +290,7 @@ class TestLocalStack(CopyContract):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["swift", "localstack"])
 def test_three_videos(kind: str, request: pytest.FixtureRequest) -> None:
-    """Of 3 × 210 MB, 2.6 % are sent, in two requests a member and three more."""
+    """Of three times 210 MB, 2.6 % are sent, in two requests a member and three more."""
     from botocore.config import Config
 
     shared = request.getfixturevalue(kind)

@@ -34,7 +34,7 @@ from tests.support.contents import (
     FailingContent,
 )
 
-# By hand, 200: SAVING_TRIALS=200 pytest -k fails_anywhere tests/saving tests/storages/test_saving.py
+# By hand, 200: SAVING_TRIALS=200 pytest -k fails_anywhere tests/saving tests/storages
 TRIALS = int(os.environ.get("SAVING_TRIALS", "0"))
 
 # Swift's clock is rounded up to whole seconds.

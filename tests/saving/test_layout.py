@@ -144,11 +144,11 @@ def test_a_thousand_members_of_many_sizes() -> None:
 
 def test_of_too_many_members_the_largest_are_copied() -> None:
     chosen = random.Random(6)
-    spans, length = spans_of([chosen.randint(11, 100) * 1_000_000 for _ in range(30_000)])
-    parts = layout(spans, length, S3)
+    spans, length = spans_of([chosen.randint(11, 100) * 1_000_000 for _ in range(3000)])
+    parts = layout(spans, length, S3._replace(number=1000))
     copied = {part.member for part in parts if isinstance(part, Copied)}
-    assert 9_000 < len(parts) <= 10_000
-    assert len(copied) > 3_000
+    assert 900 < len(parts) <= 1000
+    assert len(copied) > 300
     least = min(spans[member].length for member in copied)
     assert all(span.length <= least for span in spans if span.member not in copied)
 

@@ -235,6 +235,18 @@ class TestMoto(CopyContract):
             client_of(other).close()
             client_of(payer).close()
 
+    def test_what_a_reader_of_ones_own_reads_is_not_copied(self, store: Any) -> None:
+        from django_stream_zip.members.readers.reader import Metadata
+        from django_stream_zip.members.readers.s3 import S3Reader
+        from django_stream_zip.members.storage import described, reader_member
+
+        class Decrypting(S3Reader):
+            pass
+
+        reader = Decrypting(store, "first.jpg")
+        known = Metadata(len(FIRST), zlib.crc32(FIRST), TIME)
+        assert save(store, [reader_member(reader, described(reader, known))]).bytes_copied == 0
+
     def test_what_is_decoded_is_not_copied(self, store: Any) -> None:
         from gzip import compress
 

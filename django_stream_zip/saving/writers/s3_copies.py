@@ -11,13 +11,15 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from django_stream_zip.members.readers.compat import s3_place
-from django_stream_zip.members.readers.s3 import S3Reader, decoded_crc_32
+from django_stream_zip.members.readers.s3 import S3PartsReader, S3Reader, decoded_crc_32
 from django_stream_zip.members.storage import StorageContent
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.saving.errors import upload_gone
 from django_stream_zip.saving.writers.copy_source import CopyRefusedError, CopySource
 from django_stream_zip.saving.writers.writer import Part
 
+# A reader of somebody's own may return other bytes than those that are stored: decrypted ones.
+_AS_STORED: Final = (S3Reader, S3PartsReader)
 # What a store answers that won't copy what it lets us read, or doesn't copy at all.
 _REFUSALS: Final = frozenset({401, 403, 405, 501})
 _NO_VERSION: Final = '"00000000000000000000000000000000"'
@@ -71,6 +73,8 @@ class S3Source(CopySource):
                 _is_careful[endpoint] = False
             except ContentChangedError:
                 _is_careful[endpoint] = True
+            except ClientError:  # for another reason, so nobody knows
+                _is_careful[endpoint] = False
         return _is_careful[endpoint]
 
     def _copied(
@@ -109,8 +113,8 @@ def copy_source(client: Any, content: Any) -> S3Source | None:
     It can if the content is an object that the same client could read, with nothing more than its
     key: not one that is encrypted with a customer's own, for example.
     """
-    reader = content.reader if isinstance(content, StorageContent) else None
-    if not isinstance(reader, S3Reader) or reader.request.keys() != {"Bucket", "Key"}:
+    reader: Any = content.reader if isinstance(content, StorageContent) else None
+    if type(reader) not in _AS_STORED or reader.request.keys() != {"Bucket", "Key"}:
         return None
     is_here = reader.client is client or s3_place(reader.client) == s3_place(client)
     return S3Source(reader) if is_here else None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
@@ -40,6 +40,19 @@ _STORE: Final = Coding.STORE
 # So many members' states are digested at a time.
 _BATCH: Final = 1000
 _OPTIONS: Final = Options(default_compressobj)
+
+
+class Span(NamedTuple):
+    """Where a member lies in the archive: its header, its data, and what ends it.
+
+    A member whose method declares a CRC-32 has its content between `data` and `data_stop` as it is.
+    Of any other that is the content's encoding.
+    """
+
+    start: int
+    data: int
+    data_stop: int
+    stop: int
 
 
 class Plan:
@@ -129,6 +142,52 @@ class Plan:
             return True
         known = WindowChecksums(unsent, checksums)
         return sum(map(known.unread, unsent)) <= budget
+
+    def spans(self) -> Iterator[Span]:
+        """Yield where each of the `members` lies; the directory is behind the last of them."""
+        archive = Archive(_OPTIONS, directory=NoDirectory())
+        for start, member in zip(self._offsets, self.members, strict=False):
+            name, modified_at, mode, method, _ = member
+            archive.begin(name, modified_at, mode, method)
+            data = archive.offset
+            data_stop = data + archive.data_length
+            archive.skip(_known_size(method) or 0)
+            archive.end(method.crc_32 or 0)
+            yield Span(start, data, data_stop, archive.offset)
+
+    def declaring(self, crc_32s: Mapping[int, int]) -> Plan:
+        """Return the plan of the same archive, but with other CRC-32s in its headers.
+
+        It has no entity tag.
+
+        Args:
+            crc_32s: By the number of a member whose method declares one, which may be any: no
+                position depends on its value.
+        """
+        members, directory = list(self.members), self._directory.copy()
+        for number, crc_32 in crc_32s.items():
+            name, modified_at, mode, method, content = cast(MemberFile, members[number])
+            assert method.crc_32 is not None, name
+            method = method._replace(crc_32=crc_32)
+            members[number] = (name, modified_at, mode, method, content)
+            directory.set_crc_32(number, crc_32)
+        return Plan(tuple(members), self._offsets, directory, self._end_records, None)
+
+    def pieces(self) -> Iterator[bytes | int]:
+        """Yield what the archive is made of, in its order.
+
+        Bytes are written as they are; a number is that of a member whose content is there as it is.
+        Every member has to declare its CRC-32.
+        """
+        archive = Archive(_OPTIONS, directory=NoDirectory())
+        for number, (name, modified_at, mode, method, _) in enumerate(self.members):
+            assert method.crc_32 is not None
+            yield archive.begin(name, modified_at, mode, method)
+            yield number
+            archive.skip(_known_size(method) or 0)
+            yield archive.end(method.crc_32)
+        yield from self._directory.blocks()
+        yield self._end_records
 
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""

@@ -6,7 +6,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,48 +13,13 @@ import pytest
 from django_stream_zip import stream_zip
 from django_stream_zip.members import storage_member
 from django_stream_zip.planning.content import ContentChangedError
-from tests.storages import servers
+from tests.storages.conftest import BUCKET
 from tests.support import clients
 from tests.support.contract import DATA, MIB, Place, ReaderContract
 from tests.support.proxy import Proxy
 from tests.support.readers import PYTHON_READERS, assert_reads
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
-
-BUCKET = "bucket"
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("servers")
-
-
-# S3.
-
-
-@pytest.fixture(scope="session")
-def moto(folder: Path) -> Iterator[Any]:
-    with servers.moto(folder) as url, clients.s3(url, BUCKET, access_key="testing") as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
-
-
-@pytest.fixture(scope="session")
-def localstack(folder: Path) -> Iterator[Any]:
-    path = folder / "localstack"
-    path.mkdir()
-    with servers.localstack(path) as url, clients.s3(url, BUCKET, access_key="test") as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
-
-
-@pytest.fixture(scope="session")
-def swift(folder: Path) -> Iterator[Any]:
-    path = folder / "swift"
-    path.mkdir()
-    with servers.swift(path) as url, clients.s3(url, BUCKET) as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
 
 
 class S3Contract(ReaderContract):
@@ -170,12 +134,6 @@ class TestSwift(S3Contract):
 # The others.
 
 
-@pytest.fixture(scope="session")
-def google(folder: Path) -> Iterator[Any]:
-    with servers.google(folder, BUCKET) as url, clients.google(url, BUCKET) as storage:
-        yield storage
-
-
 class TestGoogleCloud(ReaderContract):
     reader_class = "GoogleCloudReader"
     tells_size = False
@@ -183,13 +141,6 @@ class TestGoogleCloud(ReaderContract):
     @pytest.fixture
     def place(self, google: Any) -> Place:
         return Place(google, detects_replacement=False)
-
-
-@pytest.fixture(scope="session")
-def azure(folder: Path) -> Iterator[Any]:
-    with servers.azurite(folder) as url, clients.azure(url, BUCKET) as storage:
-        storage.service_client.create_container(BUCKET)
-        yield storage
 
 
 class TestAzure(ReaderContract):
@@ -222,23 +173,6 @@ class TestAzure(ReaderContract):
 
 
 # SFTP.
-
-
-@pytest.fixture(scope="session")
-def sshd(folder: Path) -> Iterator[dict[str, Any]]:
-    servers.require_packages("storages", "paramiko")
-    path = folder / "ssh"
-    path.mkdir()
-    with servers.openssh(path) as options:
-        yield options
-
-
-@pytest.fixture(scope="session")
-def sftp(sshd: dict[str, Any]) -> Iterator[Any]:
-    from storages.backends.sftpstorage import SFTPStorage
-
-    with closing(SFTPStorage(**sshd)) as storage:
-        yield storage
 
 
 class TestSFTP(ReaderContract):

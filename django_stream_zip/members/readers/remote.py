@@ -140,7 +140,7 @@ class RemoteReader(Reader):
 
         Where a deflate stream may be passed, ask once or twice more, for header and trailer.
         """
-        with self._refusals():
+        with self.translated():
             metadata, encoding = self._head()
         self._seen = Seen(metadata.validator, metadata.size, encoding)
         if not self.is_encoded:
@@ -188,7 +188,7 @@ class RemoteReader(Reader):
         """Yield the bytes as they are stored."""
         transfer = Transfer(self.name, start, stop)
         while not transfer.is_complete:
-            with self._refusals():
+            with self.translated():
                 body = self._body(transfer.position, transfer.stop, transfer.length)
             if body is None:
                 self._check_end(transfer.position)
@@ -241,7 +241,7 @@ class RemoteReader(Reader):
         return ResponseBody(iter([data]), stop, total, version, encoding)
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """Raise for a store's refusals what Python has for them, with the store's as the cause."""
         try:
             yield

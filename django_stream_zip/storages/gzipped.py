@@ -41,7 +41,10 @@ class GzippedFileSystemStorage(FileSystemStorage):
         return self.path(name) != super().path(name)
 
     def size(self, name: str) -> int:
-        """Return the number of bytes that `open()` reads."""
+        """Return the number of bytes that `open()` reads, as a gzip file's trailer tells it.
+
+        It isn't that of several gzip members of which the last one is the largest.
+        """
         if not self.is_gzipped(name):
             return super().size(name)
         with open(self.path(name), "rb") as file:

@@ -145,6 +145,16 @@ def test_where_files_are_overwritten_one_form_replaces_the_other(tmp_path: Path)
             assert file.read() == data
 
 
+def test_of_several_gzip_members_the_right_size_has_all_decoded(
+    storage: GzippedFileSystemStorage,
+) -> None:
+    Path(storage.location, "a.log.gz").write_bytes(gzip.compress(TEXT) * 2)
+    member = storage_member(storage, "a.log", size=2 * len(TEXT))
+    assert_reads(b"".join(stream_zip([member])), {"a.log": TEXT * 2}, only=PYTHON_READERS)
+    with pytest.raises(ZipDownloadError):
+        list(zip_response(RequestFactory().get("/"), [storage_member(storage, "a.log")]))  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize("names", [("a.txt", "a.txt.gz"), ("a.txt.gz", "a.txt")])
 @pytest.mark.parametrize("data", [TEXT, NOISE, gzip.compress(TEXT[::-1])])
 def test_what_is_called_gz_is_another_file(names: Any, data: bytes, tmp_path: Path) -> None:

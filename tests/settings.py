@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django_stream_zip",
+    "django_stream_zip.exports",
     "tests",
 ]
 

@@ -18,6 +18,8 @@ _TASKS: Final = {
     "build_export": "django_stream_zip.exports.build.build_export",
     "build_parts": "django_stream_zip.exports.build.build_parts",
 }
+# Not imported before it is needed: `@task` fails where a project has no such backend or queue.
+_DEFAULT: Final = "django_stream_zip.exports.tasks:zip_task.enqueue"
 
 
 def run_task(task: str, *arguments: Any) -> None:
@@ -48,12 +50,5 @@ def enqueue_function() -> Callable[..., object]:
     Raises:
         ImportError: There is none: Django is older than 6.0, and its backport isn't installed.
     """
-    path: str | None = conf.get("ENQUEUE")
-    if path is not None:
-        function: Callable[..., object] = resolve_name(path)
-        return function
-    # Not before it is needed: `@task` fails where the project has no such backend or queue.
-    from django_stream_zip.exports.tasks import zip_task
-
-    enqueue_task: Callable[..., object] = zip_task.enqueue
-    return enqueue_task
+    function: Callable[..., object] = resolve_name(conf.get("ENQUEUE") or _DEFAULT)
+    return function

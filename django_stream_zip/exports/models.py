@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from django_stream_zip import conf
 from django_stream_zip.exports.registry import Recipe, recipe_of
+from django_stream_zip.exports.sharing import share_token
 from django_stream_zip.exports.states import ENDED, NEXT, WORKING, State
 
 __all__ = ["AbstractZipExport", "ExportQuerySet", "ZipExport", "export_model", "exports"]
@@ -141,9 +142,12 @@ class AbstractZipExport(models.Model):
         Raises:
             PermissionError: Its recipe isn't `shareable`.
         """
-        from django_stream_zip.exports.sharing import share_token
-
-        return reverse("zip_exports:shared", args=[share_token(cast(Any, self), max_age)])
+        if not self.known_recipe.shareable:
+            raise PermissionError(
+                f"exports of {self.recipe!r} aren't shared: "
+                "@zip_export(…, shareable=True) allows it"
+            )
+        return reverse("zip_exports:shared", args=[share_token(self.pk, max_age)])
 
     @property
     def known_recipe(self) -> Recipe:

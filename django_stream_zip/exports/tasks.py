@@ -5,19 +5,19 @@ Only imported where the setting ENQUEUE names nothing else. It names no queue an
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
+
+import django
 
 from django_stream_zip.exports.engine import run_task
 
-try:
-    from django.tasks import task
-except ImportError:  # Django 5.2
-    from django_tasks import task
-
 __all__ = ["zip_task"]
 
+_tasks: Any = import_module("django.tasks" if django.VERSION >= (6, 0) else "django_tasks")
 
-@task()
+
+@_tasks.task()
 def zip_task(name: str, *arguments: Any) -> None:
     """Do what was enqueued."""
     run_task(name, *arguments)

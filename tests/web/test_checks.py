@@ -27,6 +27,9 @@ READER = "django_stream_zip.members.readers.local.FileReader"
 
 
 def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
+    # Without an engine, exports have something to say, too: see `exports/test_checks.py`.
+    if isinstance(value, dict):
+        value = {"ENQUEUE": "tests.support.exports.keep", **value}
     with override_settings(DJANGO_STREAM_ZIP=value):
         messages = [m for m in run_checks() if (m.id or "").startswith("django_stream_zip.")]
     return [(message.id, f"{message.msg} {message.hint or ''}") for message in messages]
@@ -36,7 +39,7 @@ def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
     "value",
     [
         {},
-        {name: key.default for name, key in conf.KEYS.items()},
+        {name: key.default for name, key in conf.KEYS.items() if name != "ENQUEUE"},
         {"CRC_32_CACHE": None, "CRC_32_CACHE_TIMEOUT": None, "COMPRESSION_LEVEL": -1},
         {"READERS": {STORAGE: READER}},
     ],

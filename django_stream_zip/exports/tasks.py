@@ -17,7 +17,7 @@ __all__ = ["zip_task"]
 _tasks: Any = import_module("django.tasks" if django.VERSION >= (6, 0) else "django_tasks")
 
 
-@_tasks.task()
+@_tasks.task()  # type: ignore[untyped-decorator]
 def zip_task(name: str, *arguments: Any) -> None:
     """Do what was enqueued."""
     run_task(name, *arguments)

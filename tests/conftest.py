@@ -17,18 +17,16 @@ from hypothesis import settings as hypothesis_settings
 from tests.support.counting import CountingStorage
 
 # No deadline: the time an example takes says more about the machine than about the code.
-for _profile, _examples in {"dev": 25, "ci": 50, "nightly": 300}.items():
+for _profile, _examples in {"short": 25, "nightly": 300}.items():
     hypothesis_settings.register_profile(
         _profile, deadline=None, derandomize=False, max_examples=_examples
     )
-hypothesis_settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
-)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 # Fixtures that start what takes seconds: with xdist, the tests of each run in one process.
-STARTED = ("moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")
+STARTED = ("database", "moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")
 # Modules whose tests share what was started, or look at what the whole machine has.
-TOGETHER = ("test_connections", "test_example_on_s3", "test_example_project", "test_example_page")
+TOGETHER = ("test_example_on_s3", "test_example_project", "test_example_page")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.database.fill import LARGE, LARGE_FILES, TINY_FILES
-from tests.database.postgres import DATABASE, Postgres, pgbouncer, postgres
+from tests.database.postgres import DATABASE, Postgres, pgbouncer
 from tests.database.serving import fill, serving
 from tests.servers.harness import END_SIGNATURE, Server
 from tests.support.network import eventually
@@ -32,13 +32,6 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 SERVERS = ("gunicorn", "uvicorn")
 VIEWS = ("eager", "lazy")
-
-
-@pytest.fixture(scope="session")
-def database() -> Iterator[Postgres]:
-    """Run a PostgreSQL."""
-    with postgres() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.database.nested import FILES, FOLDERS
-from tests.database.postgres import DATABASE, postgres
+from tests.database.postgres import Postgres
 from tests.servers.harness import ROOT
 
 
@@ -40,13 +40,13 @@ def test_a_loop_over_rows_of_sqlite_goes_on(tmp_path: Path) -> None:
     assert_is_whole(run({"ENGINE": "django.db.backends.sqlite3", "NAME": name}))
 
 
-def test_a_loop_over_rows_of_postgresql_goes_on() -> None:
-    with postgres() as server:
-        database = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": DATABASE,
-            "USER": "postgres",
-            "HOST": "127.0.0.1",
-            "PORT": server.port,
-        }
-        assert_is_whole(run(database))
+def test_a_loop_over_rows_of_postgresql_goes_on(database: Postgres) -> None:
+    database.ask("CREATE DATABASE nested")
+    settings = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "nested",
+        "USER": "postgres",
+        "HOST": "127.0.0.1",
+        "PORT": database.port,
+    }
+    assert_is_whole(run(settings))

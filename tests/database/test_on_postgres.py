@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.database.postgres import DATABASE, postgres
+from tests.database.postgres import DATABASE, Postgres
 from tests.database.serving import environment
 from tests.servers.harness import ROOT
 
@@ -22,30 +22,29 @@ TESTS = {
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_the_same_holds_on_postgresql(tmp_path: Path, name: str) -> None:
-    with postgres() as server:
-        database: dict[str, Any] = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": DATABASE,
-            "USER": "postgres",
-            "HOST": "127.0.0.1",
-            "PORT": server.port,
-        }
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += [
-            "--ds=tests.database.server_settings",
-            "--nomigrations",
-            "-m",
-            "not slow",
-            "-k",
-            TESTS[name],
-        ]
-        run = subprocess.run(
-            [*command, str(ROOT / "tests" / name)],
-            cwd=ROOT,
-            env=environment(database, tmp_path),
-            capture_output=True,
-            text=True,
-        )
+def test_the_same_holds_on_postgresql(database: Postgres, tmp_path: Path, name: str) -> None:
+    settings: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": DATABASE,
+        "USER": "postgres",
+        "HOST": "127.0.0.1",
+        "PORT": database.port,
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += [
+        "--ds=tests.database.server_settings",
+        "--nomigrations",
+        "-m",
+        "not slow",
+        "-k",
+        TESTS[name],
+    ]
+    run = subprocess.run(
+        [*command, str(ROOT / "tests" / name)],
+        cwd=ROOT,
+        env=environment(settings, tmp_path),
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout[-10_000:]
     assert " passed" in run.stdout

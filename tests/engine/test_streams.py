@@ -336,7 +336,7 @@ def test_memory_does_not_grow_with_the_content(name: str) -> None:
     assert peak(stream_zip([member])) < 1_000_000
 
 
-EMPTY_CHUNKS = 200_000
+EMPTY_CHUNKS = 100_000
 
 
 @pytest.mark.parametrize("method", [ZIP_32, NO_COMPRESSION_AUTO(0)], ids=str)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
 from django_stream_zip.saving import NameRefusedError, SaveError, save_zip
+from tests.support.kills import kill_again_and_again
 from tests.support.saving import PartsContract, WriterContract
 
 
@@ -115,3 +118,45 @@ def test_what_a_storage_did_not_save_as_it_was_told_is_deleted(
     with pytest.raises(error):
         save_zip(store, "a.zip", WriterContract().members())
     assert store.listdir("") == ([], [])
+
+
+@pytest.mark.slow
+def test_what_is_killed_leaves_what_can_be_swept_or_resumed(tmp_path: Path) -> None:
+    store = FileSystemStorage(tmp_path / "files")
+    kill_again_and_again(
+        store,
+        "django.core.files.storage.FileSystemStorage",
+        {"location": str(store.location)},
+        lambda: TestFiles().left_over(store),
+        tmp_path,
+    )
+
+
+def test_a_file_that_becomes_too_long_leaves_nothing(tmp_path: Path) -> None:
+    """As on a disk that is full: the operating system refuses to write on."""
+    program = f"""
+import resource, signal, os, django
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+django.setup()
+from django.core.files.storage import FileSystemStorage
+from tests.support.saving import stored
+from django_stream_zip.saving import save_zip
+for workers in (1, 2):
+    try:
+        members = [stored("a", bytes(300_000))]
+        save_zip(FileSystemStorage({str(tmp_path)!r}), "a.zip", members, workers=workers,
+                 part_size=50_000)
+    except OSError as error:
+        print(error.errno, os.listdir({str(tmp_path)!r}))
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+    )
+    assert found.stdout.splitlines() == ["27 []"] * 2  # EFBIG

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from django_stream_zip.saving import PartSizeError, save_zip
 from tests.storages.conftest import BUCKET
 from tests.support import clients
+from tests.support.kills import kill_again_and_again
 from tests.support.saving import PartsContract, WriterContract
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
@@ -93,3 +96,25 @@ class TestSFTP(PartsContract):
     def left_over(self, store: Any) -> Any:
         path = store._remote_path("folder")
         return [name for name in store.sftp.listdir(path) if not name.endswith(".zip")]
+
+
+@pytest.mark.slow
+def test_killed_on_s3(moto: Any, tmp_path: Path) -> None:
+    options = {
+        "bucket_name": BUCKET,
+        "endpoint_url": moto.endpoint_url,
+        "region_name": "us-east-1",
+        "access_key": "testing",
+        "secret_key": "testing",
+        "addressing_style": "path",
+        "file_overwrite": True,
+    }
+    path = "storages.backends.s3.S3Storage"
+    left_over = partial(TestMoto().left_over, moto)
+    kill_again_and_again(moto, path, options, left_over, tmp_path, part_size=5 * MIB, size=32 * MIB)
+
+
+@pytest.mark.slow
+def test_killed_over_sftp(sftp: Any, sshd: dict[str, Any], tmp_path: Path) -> None:
+    path = "storages.backends.sftpstorage.SFTPStorage"
+    kill_again_and_again(sftp, path, sshd, partial(TestSFTP().left_over, sftp), tmp_path)

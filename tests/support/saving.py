@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import zlib
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,9 @@ from tests.support.contents import (
     CountingContent,
     FailingContent,
 )
+
+# By hand, 200: SAVING_TRIALS=200 pytest -k fails_anywhere tests/saving tests/storages
+TRIALS = int(os.environ.get("SAVING_TRIALS", "0"))
 
 # Swift's clock is rounded up to whole seconds.
 AT_ONCE = timedelta(seconds=-2)
@@ -147,7 +151,7 @@ class WriterContract:
         if has_old:
             save_zip(store, name, self.members()[1:])
             before = self.read(store, name)
-        for trial in range(self.trials):
+        for trial in range(TRIALS or self.trials):
             chance = random.Random(trial)
             members = self.members()
             at = chance.randrange(self.sizes[0])

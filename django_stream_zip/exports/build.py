@@ -138,6 +138,7 @@ def _plan(export: AbstractZipExport) -> None:
         export,
         tag=archive.entity_tag or "",
         length=archive.length,
+        crc_32=archive.crc_32 if archive.is_divisible else None,
         members=archive.member_count,
         missing=missing,
         planned=timezone.now(),
@@ -175,20 +176,23 @@ _STEPS: Final = {State.QUEUED: _plan, State.BUILDING: _go_on, State.FINISHING: f
 
 def _make_whole(export: AbstractZipExport, archive: ZipSource) -> None:
     writer = writer_of(export)
-    # A worker that was killed just now may have published it.
-    if not (is_whole_or_absent(writer) and writer.exists()):
-        _save(export, archive, overwrite=not is_whole_or_absent(writer))
+    is_there = writer.exists()
+    if is_there and not is_whole_or_absent(writer):
+        storage_of(export).delete(export.file)
+        is_there = False
+    if not is_there:  # else a worker that was killed just now has published it
+        _save(export, archive)
     if _moved(export, State.FINISHING):
         finish(export)
 
 
-def _save(export: AbstractZipExport, archive: ZipSource, *, overwrite: bool) -> None:
+def _save(export: AbstractZipExport, archive: ZipSource) -> None:
     try:
         saved_as(
             storage_of(export),
             export.file,
             lambda: archive,
-            overwrite=overwrite,
+            overwrite=False,
             progress=progress.Reports(export).at,
             workers=1,
             part_size=conf.get("EXPORT_PART_SIZE"),
@@ -237,7 +241,8 @@ def _make(export: AbstractZipExport, parts: ZipParts, numbers: Collection[int]) 
     reports = progress.Reports(export)
     for number in parts.missing():
         if number in numbers:
-            reports.add(parts.save(number))
+            parts.save(number)
+            reports.add(parts.sizes[number - 1])
     missing = parts.missing()
     reports.end(sum(parts.sizes) - sum(parts.sizes[number - 1] for number in missing))
     if not missing and _moved(export, State.FINISHING):
@@ -270,7 +275,7 @@ def _begin_again(export: AbstractZipExport) -> None:
 def _plan_anew(export: AbstractZipExport, error: Exception) -> None:
     """Plan an export once more whose files have changed; the second time, it has failed."""
     logger.warning("files of export %s have changed: %s", export.pk, error)
-    if export.plans:
+    if export.plans or export.state == State.QUEUED:
         end(export, State.FAILED, error=problems.changed(export))
         return
     changes = {
@@ -281,7 +286,7 @@ def _plan_anew(export: AbstractZipExport, error: Exception) -> None:
         "heartbeat": None,
     }
     mine = exports().filter(pk=export.pk, plans=export.plans)
-    if mine.move(State.BUILDING, State.QUEUED, **changes):
+    if mine.move(State(export.state), State.QUEUED, **changes):
         discard(export, is_shared=is_shared_by_others(export))
         enqueue("build_export", str(export.pk))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -21,4 +20,4 @@ def connect() -> None:
 
 def _deleted(sender: Any, instance: Any, **kwargs: Any) -> None:
     if isinstance(instance, AbstractZipExport) and instance.file:
-        transaction.on_commit(partial(clean, instance), robust=True)
+        transaction.on_commit(lambda: clean(instance))

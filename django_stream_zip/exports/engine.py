@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -41,7 +40,12 @@ def enqueue(task: str, *arguments: Any) -> None:
 
     An engine that can't be reached is logged: the row is there, and the sweep enqueues it later.
     """
-    transaction.on_commit(partial(enqueue_function(), task, *arguments), robust=True)
+    function = enqueue_function()
+
+    def hand_over() -> None:
+        function(task, *arguments)
+
+    transaction.on_commit(hand_over, robust=True)
 
 
 def enqueue_function() -> Callable[..., object]:

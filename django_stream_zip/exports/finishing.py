@@ -30,16 +30,18 @@ def finish(export: AbstractZipExport) -> None:
     """Publish an export whose parts are all there, and say that it is ready. May be done again.
 
     Raises:
-        IncompleteError: A part is missing after all.
+        CRC32IntegrityError: A content isn't what its member declares.
         WrongLengthError: What was published isn't as long as was planned.
     """
     row = exports().filter(pk=export.pk, plans=export.plans)
     try:
         found = published(export)
-    except IncompleteError:
-        # The storage's list of parts was wrong, or it has lost one.
-        row.move(State.FINISHING, State.BUILDING, heartbeat=None)
-        raise
+    except IncompleteError as error:
+        # The storage's list of parts was wrong, or it has lost some.
+        logger.warning("export %s isn't complete: %s", export.pk, error)
+        if row.move(State.FINISHING, State.BUILDING, heartbeat=None):
+            enqueue("build_export", str(export.pk))
+        return
     if export.length is not None and found.length != export.length:
         raise WrongLengthError(f"{export.file} has {found.length:,} bytes, not {export.length:,}")
     if row.move(State.FINISHING, State.READY, **_ready_now(), length=found.length):

@@ -86,6 +86,8 @@ class AbstractZipExport(models.Model):
     tag = models.CharField(max_length=64, blank=True, db_index=True)
     length = models.BigIntegerField(gettext_lazy("length"), null=True)
     members = models.IntegerField(gettext_lazy("members"), default=0)
+    #: Of the whole archive, where it is made in parts.
+    crc_32 = models.BigIntegerField(null=True)
     #: How many files were left out and reported.
     missing = models.IntegerField(gettext_lazy("missing files"), default=0)
     planned = models.DateTimeField(null=True)

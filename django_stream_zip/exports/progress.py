@@ -46,23 +46,22 @@ class Reports:
         self._added += size
         if self._is_time():
             # Others add theirs. What two of them have made is counted twice, until the end.
-            self._write(Least(F("bytes_done") + self._added, F("length")))
+            # It has got further: parts that are there stay there.
+            self._write(Least(F("bytes_done") + self._added, F("length")), attempts=0)
             self._added = 0
 
     def end(self, done: int) -> None:
         """Report that so many bytes are there, at last. Raises OverError likewise."""
-        self._write(done)
+        self._write(done, **({"attempts": 0} if self._added else {}))
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._written_at >= _SECONDS
 
-    def _write(self, done: Any) -> None:
+    def _write(self, done: Any, **changes: Any) -> None:
         """Set the columns, if the export is still what this worker works on."""
         export = self._export
         self._written_at = time.monotonic()
-        changes = {"bytes_done": done, "heartbeat": timezone.now()}
-        if export.token:  # parts that are there stay there: it has got further
-            changes["attempts"] = 0
+        changes |= {"bytes_done": done, "heartbeat": timezone.now()}
         same = exports().filter(pk=export.pk, state=export.state, token=export.token)
         if not same.filter(plans=export.plans).update(**changes):
             raise OverError

@@ -27,7 +27,7 @@ class State(TextChoices):
 NEXT: Final = {
     State.QUEUED: {State.BUILDING, State.READY, State.FAILED, State.CANCELLED},
     State.BUILDING: {State.QUEUED, State.FINISHING, State.FAILED, State.CANCELLED},
-    State.FINISHING: {State.BUILDING, State.READY, State.FAILED, State.CANCELLED},
+    State.FINISHING: {State.QUEUED, State.BUILDING, State.READY, State.FAILED, State.CANCELLED},
     State.READY: {State.EXPIRED},
     State.FAILED: set[State](),
     State.CANCELLED: set[State](),

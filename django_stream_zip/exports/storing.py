@@ -43,9 +43,9 @@ def storage_of(export: AbstractZipExport) -> Any:
     return storages[export.storage]
 
 
-def writer_of(export: AbstractZipExport, *, overwrite: bool = False) -> AnyWriter:
+def writer_of(export: AbstractZipExport) -> AnyWriter:
     """Return what writes an export's file."""
-    return writer_for(storage_of(export), export.file, overwrite=overwrite)
+    return writer_for(storage_of(export), export.file)
 
 
 def is_whole_or_absent(writer: AnyWriter) -> bool:
@@ -59,6 +59,7 @@ def published(export: AbstractZipExport) -> Published:
     Another time, return the same.
 
     Raises:
+        CRC32IntegrityError: A content isn't what its member declares.
         IncompleteError: A part is missing.
         UploadGoneError: The upload was aborted.
         FileNotFoundError: There is no upload, and no file.
@@ -67,7 +68,7 @@ def published(export: AbstractZipExport) -> Published:
         return Published(storage_of(export).size(export.file))
     writer = writer_of(export)
     assert isinstance(writer, PartWriter)
-    return writer.reopen(UploadToken.loads(export.token)).complete()
+    return writer.reopen(UploadToken.loads(export.token)).complete(crc_32=export.crc_32)
 
 
 def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:

@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                 ("tag", models.CharField(blank=True, db_index=True, max_length=64)),
                 ("length", models.BigIntegerField(null=True, verbose_name="length")),
                 ("members", models.IntegerField(default=0, verbose_name="members")),
+                ("crc_32", models.BigIntegerField(null=True)),
                 ("missing", models.IntegerField(default=0, verbose_name="missing files")),
                 ("planned", models.DateTimeField(null=True)),
                 ("plans", models.IntegerField(default=0)),

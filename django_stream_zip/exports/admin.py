@@ -122,7 +122,7 @@ def _request_of(user: Any) -> HttpRequest:
     return request
 
 
-def _may_have(user: Any, *, site: str, model: str, **others: Any) -> bool:
+def _may_have(user: Any, /, *, site: str, model: str, **others: Any) -> bool:
     """Return whether a user may download what is selected in an admin."""
     modeladmin = _admin_of(site, model)
     if modeladmin is None or not (user.is_active and user.is_staff):

@@ -100,7 +100,7 @@ def test_a_request_asks_the_database_a_few_times(root: Path) -> None:
     user = make_user()
     with CaptureQueriesContext(connection) as queries:
         requested(owner=user)
-    assert len(queries) <= 5  # with those that begin and commit
+    assert len(queries) <= 4  # with those that begin and commit
     with CaptureQueriesContext(connection) as queries:
         requested(owner=user)
     assert len(queries) == 1

@@ -83,7 +83,8 @@ def make_user(name: str = "ada", **fields: Any) -> User:
 
 def requested(recipe: str = "documents", /, **arguments: Any) -> ZipExport:
     """Request an archive."""
-    arguments.setdefault("owner", make_user())
+    if "owner" not in arguments:
+        arguments["owner"] = make_user()
     found: Any = request_zip(recipe, **arguments)
     return found
 

@@ -92,7 +92,7 @@ class ZipExportAdminMixin(ZipDownloadAdminMixin):
         problem = super()._problem(rows)
         if not (rows and problem):
             return problem
-        return f"{problem} {_('Or choose “Prepare ZIP in the background”.')}"
+        return " ".join((problem, _("Or choose “Prepare ZIP in the background”.")))
 
 
 def _packed(value: Any) -> str:
@@ -164,7 +164,8 @@ def retry_exports(
         try:
             request_again(export)
         except (LookupError, PermissionDenied) as error:
-            modeladmin.message_user(request, f"{export}: {error}", messages.WARNING)
+            problem = f"{export}: {error}"
+            modeladmin.message_user(request, problem, messages.WARNING)
         else:
             number += 1
     modeladmin.message_user(request, _("Requested again: %(count)s") % {"count": number})

@@ -14,7 +14,7 @@ from django_stream_zip.exports import signals
 from django_stream_zip.exports.engine import enqueue
 from django_stream_zip.exports.models import AbstractZipExport, exports
 from django_stream_zip.exports.states import State
-from django_stream_zip.exports.storing import discard, published
+from django_stream_zip.exports.storing import discard, published, sweep_uploads
 from django_stream_zip.saving import IncompleteError
 
 __all__ = ["announce", "cancel", "clean", "end", "finish", "is_shared_by_others", "take_ready_twin"]
@@ -47,6 +47,7 @@ def finish(export: AbstractZipExport) -> None:
     if row.move(State.FINISHING, State.READY, **_ready_now(), length=found.length):
         announce(export.pk)
         _adopt_waiting(export.pk)
+        sweep_uploads(export)
     elif (now := exports().filter(pk=export.pk).first()) is None or now.state != State.READY:
         # It was cancelled or deleted meanwhile, and nobody else knows of the file.
         discard(export, is_shared=is_shared_by_others(export))

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 
 from django_stream_zip import conf
 from django_stream_zip.exports.registry import Recipe, recipe_of
@@ -61,7 +61,7 @@ class AbstractZipExport(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recipe = models.CharField(gettext_lazy("recipe"), max_length=100)
-    arguments = models.JSONField(gettext_lazy("arguments"), default=dict)
+    arguments = models.JSONField(default=dict)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.CASCADE,
@@ -84,12 +84,12 @@ class AbstractZipExport(models.Model):
 
     #: What is planned: the archive's entity tag ("" without one), its length, its members.
     tag = models.CharField(max_length=64, blank=True, db_index=True)
-    length = models.BigIntegerField(gettext_lazy("length"), null=True)
-    members = models.IntegerField(gettext_lazy("members"), default=0)
+    length = models.BigIntegerField(null=True)
+    members = models.IntegerField(default=0)
     #: Of the whole archive, where it is made in parts.
     crc_32 = models.BigIntegerField(null=True)
     #: How many files were left out and reported.
-    missing = models.IntegerField(gettext_lazy("missing files"), default=0)
+    missing = models.IntegerField(default=0)
     planned = models.DateTimeField(null=True)
     #: How many times it was planned because files had changed.
     plans = models.IntegerField(default=0)
@@ -100,22 +100,22 @@ class AbstractZipExport(models.Model):
     #: Of the upload, if it is made in parts.
     token = models.TextField(blank=True)
 
-    bytes_done = models.BigIntegerField(gettext_lazy("bytes done"), default=0)
+    bytes_done = models.BigIntegerField(default=0)
     #: How many times a worker began with it since it last got further.
-    attempts = models.IntegerField(gettext_lazy("attempts"), default=0)
+    attempts = models.IntegerField(default=0)
     #: When a worker was last heard of; None if none is at it.
-    heartbeat = models.DateTimeField(gettext_lazy("heartbeat"), null=True)
+    heartbeat = models.DateTimeField(null=True)
     #: When it was last handed to the task engine.
     enqueued = models.DateTimeField()
     #: Why it failed, as its owner may read it.
-    error = models.TextField(gettext_lazy("error"), blank=True)
+    error = models.TextField(blank=True)
     #: Whether the signal was sent that says how it ended.
     announced = models.BooleanField(default=False)
 
     created = models.DateTimeField(gettext_lazy("created"), default=timezone.now)
-    ready = models.DateTimeField(pgettext_lazy("when an export was", "ready"), null=True)
+    ready = models.DateTimeField(null=True)
     expires = models.DateTimeField(gettext_lazy("expires"), null=True)
-    ended = models.DateTimeField(gettext_lazy("ended"), null=True)
+    ended = models.DateTimeField(null=True)
 
     objects = ExportQuerySet.as_manager()
 

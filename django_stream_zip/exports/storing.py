@@ -20,7 +20,7 @@ from django_stream_zip.saving.writers.writer import PartWriter, Published, Uploa
 if TYPE_CHECKING:
     from django_stream_zip.exports.models import AbstractZipExport
 
-__all__ = ["discard", "file_name", "published", "storage_of", "writer_of"]
+__all__ = ["discard", "file_name", "published", "storage_of", "sweep_uploads", "writer_of"]
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -79,15 +79,31 @@ def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:
         is_shared: Whether another one has the same file, which then stays.
     """
     storage = storage_of(export)
-    names = {file_name(export, number) for number in range(export.plans + 1)}
+    names = _names(export)
     steps: list[Callable[[], object]] = []
     if export.token:
         steps.append(partial(abort_upload, storage, export.token))
-    steps += [partial(sweep, storage, name, older_than=_NOW) for name in names]
-    doomed = names - {export.file} if is_shared else names | {export.file}
+        doomed = names - {export.file} if is_shared else names | {export.file}
     steps += [partial(_delete, storage, name) for name in doomed if name]
-    results = [_done(step, export) for step in steps]
+    results = [sweep_uploads(export), *(_done(step, export) for step in steps)]
     return all(results)
+
+
+def sweep_uploads(export: AbstractZipExport) -> bool:
+    """Remove uploads of an export that nobody completes; return whether that was possible.
+
+    A worker that was killed has left them, perhaps before its row said that they were begun.
+    """
+    storage = storage_of(export)
+    results = [
+        _done(partial(sweep, storage, name, older_than=_NOW), export) for name in _names(export)
+    ]
+    return all(results)
+
+
+def _names(export: AbstractZipExport) -> set[str]:
+    """Return all names that its file could have had."""
+    return {file_name(export, number) for number in range(export.plans + 1)}
 
 
 def _delete(storage: Any, name: str) -> None:

@@ -269,7 +269,7 @@ def test_what_is_missing_replaced_or_refused_is_a_failure(site: Site) -> None:
     (site.files / "0.bin").write_bytes(b"replaced")
     site.wait(pk, "ready", "failed", sweeps=True)
     assert site.state(pk) == "failed"
-    assert site.names() == []
+    assert eventually(lambda: site.do("sweep()") == [] and site.names() == [])
     site.put(SIZES)
     (site.files / "4.bin").unlink()
     pk = site.do("request()")

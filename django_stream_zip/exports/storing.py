@@ -78,15 +78,13 @@ def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:
         export: One that has ended, or is to be planned anew.
         is_shared: Whether another one has the same file, which then stays.
     """
-    storage = storage_of(export)
-    names = _names(export)
-    steps: list[Callable[[], object]] = []
+    storage, names = storage_of(export), _names(export)
+    doomed = names - {export.file} if is_shared else names | {export.file}
+    steps: list[Callable[[], object]] = [partial(_delete, storage, name) for name in doomed if name]
     if export.token:
         steps.append(partial(abort_upload, storage, export.token))
-        doomed = names - {export.file} if is_shared else names | {export.file}
-    steps += [partial(_delete, storage, name) for name in doomed if name]
-    results = [sweep_uploads(export), *(_done(step, export) for step in steps)]
-    return all(results)
+    results = [_done(step, export) for step in steps]
+    return sweep_uploads(export) and all(results)
 
 
 def sweep_uploads(export: AbstractZipExport) -> bool:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import export, page, report, rounds, targets, versions
+from benchmarks import checkouts, export, page, report, rounds, targets, versions
 from benchmarks.results import Results
 from benchmarks.samples import Samples
 from benchmarks.workload import Workload
@@ -22,7 +22,7 @@ def main() -> None:
         lines = [[job.title, job.name, job.group] for job in WORKLOADS.values()]
         print("\n".join(report.aligned(lines)))
         return
-    workloads = rounds.chosen(WORKLOADS.values(), arguments.only)
+    workloads = rounds.chosen(WORKLOADS.values(), arguments.only, arguments.engines)
     # As an interrupt does: what was started is ended, what was written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     environment = versions.environment()
@@ -32,10 +32,16 @@ def main() -> None:
     print(parts[0])
     results = Results()
     with tempfile.TemporaryDirectory(prefix="django_stream_zip-benchmarks-") as folder:
+        if arguments.against:
+            checkouts.link(arguments.against, Path(folder))
+            workloads = [checkouts.compared(workload) for workload in workloads]
         for workload in workloads:
             rounds.run(workload, arguments.rounds, Samples(Path(folder)), results)
             parts.append(report.table(workload, results))
             print(parts[-1], flush=True)
+    if arguments.against:
+        parts.append(report.before_and_after(workloads, results))
+        print(parts[-1])
     parts.append(targets.verdicts(results))
     print(parts[-1])
     if arguments.page:
@@ -54,7 +60,21 @@ def _arguments() -> argparse.Namespace:
         choices=[*WORKLOADS, *_groups(WORKLOADS)],
         help=f"workloads, or groups of them: {', '.join(_groups(WORKLOADS))}",
     )
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        choices=sorted({engine for job in WORKLOADS.values() for engine in job.engines}),
+        help="engines by name",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is run (3)")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="run the package of an older checkout, too, as engines named …-before",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write all tables there")
     parser.add_argument("--list", action="store_true", help="say what there is, and end")

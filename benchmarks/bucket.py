@@ -17,10 +17,14 @@ _PERIOD = bytes(range(251)) * 67  # a piece from any shift
 
 
 class Bucket:
-    """The sizes of the objects, and how often the store was asked."""
+    """The sizes of the objects, and how often the store was asked.
 
-    def __init__(self, sizes: dict[str, int]) -> None:
+    They hold a pattern; where `gzipped` is given, all hold that, and have the content encoding.
+    """
+
+    def __init__(self, sizes: dict[str, int], gzipped: bytes | None = None) -> None:
         self.sizes = sizes
+        self.gzipped = gzipped
         self.requests = 0
 
 
@@ -37,6 +41,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         start, stop = self._answer()
+        if self.bucket.gzipped is not None:
+            self.wfile.write(self.bucket.gzipped[start:stop])
+            return
         for position in range(start, stop, _PIECE):
             length, shift = min(_PIECE, stop - position), position % 251
             self.wfile.write(_PERIOD[shift : shift + length])
@@ -59,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Content-Length", str(stop - start))
+        if self.bucket.gzipped is not None:
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("ETag", f'"{size:032x}"')
         self.send_header("Last-Modified", format_datetime(TIME, usegmt=True))
         self.end_headers()
@@ -66,15 +75,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(sizes: dict[str, int]) -> Iterator[tuple[Bucket, int]]:
-    """Serve objects of these sizes until the block ends; yield the bucket and its port."""
-    bucket = Bucket(sizes)
+def serving(bucket: Bucket) -> Iterator[int]:
+    """Serve a bucket until the block ends; yield the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"bucket": bucket}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield bucket, server.server_address[1]
+        yield server.server_address[1]
     finally:
         server.shutdown()
         server.server_close()

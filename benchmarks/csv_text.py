@@ -1,4 +1,4 @@
-"""Tables as CSV, the same each time: text as sites export it, of two kinds.
+"""Tables as CSV and logs, the same each time: text as sites export and keep it.
 
 Payments have numbers in them that nobody can guess, orders have the same words again and again:
 between the two the levels of deflate and the accelerators differ most.
@@ -62,4 +62,18 @@ def payments(source: random.Random) -> Iterator[str]:
             f"2024-{int(number() * 12) + 1:02}-{int(number() * 28) + 1:02},"
             f"{choice(('SALE', 'REFUND', 'FEE'))},{number() * 900:.2f},EUR,"
             f"{int(number() * 5000)},{reference}\n"
+        )
+
+
+def requests(source: random.Random) -> Iterator[str]:
+    """Give the lines of a site's log. They are an eighth as long when they are deflated."""
+    choice, number = source.choice, source.random
+    at = datetime(2024, 1, 1, 8)
+    while True:
+        at += timedelta(milliseconds=int(number() * 900))
+        article = f"{choice(_ARTICLES)}-{int(number() * 900) + 100}"
+        yield (
+            f"{at.isoformat(timespec='milliseconds')}Z INFO django.request 203.0.113.7 "
+            f'"GET /shop/{choice(_CITIES)}/articles/{article}/ HTTP/1.1" 200 '
+            f"{int(number() * 90) + 10}ms id={int(number() * 2**32):08x} user_agent=Mozilla/5.0\n"
         )

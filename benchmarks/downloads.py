@@ -19,10 +19,10 @@ def missing() -> str | None:
     return None if shutil.which("curl") else "not installed: curl"
 
 
-def download(url: str) -> Figures:
+def download(url: str, *options: str) -> Figures:
     """Download to the end; give the time to the last byte and the number of bytes."""
     done = subprocess.run(
-        [*_COMMAND, "--max-time", str(_TIMEOUT), "-w", "%{json}", url],
+        [*_COMMAND, "--max-time", str(_TIMEOUT), "-w", "%{json}", *options, url],
         capture_output=True,
         text=True,
     )

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import targets
 from benchmarks.report import PEERS
 from benchmarks.results import Results
-from benchmarks.targets import TARGETS
 from benchmarks.workload import Workload
 
 
@@ -50,7 +50,7 @@ def _cell(job: Workload, engine: str, results: Results) -> dict[str, Any]:
 
 
 def _targets(results: Results) -> Iterable[dict[str, Any]]:
-    for target in TARGETS:
+    for target in targets.of(results):
         value = target.measured(results)
         if value is not None:
             yield {

@@ -46,10 +46,27 @@ class Repeated:
 class OnDisk:
     """The chunks of a file on disk, read while they are asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
 
     def __iter__(self) -> Iterator[bytes]:
-        with self.path.open("rb", buffering=0) as file:
+        with open(self.path, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK_LENGTH):
                 yield chunk
+
+
+class Decoded:
+    """The bytes of which these chunks are the gzipped form, as a content of the package."""
+
+    size = crc_32 = validator = None
+    identity = "decoded"
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        decoder = zlib.decompressobj(wbits=31)
+        for chunk in self._chunks:
+            if data := decoder.decompress(chunk):
+                yield data
+        yield decoder.flush()

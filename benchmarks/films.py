@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -13,16 +14,15 @@ from benchmarks.samples import Samples
 SAMPLES = Samples(Path(os.environ["BENCHMARKS_SAMPLES"]))
 
 
-def _films() -> list[File]:
+@cache
+def films() -> list[File]:
+    """Give the films."""
     # All films have the same content: read one for the CRC-32 that stream-zip has to be told.
-    films = SAMPLES.films()
-    first = File.of_chunks("", films[0].stat().st_size, OnDisk(films[0]))
-    return [File(film.name, first.size, first.crc_32, OnDisk(film)) for film in films]
-
-
-FILMS = _films()
+    paths = SAMPLES.films()
+    first = File.of_chunks("", paths[0].stat().st_size, OnDisk(paths[0]))
+    return [File(path.name, first.size, first.crc_32, OnDisk(path)) for path in paths]
 
 
 def plain_chunks(count: int) -> Iterator[bytes]:
     """Give the bytes of so many films, no archive around them."""
-    return chain.from_iterable(film.chunks for film in FILMS[:count])
+    return chain.from_iterable(film.chunks for film in films()[:count])

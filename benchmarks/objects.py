@@ -1,12 +1,13 @@
 """Members in an object store that is 30 ms away: a stand-in for S3, behind a proxy.
 
 The server (`bucket.py`) answers as S3 does and counts what it is asked. The cell
-reads in a process of its own, `python -m benchmarks.objects WAY URL NUMBER SIZE`.
+reads in a process of its own, `python -m benchmarks.objects WAY URL NUMBER SIZE EXTENSION`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import resource
 import subprocess
@@ -18,14 +19,15 @@ from importlib.util import find_spec
 from subprocess import PIPE
 from typing import Any
 
-from benchmarks import bucket, memory
+from benchmarks import bucket, checkouts, csv_text, memory
+from benchmarks.files import Decoded
+from benchmarks.package import named
 from benchmarks.samples import Samples
 from benchmarks.workload import CellError, Figures
 
 ROUND_TRIP = 0.030
 Files = list[tuple[str, int]]
-# Read before the clock starts.
-_FIRST = ("first.jpg", 1000)
+LOG = ".log"
 _PACKAGES = ("boto3", "storages", "obstore")
 
 
@@ -38,6 +40,8 @@ class Objects:
     number: int
     size: int
     engines: tuple[str, ...]
+    #: Logs are stored gzipped. Their size is that of what they are decoded to.
+    extension: str = ".jpg"
     group: str = "storages"
     rounds_at_most: int = 5
 
@@ -48,11 +52,14 @@ class Objects:
             raise CellError(f"needs {', '.join(missing)}")
         from benchmarks.delay import delayed
 
-        sizes = dict([_FIRST, *_files(self.number, self.size)])
-        with bucket.serving(sizes) as (store, own), delayed(own, ROUND_TRIP) as port:
-            command = [sys.executable, "-m", "benchmarks.objects", engine]
-            command += [f"http://127.0.0.1:{port}", str(self.number), str(self.size)]
-            with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as cell:
+        store = self._bucket()
+        with bucket.serving(store) as own, delayed(own, ROUND_TRIP) as port:
+            way, url = checkouts.current(engine), f"http://127.0.0.1:{port}"
+            arguments = (way, url, str(self.number), str(self.size), self.extension)
+            process = checkouts.process(engine, samples.folder, "benchmarks.objects", *arguments)
+            with subprocess.Popen(
+                **process, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+            ) as cell:
                 assert cell.stdout is not None
                 cell.stdout.readline()  # when it is warm
                 before = store.requests
@@ -62,9 +69,21 @@ class Objects:
             figures: Figures = json.loads(told)
             return figures | {"requests": float(store.requests - before)}
 
+    def _bucket(self) -> bucket.Bucket:
+        files = [_first(self.extension), *_files(self.number, self.size, self.extension)]
+        if self.extension != LOG:
+            return bucket.Bucket(dict(files))
+        gzipped = gzip.compress(csv_text.text(self.size, csv_text.requests))
+        return bucket.Bucket({name: len(gzipped) for name, _ in files}, gzipped)
 
-def _files(number: int, size: int) -> list[tuple[str, int]]:
-    return [(f"{one:04}.jpg", size + one) for one in range(number)]
+
+def _first(extension: str) -> tuple[str, int]:
+    """Give the object that is read before the clock starts."""
+    return f"first{extension}", 1000
+
+
+def _files(number: int, size: int, extension: str) -> list[tuple[str, int]]:
+    return [(f"{one:04}{extension}", size + one) for one in range(number)]
 
 
 # The ways, in the cell's process.
@@ -94,8 +113,8 @@ def one_at_a_time(storage: Any, files: Files) -> Iterable[bytes]:
 
 def ahead(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip import stream_zip
-    from django_stream_zip.prefetch.threads import prefetched
 
+    prefetched = named("django_stream_zip.prefetch.threads.prefetched")
     return stream_zip(prefetched(_known(storage, files)))
 
 
@@ -106,6 +125,22 @@ def response(storage: Any, files: Files) -> Iterable[bytes]:
     from django_stream_zip.response import zip_response
 
     answer: Any = zip_response(RequestFactory().get("/"), _asked(storage, files))
+    return answer
+
+
+def decoded_response(storage: Any, files: Files) -> Iterable[bytes]:
+    """Answer with logs that the application decodes."""
+    from django.test import RequestFactory
+
+    from django_stream_zip.members import storage_member
+    from django_stream_zip.response import zip_response
+
+    build_member = named("django_stream_zip.members.build.build_member")
+    members = []
+    for name, _ in files:
+        *_, stored = storage_member(storage, name, decode=False)
+        members.append(build_member(name, bucket.TIME, 0o100644, True, Decoded(stored)))
+    answer: Any = zip_response(RequestFactory().get("/"), members)
     return answer
 
 
@@ -125,9 +160,9 @@ async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
     from asgiref.sync import sync_to_async
     from django.test import AsyncRequestFactory
 
-    from django_stream_zip.members import async_member
     from django_stream_zip.response import zip_response
 
+    async_member = named("django_stream_zip.members.async_member")
     members = await sync_to_async(lambda: [async_member(one) for one in _asked(storage, files)])()
     answer: Any = zip_response(AsyncRequestFactory().get("/"), members)
     async for block in answer:
@@ -166,8 +201,11 @@ WAYS: dict[str, Callable[[Any, Files], Iterable[bytes]]] = {
     "response": response,
     "list": list_response,
     "async response": async_response,
+    "decoded": decoded_response,
     "stream-zip": stream_zip_of_field_files,
 }
+
+_PICTURES = tuple(way for way in WAYS if way != "decoded")
 
 OBJECTS = (
     Objects(
@@ -175,7 +213,7 @@ OBJECTS = (
         f"200 objects of 20 kB, {ROUND_TRIP * 1000:.0f} ms away",
         200,
         20_000,
-        tuple(WAYS),
+        _PICTURES,
     ),
     Objects(
         "listed-objects",
@@ -189,25 +227,33 @@ OBJECTS = (
         f"an object of 300 MB, {ROUND_TRIP * 1000:.0f} ms away",
         1,
         300_000_000,
-        tuple(WAYS),
+        _PICTURES,
+    ),
+    Objects(
+        "gzipped-objects",
+        f"200 gzipped logs of 5 MB, {ROUND_TRIP * 1000:.0f} ms away",
+        200,
+        5_000_000,
+        ("response", "decoded"),
+        extension=LOG,
     ),
 )
 
 
-def run(way: str, url: str, number: int, size: int) -> Figures:
+def run(way: str, url: str, number: int, size: int, extension: str) -> Figures:
     """Make the archive one way; the client is there already."""
     import django
     from django.conf import settings
 
     settings.configure(CACHES={}, DJANGO_STREAM_ZIP={"CRC_32_CACHE": None})
     django.setup()
-    storage = _storage(url)
-    b"".join(WAYS[way](storage, [_FIRST]))  # imports, makes the client
+    storage = _storage(url, is_gzipped=extension == LOG)
+    b"".join(WAYS[way](storage, [_first(extension)]))  # imports, makes the client
     print("warm", flush=True)
     sys.stdin.readline()
     start_memory, started = memory.start_peak(), time.perf_counter()
     cpu_before, first, length = _cpu_seconds(), 0.0, 0
-    for block in WAYS[way](storage, _files(number, size)):
+    for block in WAYS[way](storage, _files(number, size, extension)):
         first = first or time.perf_counter() - started
         length += len(block)
     figures = {
@@ -221,7 +267,7 @@ def run(way: str, url: str, number: int, size: int) -> Figures:
     return figures if rise is None else figures | {"memory_rise": float(rise)}
 
 
-def _storage(url: str) -> Any:
+def _storage(url: str, *, is_gzipped: bool) -> Any:
     from storages.backends.s3 import S3Storage
 
     return S3Storage(
@@ -231,6 +277,7 @@ def _storage(url: str) -> Any:
         addressing_style="path",
         access_key="key",
         secret_key="secret",
+        gzip=is_gzipped,
     )
 
 
@@ -240,4 +287,5 @@ def _cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    json.dump(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])), sys.stdout)
+    _, way, url, number, size, extension = sys.argv
+    json.dump(run(way, url, int(number), int(size), extension), sys.stdout)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import memory
 from benchmarks.engines.engine import MODE, MODIFIED_AT
+from benchmarks.package import named
 from benchmarks.streaming import Streaming, timed
 from benchmarks.workload import Figures
 
@@ -45,8 +46,8 @@ class Planning(Streaming):
 
 def _ours() -> Callable[[], object]:
     from django_stream_zip import NO_COMPRESSION_AUTO
-    from django_stream_zip.planning.plan import Plan
 
+    Plan = named("django_stream_zip.planning.plan.Plan")
     members: list[Any] = [
         (f"folder/{n:06}.jpg", MODIFIED_AT, MODE, NO_COMPRESSION_AUTO(_SIZE), _Content(n))
         for n in range(MEMBERS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
+from benchmarks.checkouts import before
 from benchmarks.results import Results
 from benchmarks.workload import Workload
 
@@ -38,6 +39,33 @@ def table(workload: Workload, results: Results) -> str:
     ]
     title = f"{workload.name}: {workload.title}"
     return "\n".join([title, "-" * len(title), *aligned(lines), *notes, ""])
+
+
+def before_and_after(workloads: Iterable[Workload], results: Results) -> str:
+    """Give a table of what has changed since the older checkout, each figure as a ratio.
+
+    Of times the ratio is turned round: 2.00 is twice as fast.
+    """
+    heads = ["", "engine", "x before", "x before (CPU)", "1st byte x", "memory", "archive"]
+    rows = [
+        [workload.name, engine, *_changes(results, workload.name, engine)]
+        for workload in workloads
+        for engine in workload.engines
+        if before(engine) in workload.engines
+    ]
+    title = "before and after"
+    return "\n".join([title, "-" * len(title), *aligned([heads, *rows]), ""])
+
+
+def _changes(results: Results, workload: str, engine: str) -> Iterator[str]:
+    for figure in ("seconds", "cpu_seconds", "first_byte"):
+        yield _shown(results.times_as_fast(workload, engine, before(engine), figure))
+    for figure in ("memory_rise", "archive_bytes"):
+        yield _shown(results.ratio(workload, engine, before(engine), figure))
+
+
+def _shown(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def aligned(lines: list[list[str]]) -> list[str]:

@@ -28,18 +28,22 @@ class Results:
         values = [figures[figure] for figures in rounds if figure in figures]
         return median(values) if values else None
 
-    def ratio(self, workload: str, engine: str, peer: str, figure: str) -> float | None:
-        """Give the median, over the rounds, of the engine's figure divided by the peer's.
+    def ratio(
+        self, workload: str, engine: str, peer: str, figure: str, peer_figure: str | None = None
+    ) -> float | None:
+        """Give the median, over the rounds, of the engine's figure divided by the peer's (or by
+        another figure of the peer).
 
         The two were measured one after the other in each round, which is what makes the ratio
         steadier than the figures where the machine has other things to do.
         """
         ours = self.figures.get((workload, engine), {})
         theirs = self.figures.get((workload, peer), {})
+        divisor = peer_figure or figure
         ratios = [
-            ours[number][figure] / theirs[number][figure]
+            ours[number][figure] / theirs[number][divisor]
             for number in ours.keys() & theirs.keys()
-            if figure in ours[number] and theirs[number].get(figure)
+            if figure in ours[number] and theirs[number].get(divisor)
         ]
         return median(ratios) if ratios else None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from benchmarks.results import Results
 from benchmarks.samples import Samples
@@ -24,11 +26,19 @@ def run(workload: Workload, rounds: int, samples: Samples, results: Results) -> 
     _note("")
 
 
-def chosen(workloads: Iterable[Workload], only: list[str]) -> list[Workload]:
-    """Give the workloads of these names or groups; of no names, all but those that take minutes."""
-    if not only:
-        return [job for job in workloads if job.group != "zeros"]
-    return [job for job in workloads if job.name in only or job.group in only]
+def chosen(workloads: Iterable[Any], only: list[str], engines: list[str]) -> list[Any]:
+    """Give the workloads of these names or groups, with these engines.
+
+    Of no names: all but those that take minutes. Of no engines: all.
+    """
+    if only:
+        named = [job for job in workloads if job.name in only or job.group in only]
+    else:
+        named = [job for job in workloads if job.group != "zeros"]
+    if not engines:
+        return named
+    kept = [(job, tuple(name for name in job.engines if name in engines)) for job in named]
+    return [replace(job, engines=names) for job, names in kept if names]
 
 
 def _note(text: str) -> None:

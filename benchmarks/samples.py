@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from benchmarks import csv_text
+from benchmarks import albums, csv_text
 
 MIB = 1 << 20
 FILM_LENGTH = 64 * MIB
@@ -37,6 +37,11 @@ class Samples:
         """Give 1 GiB in 16 files that can't be compressed. All have the same content."""
         names = [f"film-{number:02}.mp4" for number in range(FILMS)]
         return [self._made(name, lambda: _noise(FILM_LENGTH)) for name in names]
+
+    def album(self, name: str) -> list[Path]:
+        """Give the files of an album of the site, whose rows are in its database."""
+        albums.ensure(self.folder, name)
+        return albums.paths(self.folder, name)
 
     def _made(self, name: str, content: Callable[[], bytes]) -> Path:
         path = self.folder / name

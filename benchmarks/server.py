@@ -8,18 +8,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from benchmarks import checkouts
 from benchmarks.samples import Samples
 from benchmarks.workload import CellError
 
-ROOT = Path(__file__).resolve().parents[1]
 _UVICORN = (
     "uvicorn benchmarks.site:asgi --host 127.0.0.1 --port {port} --lifespan off"
     " --timeout-graceful-shutdown 1 --no-access-log --log-level warning"
@@ -40,10 +40,11 @@ _MODULES = {
 
 
 class Server:
-    """A server that runs. `pid` is the process that answers."""
+    """A server that runs. `pid` is the process that answers, its files are `samples`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, samples: Samples) -> None:
         self.port = port
+        self.samples = samples
         self.pid = 0
 
     def url(self, path: str) -> str:
@@ -67,11 +68,11 @@ class Server:
         """Give the processors' time that the process has taken so far."""
         return float(self.told("/process/")["cpu_seconds"])
 
-    def first_byte(self, path: str) -> float:
+    def first_byte(self, path: str, headers: Mapping[str, str] = MappingProxyType({})) -> float:
         """Give the seconds to the first byte of a body: that of the headers says nothing."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)) as connection:
             start = time.perf_counter()
-            connection.request("GET", path)
+            connection.request("GET", path, headers=dict(headers))
             with connection.getresponse() as response:
                 response.read(1)
                 return time.perf_counter() - start
@@ -88,23 +89,23 @@ def missing(name: str) -> str | None:
 
 
 @contextmanager
-def running(name: str, samples: Samples) -> Iterator[Server]:
-    """Run a server until the block ends."""
+def running(name: str, samples: Samples, engine: str) -> Iterator[Server]:
+    """Run a server, with the package that an engine is of, until the block ends."""
     port = _free_port()
-    environment = {**os.environ, "BENCHMARKS_SAMPLES": str(samples.folder), "PYTHONPATH": str(ROOT)}
+    module, *arguments = COMMANDS[name].format(port=port).split()
+    command = checkouts.process(engine, samples.folder, module, *arguments)
+    command["env"]["BENCHMARKS_SAMPLES"] = str(samples.folder)
     log = samples.folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *COMMANDS[name].format(port=port).split()],
-            cwd=ROOT,
-            env=environment,
+            **command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             process_group=0,
         )
     try:
-        server = Server(port)
+        server = Server(port, samples)
         _await(process, server, log)
         yield server
     finally:

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 
-from benchmarks.films import plain_chunks
+from benchmarks import albums, films
+from benchmarks.configured import configure
+from benchmarks.films import SAMPLES
 from benchmarks.lateness import Lateness
 
-settings.configure(
-    ALLOWED_HOSTS=["127.0.0.1"],
-    INSTALLED_APPS=["django_stream_zip"],
-    ROOT_URLCONF="benchmarks.views",
-    SECRET_KEY="of a site on loopback that lives for seconds",
-    USE_TZ=True,
-)
+configure(SAMPLES.folder)
 wsgi = get_wsgi_application()
 _django = get_asgi_application()
 _lateness = Lateness()
@@ -32,11 +28,19 @@ _lateness = Lateness()
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
     """Answer what has to be Django-free; leave the rest to Django."""
     if scope["path"].startswith("/plain/"):
-        await _answer(send, plain_chunks(int(scope["path"].split("/")[2])))
+        await _answer(send, _plain_chunks(*scope["path"].strip("/").split("/")[1:]))
     elif scope["path"] == "/timer/":
         await _answer(send, [json.dumps(_lateness.taken()).encode()])
     else:
         await _django(scope, receive, send)
+
+
+def _plain_chunks(*place: str) -> Iterable[bytes]:
+    """Give the bytes of so many films, or of so many files of an album."""
+    *album, count = place
+    source: Any = partial(albums.plain_chunks, *album) if album else films.plain_chunks
+    chunks: Iterable[bytes] = source(int(count))
+    return chunks
 
 
 async def _answer(send: Any, body: Iterable[bytes]) -> None:

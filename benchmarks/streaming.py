@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from benchmarks import memory
+from benchmarks import checkouts, memory
 from benchmarks.engines import ENGINES, engine
 from benchmarks.engines.engine import How
 from benchmarks.files import File
 from benchmarks.samples import Samples
 from benchmarks.workload import CellError, Figures
 
-ROOT = Path(__file__).resolve().parents[1]
 _TIMEOUT = 900
 _TRACED = 20_000
 
@@ -45,13 +42,13 @@ class Streaming:
 
     def measure(self, engine: str, samples: Samples) -> Figures:
         """Start an interpreter for it, so that its memory is its own."""
-        if reason := ENGINES[engine].missing():
+        name = checkouts.current(engine)
+        if reason := ENGINES[name].missing():
             raise CellError(reason)
-        command = [sys.executable, "-m", "benchmarks.cell", self.name, engine, str(samples.folder)]
+        folder = samples.folder
+        cell = checkouts.process(engine, folder, "benchmarks.cell", self.name, name, str(folder))
         try:
-            done = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT
-            )
+            done = subprocess.run(**cell, capture_output=True, text=True, timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
             raise CellError(f"not done after {_TIMEOUT} s") from None
         if done.returncode:

@@ -12,17 +12,19 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.urls import path
 from django.utils import timezone
 
+from benchmarks import album_views
 from benchmarks.engines import stream_zip as reference
 from benchmarks.engines.engine import AsyncChunks, How
 from benchmarks.engines.zipstream_ng import ZipstreamNg
 from benchmarks.files import CHUNK_LENGTH, Repeated
-from benchmarks.films import FILMS, SAMPLES, plain_chunks
+from benchmarks.films import SAMPLES, films, plain_chunks
+from benchmarks.package import named
 from benchmarks.samples import MIB
 from django_stream_zip.members import file_member
-from django_stream_zip.members.build import build_member
 from django_stream_zip.response import zip_response
 
 STORED = How(compress=False)
+build_member = named("django_stream_zip.members.build.build_member")
 
 
 def ours(request: HttpRequest, count: int) -> Any:
@@ -39,7 +41,7 @@ def stream_zip(request: HttpRequest, count: int) -> Any:
     """Answer by stream-zip in a plain response."""
     from stream_zip import stream_zip
 
-    members = reference.StreamZip().members(FILMS[:count], STORED)
+    members = reference.StreamZip().members(films()[:count], STORED)
     return StreamingHttpResponse(stream_zip(members), content_type="application/zip")
 
 
@@ -48,7 +50,7 @@ def zipstream_ng(request: HttpRequest, count: int) -> Any:
     from zipstream import ZipStream
 
     archive = ZipStream()
-    for name, size, data in ZipstreamNg().members(FILMS[:count], STORED):
+    for name, size, data in ZipstreamNg().members(films()[:count], STORED):
         archive.add(data, name, size=size)
     return StreamingHttpResponse(archive, content_type="application/zip")
 
@@ -72,7 +74,7 @@ def zeros(request: HttpRequest, kind: str) -> Any:
     content = _Zeros()
     is_deflated = kind == "deflated"
     modified_at = timezone.now()
-    one = build_member("zeros.bin", modified_at, 0o100644, is_deflated, content)  # type: ignore[arg-type]
+    one = build_member("zeros.bin", modified_at, 0o100644, is_deflated, content)
     return zip_response(request, [one])
 
 
@@ -97,6 +99,7 @@ async def ping(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
+    path("<str:engine>/<str:album>/<int:count>/", album_views.answer),
     path("ours/<int:count>/", ours),
     path("ours-async/<int:count>/", ours_async),
     path("stream-zip/<int:count>/", stream_zip),

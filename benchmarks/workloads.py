@@ -11,7 +11,7 @@ from benchmarks.jobs import GIB
 from benchmarks.objects import OBJECTS
 from benchmarks.planning import Planning
 from benchmarks.samples import MIB, Samples
-from benchmarks.serving import SERVED
+from benchmarks.serving import FROM_ROWS, SERVED
 from benchmarks.streaming import Streaming
 from benchmarks.workload import Workload
 
@@ -156,4 +156,5 @@ ZEROS = tuple(
     )
 )
 
-WORKLOADS: dict[str, Workload] = {job.name: job for job in (*STREAMED, *SERVED, *OBJECTS, *ZEROS)}
+_ALL: tuple[Workload, ...] = (*STREAMED, *SERVED, *FROM_ROWS, *OBJECTS, *ZEROS)
+WORKLOADS = {job.name: job for job in _ALL}

@@ -7,12 +7,13 @@ once and raised, and nothing that would make the archive look whole is written a
 from __future__ import annotations
 
 import logging
+import math
+import time
 from asyncio import CancelledError
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from contextvars import copy_context
 from functools import partial
-from itertools import islice
 from typing import Any, ClassVar, Final, NamedTuple
 
 from django.dispatch import Signal
@@ -20,6 +21,7 @@ from django.dispatch import Signal
 from django_stream_zip import MemberFile, conf
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.progress import Order, Progress
+from django_stream_zip.engine.blocks import LooseBlocks
 from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.errors import ZipIntegrityError, one_line
 from django_stream_zip.engine.members import unpacked
@@ -39,6 +41,9 @@ logger = logging.getLogger("django_stream_zip")
 
 # Constant, so that what collects logs can group them.
 _FAILED: Final = "the download of %r failed after %s bytes, at or after member %r: %s: %s"
+
+# Seconds between two pieces, from which on nothing is held back for the next one.
+_PROMPT: Final = 0.005
 
 # What is raised where a content isn't what was declared when its member was made.
 _NOT_AS_DECLARED: Final = (ContentChangedError, ZipIntegrityError)
@@ -189,7 +194,7 @@ class Download(DownloadBase):
     def _archive(self) -> Generator[bytes, None, None]:
         plan = self.order.plan
         if plan is None or plan.entity_tag is None:
-            return stream_with(self._options, self._peeked(), workers=self._workers)
+            return _joined(stream_with(self._options, self._peeked(), workers=self._workers))
         return driven(self._window(plan), self._source)
 
     def _peeked(self) -> Iterator[MemberFile]:
@@ -211,6 +216,27 @@ class Download(DownloadBase):
             close(members)
 
 
+def _joined(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """Join the blocks of small members: to send one takes as long as to make it."""
+    blocks = PromptBlocks()
+    with closing(pieces):
+        for piece in pieces:
+            yield from blocks.push(piece)
+    yield from blocks.flush()
+
+
+class PromptBlocks(LooseBlocks):
+    """Joins pieces that come one upon the other; what was waited for goes on at once."""
+
+    _pushed = -math.inf
+
+    def push(self, piece: bytes) -> Iterable[bytes]:
+        """Add a piece; return the blocks that won't get any larger, or all."""
+        before, self._pushed = self._pushed, time.monotonic()
+        blocks = super().push(piece)
+        return (*blocks, *self.flush()) if self._pushed - before > _PROMPT else blocks
+
+
 class _Peeked:
     """Iterates chunks of which the first one has been read."""
 
@@ -220,7 +246,9 @@ class _Peeked:
 
     def peek(self) -> None:
         try:
-            self._first.extend(islice(self._chunks, 1))
+            for chunk in self._chunks:
+                self._first.append(chunk)
+                break
         except BaseException:
             self.close()  # nobody else has them yet
             raise

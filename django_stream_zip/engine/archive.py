@@ -132,7 +132,7 @@ class Archive:
         if not isinstance(entry, Entry):
             self._misused("write_encoded()")
         self._entry = None  # after an error
-        data = entry.write_encoded(chunk, data)
+        data = entry.write(chunk, data)
         self._entry = entry
         self.offset += len(data)
         return data

@@ -76,6 +76,9 @@ class StoredBlocks:
         if len(chunk) <= left_in_block and chunk:
             self._position += len(chunk)
             return chunk
+        if not left_in_block and len(chunk) <= spec.STORED_BLOCK_LENGTH:
+            self._position += len(chunk)
+            return self._next_block_header() + chunk
         pieces = [chunk[:left_in_block]]
         for start in range(left_in_block, len(chunk) or 1, spec.STORED_BLOCK_LENGTH):
             pieces.append(self._next_block_header())

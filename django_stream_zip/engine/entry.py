@@ -181,27 +181,8 @@ class Entry:
             self._extra_field,
         )
 
-    def write(self, chunk: bytes) -> bytes:
-        """Take content; return its encoded data."""
-        if not self._count(chunk):
-            return b""
-        data = self._encoder.write(chunk)
-        self._compressed_size += len(data)
-        if self._compressed_size > self._layout.limit:
-            self._overflow()
-        return data
-
-    def write_encoded(self, chunk: bytes, data: bytes) -> bytes:
-        """Take content that was encoded elsewhere; return its encoded data."""
-        if not self._count(chunk):
-            return b""
-        self._compressed_size += len(data)
-        if self._compressed_size > self._layout.limit:
-            self._overflow()
-        return data
-
-    def _count(self, chunk: bytes) -> bool:
-        """Count content; return whether it is to be written.
+    def write(self, chunk: bytes, data: bytes | None = None) -> bytes:
+        """Take content, and its encoded data if they were made elsewhere; return these.
 
         Content beyond the declared size is an error at once, unless a CRC-32 is declared too: then
         only the whole content shows which of the two is wrong, and nothing more is written.
@@ -209,10 +190,15 @@ class Entry:
         self._uncompressed_size += len(chunk)
         if self.crc_32 is not None:
             self.crc_32 = crc32(chunk, self.crc_32)
-        if self._uncompressed_size <= self._most:
-            return True
-        _check_excess(self._name, self._method, self._uncompressed_size, self._layout.limit)
-        return False
+        if self._uncompressed_size > self._most:
+            _check_excess(self._name, self._method, self._uncompressed_size, self._layout.limit)
+            return b""
+        if data is None:
+            data = self._encoder.write(chunk)
+        self._compressed_size += len(data)
+        if self._compressed_size > self._layout.limit:
+            self._overflow()
+        return data
 
     def skip(self, length: int, crc_32: int | None) -> int:
         """Count content without having it; return the length of its encoded data.
@@ -242,7 +228,7 @@ class Entry:
         """
         if self.crc_32 is None:
             self.crc_32 = self._known_crc_32(crc_32)
-        _check_content(
+        check_content(
             self._name, self._method, self._declared_size, self._uncompressed_size, self.crc_32
         )
         data, layout = self._encoder.end(), self._layout
@@ -309,6 +295,7 @@ class StoredEntry:
     """
 
     __slots__ = (
+        "_attributes",
         "_central_directory_header",
         "_crc_32",
         "_layout",
@@ -324,7 +311,7 @@ class StoredEntry:
 
     def __init__(self, *, zip64: bool) -> None:
         self._layout = layout_of(True, zip64, zip64, False)
-        self._mode = 0
+        self._mode = self._attributes = 0
         self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
 
     def begin(
@@ -341,13 +328,16 @@ class StoredEntry:
         """Start a member, with the size and the CRC-32 of its method; return its local header."""
         if mode is not self._mode:
             self._mode = _mode(name, mode)
+            self._attributes = _attributes("", mode)
         self._name = name
         self._method = method
         self._crc_32 = crc_32
         self.data_length = size
         self._uncompressed_size = 0
         self.crc_32: int | None = 0
-        layout, file_name, attributes = self._layout, _file_name(name), _attributes(name, mode)
+        layout, file_name, attributes = self._layout, _file_name(name), self._attributes
+        if name[-1:] == "/":
+            attributes = _attributes(name, mode)
         start = layout.start
         self._central_directory_header: bytes = layout.central_header(
             start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
@@ -388,7 +378,7 @@ class StoredEntry:
         if self.crc_32 is None:
             self.crc_32 = self._crc_32 if crc_32 is None else crc_32
         size = self.data_length
-        _check_content(self._name, self._method, size, self._uncompressed_size, self.crc_32)
+        check_content(self._name, self._method, size, self._uncompressed_size, self.crc_32)
 
 
 def _check_excess(name: str, method: Method, size: int, limit: int) -> None:
@@ -399,7 +389,7 @@ def _check_excess(name: str, method: Method, size: int, limit: int) -> None:
         raise _wrong_size(name, method, f"at least {size:,}")
 
 
-def _check_content(
+def check_content(
     name: str, method: Method, declared_size: int | None, size: int, crc_32: int
 ) -> None:
     """Raise where content is not what its method declares."""

@@ -23,6 +23,7 @@ class Coding(Enum):
 
 # For every member: to look a name up in an Enum takes 70 ns.
 DEFLATE: Final = Coding.DEFLATE
+STORE: Final = Coding.STORE
 
 
 class Method(NamedTuple):
@@ -120,13 +121,11 @@ def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Me
     deflate made of stored blocks, which streaming readers can read though the CRC-32 comes last.
     Raises ZipValueError where a value can't be a size or a CRC-32.
     """
-    return Method(
-        "NO_COMPRESSION_AUTO",
-        Coding.STORE,
-        None,
-        _size("NO_COMPRESSION_AUTO", uncompressed_size),
-        None if crc_32 is None else _crc_32("NO_COMPRESSION_AUTO", crc_32),
-    )
+    name = "NO_COMPRESSION_AUTO"
+    size = _size(name, uncompressed_size)
+    crc_32 = None if crc_32 is None else _crc_32(name, crc_32)
+    # As above: in less time.
+    return tuple.__new__(Method, (name, STORE, None, size, crc_32, None, False))
 
 
 def _size(method: str, value: int) -> int:

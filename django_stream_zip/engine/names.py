@@ -95,6 +95,13 @@ _DEVICE = re.compile(
 # unzip takes it for a version of VMS' and leaves it out: "a;1" would overwrite "a".
 _VERSION = re.compile(r";(?=[0-9]*$)")
 
+# What needs no look at the rules above: most names are of such components. In ASCII, within the
+# length, no device, no tilde (a short name), no semicolon (a version).
+_PLAIN = re.compile(
+    r"(?!(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?![^ .]))\w[\w .,()+-]{0,199}(?<![ .])\Z",
+    re.IGNORECASE | re.ASCII,
+)
+
 # A number behind a tilde, in eight characters with at most three behind a dot: as Windows and Linux
 # (vfat) make them.
 _SHORT_NAME = re.compile(r"^(?=[^. ]{1,8}(?:\.|$))([^. ]+)~(?=[0-9]+(?:\.[^. ]{0,3})?$)", re.ASCII)
@@ -162,10 +169,17 @@ class Names:
 
     def of(self, name: str) -> str:
         """Return the next member's name."""
-        *folders, last = _components(name)
+        return self._distinct(name, _components(name))
+
+    def of_safe(self, name: str) -> str:
+        """Do the same for a name that `safe_name` returned."""
+        return self._distinct(name, name.split("/"))
+
+    def _distinct(self, name: str, components: list[str]) -> str:
+        last = components.pop()
         parent = 0
         path = ""
-        for folder in folders:
+        for folder in components:
             parent, spelling = self._folder(parent, folder)
             path += f"{spelling}/"
         if last:
@@ -218,6 +232,14 @@ def _components(name: str) -> list[str]:
     """Return the components of a name, made safe. Only a folder's last one is empty."""
     if not isinstance(name, str):
         raise TypeError(f"a member's name must be a str, not {type(name).__name__}")
+    components = name.split("/")
+    if len(components) <= _MAX_COMPONENTS and all(map(_PLAIN.match, components)):
+        return components
+    return _ruled(name)
+
+
+def _ruled(name: str) -> list[str]:
+    """Return the components of any name, by all rules."""
     is_folder = name.endswith("/")
     # A backslash at the end doesn't make a file a folder: its content would be lost.
     path = _bounded(name) if is_folder else _bounded(name).rstrip("\\")
@@ -307,14 +329,10 @@ def _clings(before: str, character: str) -> bool:
 
 
 def _key(parent: int, component: str) -> str:
-    return f"{parent}/{_folded(component)}"
-
-
-def _folded(text: str) -> str:
     """Return what names have to differ in: canonical caseless matching (Unicode 3.13, D145).
 
     That of APFS and, with what it ignores, of ext4. Whatever is the same to NTFS, is here too.
     """
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFD", _IGNORED.sub("", text)).casefold()
+    if component.isascii():
+        return f"{parent}/{component.lower()}"
+    return f"{parent}/{unicodedata.normalize('NFD', _IGNORED.sub('', component)).casefold()}"

@@ -14,6 +14,8 @@ from django_stream_zip.engine import spec
 _START_OF_HEADER = Struct("<HHH")
 _LOCAL_FILE_HEADER = Struct("<4s6sLLLLHH")
 _CENTRAL_DIRECTORY_HEADER = Struct("<4sH6sLLLLHHHHHLL")
+_CRC_32 = Struct("<L")
+_CRC_32_IN_CENTRAL_DIRECTORY_HEADER = 16
 _DATA_DESCRIPTOR = Struct("<4sLLL")
 _ZIP64_DATA_DESCRIPTOR = Struct("<4sLQQ")
 _END_OF_CENTRAL_DIRECTORY = Struct("<4sHHHHLLH")
@@ -128,6 +130,30 @@ def central_directory_header(
     )
 
 
+def local_file_header_of(central_directory_header: bytearray) -> bytes:
+    """Return the local file header of a member without Zip64: the other header has it all.
+
+    All but offset and attributes is in both, in the same order. With a data descriptor, CRC-32 and
+    sizes are there.
+    """
+    header = central_directory_header
+    common, names = header[6:32], header[CENTRAL_DIRECTORY_HEADER_LENGTH:]
+    if header[8] & spec.FLAG_DATA_DESCRIPTOR:
+        common[10:22] = bytes(12)
+    return spec.LOCAL_FILE_HEADER_SIGNATURE + common + names
+
+
+def data_descriptor_of(central_directory_header: bytearray, crc_32: int) -> bytes:
+    """Return the data descriptor of a member without Zip64: the header has its sizes."""
+    sizes = central_directory_header[20:28]
+    return b"".join((spec.DATA_DESCRIPTOR_SIGNATURE, _CRC_32.pack(crc_32), sizes))
+
+
+def set_crc_32(headers: bytearray, start: int, crc_32: int) -> None:
+    """Set the CRC-32 of the central directory header that starts there, of whatever kind it is."""
+    _CRC_32.pack_into(headers, start + _CRC_32_IN_CENTRAL_DIRECTORY_HEADER, crc_32)
+
+
 def zip64_central_directory_header(
     start: bytes,
     modified: int,
@@ -229,7 +255,8 @@ def extended_timestamp(modified_at: datetime) -> bytes:
     except (OverflowError, OSError, ValueError):
         # A naive time near year 1 or 9999, which the platform can't convert.
         seconds = -spec.MAX_32 if modified_at.year < 1970 else spec.MAX_32
-    seconds = min(max(seconds, -0x80000000), 0x7FFFFFFF)
+    if not -0x80000000 <= seconds <= 0x7FFFFFFF:
+        seconds = 0x7FFFFFFF if seconds > 0 else -0x80000000
     return _EXTENDED_TIMESTAMP.pack(spec.EXTRA_EXTENDED_TIMESTAMP, 5, 1, seconds)
 
 

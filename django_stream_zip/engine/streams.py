@@ -18,7 +18,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from typing import Any, Final
 
 from django_stream_zip.engine.accelerators import ZLIB, CompressObj
@@ -28,7 +28,13 @@ from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.errors import not_chunks, not_members
-from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, is_whole, unpacked
+from django_stream_zip.engine.members import (
+    WHOLE,
+    AsyncMemberFile,
+    MemberFile,
+    is_whole,
+    unpacked,
+)
 from django_stream_zip.engine.methods import Method
 from django_stream_zip.engine.parallel import Failure, Pool, Segment, SegmentQueue, segmenter_for
 
@@ -387,6 +393,8 @@ def make_options(
 
 def _iterable(name: str, content: Any, how: str) -> Any:
     """Return a member's chunks if they have the method `how` to iterate; else raise TypeError."""
+    if hasattr(content, how) and not isinstance(content, WHOLE):
+        return content  # as most are
     if _can_iterate(content, how) and not is_whole(content):
         return content
     raise not_chunks(name, content, is_async=how == "__aiter__")
@@ -398,10 +406,13 @@ def _can_iterate(value: Any, how: str) -> bool:
 
 def close(*iterators: Any) -> None:
     """Close those iterators that can be closed, the last one first."""
-    with ExitStack() as stack:
-        for iterator in iterators:
-            if close := getattr(iterator, "close", None):
-                stack.callback(close)
+    if not iterators:
+        return
+    try:
+        if close_last := getattr(iterators[-1], "close", None):
+            close_last()
+    finally:
+        close(*iterators[:-1])
 
 
 async def aclose(*iterators: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from stat import S_IFREG
 from typing import Any, Final
 
@@ -71,7 +70,7 @@ def build_member(
     check_time(name, modified_at)
     name = safe_name(text(name))
     if compress is None:
-        suffix = PurePosixPath(name).suffix or PurePosixPath(stored_name).suffix
+        suffix = _suffix(name) or _suffix(stored_name)
         is_compressed = suffix[1:].lower() in COMPRESSED
         method = _method(not is_compressed, content, DefaultDeflate)
     else:
@@ -81,7 +80,14 @@ def build_member(
 
 def may_grow(path: str) -> bool:
     """Return whether a file is of a kind that has other sizes from one moment to the next."""
-    return PurePosixPath(path).suffix.lower() in _GROWING
+    return _suffix(path).lower() in _GROWING
+
+
+def _suffix(path: str) -> str:
+    """Return the last extension of a file, with its dot; "" if it has none, as ".bashrc" has."""
+    name = path[path.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:] if 0 < dot < len(name) - 1 else ""
 
 
 def wall_clock(modified_at: datetime) -> datetime:
@@ -93,7 +99,7 @@ def wall_clock(modified_at: datetime) -> datetime:
     if modified_at.tzinfo is None or modified_at.tzinfo is zone:
         return modified_at
     try:
-        return modified_at if timezone.is_naive(modified_at) else modified_at.astimezone(zone)
+        return modified_at if modified_at.utcoffset() is None else modified_at.astimezone(zone)
     except (OverflowError, ValueError):
         return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
 

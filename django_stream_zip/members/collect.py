@@ -7,7 +7,6 @@ time, which is what takes the time.
 from __future__ import annotations
 
 import logging
-import posixpath
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
@@ -26,7 +25,7 @@ from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
-from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.members.readers.table import readers_of
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
 from django_stream_zip.planning.content import Content
 from django_stream_zip.prefetch.ambient import carried
@@ -122,6 +121,9 @@ class Collector:
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
         self._max_bytes = conf.get("MAX_BYTES") if isinstance(max_bytes, Limit) else max_bytes
         self._names = names or Names()
+        # Of the last file. What its storage decides holds for all rows that have the same one.
+        self._storage: Storage | None = None
+        self._reader: Callable[[str], Reader]
         self._missing: _Missed = []
         self._failure: Exception | None = None
         self._members = 0
@@ -139,7 +141,7 @@ class Collector:
             for question in questions:
                 file = question.subject
                 # What ends in "/" is a directory, and unzip would drop its content.
-                name = (file.name or "").rstrip("/") or posixpath.basename(file.stored_name)
+                name = (file.name or "").rstrip("/") or file.stored_name.rpartition("/")[2]
                 try:
                     reader, metadata = question.answer()
                     member = reader_member(reader, metadata, name, compress=self._compress)
@@ -148,8 +150,10 @@ class Collector:
                         self._failure = error
                     self._policy(self._missing, name, error)
                 else:
-                    self._count(member[4].size or 0)
-                    yield self._names.of(member[0]), *member[1:4], self._bounded(member[4])
+                    safe, modified_at, mode, method, content = member
+                    self._count(content.size or 0)
+                    own = self._names.of_safe(safe)
+                    yield own, modified_at, mode, method, self._bounded(content)
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
@@ -158,11 +162,13 @@ class Collector:
     def _question(self, file: StoredFile) -> Question:
         """Return what to ask about a file for its reader and its metadata."""
         try:
-            reader = reader_for(file.storage, file.stored_name, decode=self._decode)
+            if file.storage is not self._storage:
+                self._reader = readers_of(file.storage, decode=self._decode)
+                self._storage = file.storage
+            reader = self._reader(file.stored_name)
         except Exception as error:
             return failing(file, error)
-        is_asked = self._describe is asked or not is_enough(file.metadata)
-        is_remote = reader.is_remote and is_asked
+        is_remote = reader.is_remote and (self._describe is asked or not is_enough(file.metadata))
         ask = partial(self._asked, reader, file)
         return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
 
@@ -176,9 +182,11 @@ class Collector:
         self._count_bytes(size)
 
     def _count_bytes(self, length: int) -> None:
+        if self._max_bytes is None:
+            return
         with self._lock:  # contents are read in several threads
             self._bytes += length
-        if self._max_bytes is not None and self._bytes > self._max_bytes:
+        if self._bytes > self._max_bytes:
             raise TooManyBytesError(self._max_bytes)
 
     def _bounded(self, content: Content) -> Content:

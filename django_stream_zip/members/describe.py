@@ -151,6 +151,9 @@ class _Queue:
         )
         self._questions: deque[Question] = deque()
 
+    def __bool__(self) -> bool:
+        return bool(self._questions)
+
     def append(self, question: Question) -> None:
         if self._pool is not None and question.is_remote:
             question = question._replace(future=self._pool.submit(question.ask))
@@ -184,8 +187,11 @@ def prefetched(
     """
     with closing(_Queue(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as queue:
         for question in questions:
-            queue.append(question)
-            yield from queue.due()
+            if question.is_remote or queue:
+                queue.append(question)
+                yield from queue.due()
+            else:
+                yield question
         yield from queue.rest()
 
 

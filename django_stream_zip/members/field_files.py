@@ -9,6 +9,7 @@ instance is needed.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from inspect import getattr_static
 from itertools import chain
 from typing import Any, Final
@@ -32,10 +33,11 @@ _KNOWN: Final = frozenset(
         "django_stream_zip.models",
     }
 )
-_OF_FILE: Final = "__new__ __init__ __getattribute__ __getattr__ name storage".split()
-_OF_CONTENT: Final = "open file read chunks".split()
-_OF_DESCRIPTOR: Final = "__get__ __set__".split()
-_OF_MODEL: Final = "__new__ __init__ __getattribute__ __setattr__ from_db".split()
+_OF_FILE: Final = "__new__", "__init__", "__getattribute__", "__getattr__", "name", "storage"
+_OF_CONTENT: Final = "open", "file", "read", "chunks"
+_OF_DESCRIPTOR: Final = "__get__", "__set__"
+_OF_MODEL: Final = "__new__", "__init__", "__getattribute__", "__setattr__", "from_db"
+_OF_MANAGER: Final = ("get_queryset",)
 
 
 def is_column_enough(model: type[Model], field: FileField) -> bool:
@@ -85,10 +87,15 @@ class OpenedByItself(Storage):
 
 def is_plain(manager: Manager[Any]) -> bool:
     """Return whether a manager has all rows, as far as can be known."""
-    return _is_known(type(manager), ["get_queryset"])
+    return _is_known(type(manager), _OF_MANAGER)
 
 
-def _is_known(cls: type, names: list[str]) -> bool:
+def _is_known(cls: Any, names: tuple[str, ...]) -> bool:
+    return _are_known(cls, names)
+
+
+@lru_cache
+def _are_known(cls: type, names: tuple[str, ...]) -> bool:
     definers = {_definer(cls, name) for name in names} - {object}
     return all(definer.__module__ in _KNOWN for definer in definers)
 

@@ -10,9 +10,9 @@ import stat
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from django.core.files.base import File
 
@@ -132,7 +132,6 @@ class FileContent:
         crc_32: int | None = None,
         validator: str | None = None,
         status: os.stat_result | None = None,
-        expected_state: str | None = None,
     ) -> None:
         self.identity = f"file:{path}"
         self.size = size
@@ -147,7 +146,6 @@ class FileContent:
         #: What the file was when it was described; None if it wasn't.
         self.status = status
         self._path = path
-        self._expected_state = expected_state
 
     @classmethod
     def from_stat(cls, path: str, size: int | None, crc_32: int | None) -> FileContent:
@@ -172,32 +170,69 @@ class FileContent:
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
-        return self._chunks(start, stop, self._check)
+        return self._described().chunks(start, stop)
+
+    def whole(self) -> bytes | None:
+        """Return all bytes of the file that was described, if they are few."""
+        return self._described().whole()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
-        return self._chunks(0, None, bool)
+        return ExpectedFile(self._path).chunks()
 
-    def _check(self, opened: os.stat_result) -> None:
-        if self.status is not None and opened.st_mtime_ns != self.status.st_mtime_ns:
-            raise ContentChangedError(f"{self._path} was modified after it was described")
-        # What says that it has no bytes may have some: reading them shows how many.
-        is_other = self.size is not None and opened.st_size not in (0, self.size)
-        if is_other or self._expected_state not in (None, state_of(opened)):
-            raise unexpected(self._path)
+    def _described(self) -> ExpectedFile:
+        return ExpectedFile(self._path, self.size, self.status)
 
-    def _chunks(
-        self, start: int, stop: int | None, check: Callable[[os.stat_result], object]
-    ) -> Iterator[bytes]:
-        file = _opened(self._path)
+
+class ExpectedFile(NamedTuple):
+    """A file of this machine, and what it has to be when it is opened: None where anything will do.
+
+    That is a size, a status (only its time of modification counts) and a state: see `state_of`.
+    """
+
+    path: str
+    size: int | None = None
+    status: os.stat_result | None = None
+    state: str | None = None
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield its bytes from `start` to `stop`."""
+        file = _opened(self.path)
         try:
-            opened = os.fstat(file)
-            _check_regular(self._path, opened)
-            check(opened)
+            opened = self._checked(file)
+            if start == 0 and stop is None and 0 < opened.st_size <= CHUNK_LENGTH:
+                yield _read_at_once(self.path, file, opened)
+                return
             chunks = _read(file, start, _end(stop, opened.st_size))
-            yield from _watched(self._path, file, opened, start, chunks)
+            yield from _watched(self.path, file, opened, start, chunks)
         finally:
             os.close(file)
+
+    def whole(self) -> bytes | None:
+        """Return what `chunks` yields, if that is one chunk; None where it isn't, or may not be."""
+        size = self.status.st_size if self.size is None and self.status else self.size
+        if not size or size > CHUNK_LENGTH:
+            return None
+        file = _opened(self.path)
+        try:
+            opened = self._checked(file)
+            is_short = 0 < opened.st_size <= CHUNK_LENGTH
+            return _read_at_once(self.path, file, opened) if is_short else None
+        finally:
+            os.close(file)
+
+    def _checked(self, file: int) -> os.stat_result:
+        """Return what the opened file is; raise ContentChangedError if that isn't expected."""
+        opened = os.fstat(file)
+        path, size, status, state = self
+        _check_regular(path, opened)
+        if status is not None and opened.st_mtime_ns != status.st_mtime_ns:
+            raise ContentChangedError(f"{path} was modified after it was described")
+        # What says that it has no bytes may have some: reading them shows how many.
+        is_other = size is not None and opened.st_size not in (0, size)
+        if is_other or (state is not None and state != state_of(opened)):
+            raise unexpected(path)
+        return opened
 
 
 def state_of(status: os.stat_result) -> str:
@@ -242,23 +277,54 @@ def _read(file: int, start: int, end: float) -> Iterator[bytes]:
         left -= len(chunk)
 
 
+def _read_at_once(name: str, file: int, opened: os.stat_result) -> bytes:
+    """Return all bytes of an open file that is short; raise as `_watched` does."""
+    is_settled = _is_settled(opened)
+    content = os.read(file, opened.st_size)
+    if len(content) < opened.st_size:  # as file systems of a network may do
+        content += b"".join(_read(file, len(content), opened.st_size))
+
+    def is_same() -> bool:
+        os.lseek(file, 0, os.SEEK_SET)
+        return b"".join(_read(file, 0, len(content))) == content
+
+    _look_again(name, file, opened, is_settled, is_same)
+    return content
+
+
 def _watched(
     name: str, file: int, opened: os.stat_result, start: int, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
-    """Yield the chunks of an open file, then raise ContentChangedError if it was written to.
-
-    The times of a file show when a write begins, but not that it still goes on, nor what is
-    written where somebody has it mapped. So what was written to just before is read again.
-    """
-    is_settled = has_settled(max(opened.st_mtime, opened.st_ctime))
+    """Yield the chunks of an open file, then raise ContentChangedError if it was written to."""
+    is_settled = _is_settled(opened)
     add = _sampled if is_settled else crc32
     stop, digest = start, 0
     for chunk in chunks:
         stop += len(chunk)
         digest = add(chunk, digest)
         yield chunk
-    if not opened.st_size:
-        return  # what was read, if anything, grew meanwhile
+    if opened.st_size:  # otherwise what was read, if anything, grew meanwhile
+        is_same = partial(_has_digest, file, start, stop, add, digest)
+        _look_again(name, file, opened, is_settled, is_same)
+
+
+def _is_settled(opened: os.stat_result) -> bool:
+    return has_settled(max(opened.st_mtime, opened.st_ctime))
+
+
+def _look_again(
+    name: str,
+    file: int,
+    opened: os.stat_result,
+    is_settled: bool,
+    is_same: Callable[[], bool],
+) -> None:
+    """Raise ContentChangedError if a file was written to since it was opened.
+
+    The times of a file show when a write begins, but not that it still goes on, nor what is
+    written where somebody has it mapped. So what was written to just before is read again, which
+    `is_same` does.
+    """
     after = os.fstat(file)
     has_grown = after.st_size > opened.st_size
     # What had settled gets a later time by an append, unless somebody puts it back. What hadn't
@@ -266,15 +332,16 @@ def _watched(
     is_put_back = has_grown and is_settled and after.st_mtime_ns <= opened.st_mtime_ns
     is_changed = is_put_back or (not has_grown and _was_written_to(opened, after))
     is_unsure = has_grown or not is_settled  # no time says whether it only grew
-    if is_changed or (is_unsure and _digest(file, start, stop, add) != digest):
+    if is_changed or (is_unsure and not is_same()):
         raise ContentChangedError(f"{name} was modified while it was read")
 
 
 def _check_regular(path: str, status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
     if stat.S_ISDIR(status.st_mode):
         raise is_a_directory(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
+    raise PermissionError(errno.EACCES, "Neither a file nor a link to one", path)
 
 
 def _sampled(chunk: bytes, sample: int) -> int:
@@ -285,9 +352,11 @@ def _sampled(chunk: bytes, sample: int) -> int:
     return crc32(chunk[::_SAMPLING], crc32(chunk[:_HEADER_LENGTH], sample))
 
 
-def _digest(file: int, start: int, stop: int, add: Callable[[bytes, int], int]) -> int:
+def _has_digest(
+    file: int, start: int, stop: int, add: Callable[[bytes, int], int], digest: int
+) -> bool:
     os.lseek(file, 0, os.SEEK_SET)
-    return reduce(lambda digest, chunk: add(chunk, digest), _read(file, start, stop), 0)
+    return reduce(lambda value, chunk: add(chunk, value), _read(file, start, stop), 0) == digest
 
 
 def _was_written_to(before: os.stat_result, after: os.stat_result) -> bool:
@@ -338,6 +407,10 @@ class BytesContent:
         stop = self.size if stop is None else stop
         for position in range(start, stop, CHUNK_LENGTH):
             yield self._data[position : min(position + CHUNK_LENGTH, stop)]
+
+    def whole(self) -> bytes | None:
+        """Return all bytes, if they are few."""
+        return self._data if self.size <= CHUNK_LENGTH else None
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from functools import wraps
+from itertools import product
+from types import NoneType
 from typing import Any, Final, ParamSpec, SupportsIndex, TypeAlias, TypeVar
 
 from django.core.files.base import File
@@ -335,10 +337,14 @@ def check_time(name: str, modified_at: Any) -> None:
         raise not_a_time(name, modified_at)
 
 
-def check_known(name: str, **known: Any) -> None:
-    """Raise TypeError where what a row, a caller or a storage says of a file can't be that."""
-    for what, value in known.items():
-        kind, expected = _KNOWN[what]
+def check_known(name: str, known: tuple[Any, Any, Any, Any]) -> None:
+    """Raise TypeError where what a row, a caller or a storage says of a file can't be that.
+
+    What is known are the values of a `Metadata`.
+    """
+    if tuple(map(type, known)) in _USUAL:
+        return
+    for value, (what, kind, expected) in zip(known, _KNOWN, strict=True):
         if value is not None and not isinstance(value, kind):
             raise TypeError(
                 f"the {what} of {shortened(name)} must be {expected}, not "
@@ -346,12 +352,16 @@ def check_known(name: str, **known: Any) -> None:
             )
 
 
-_KNOWN: Final[dict[str, tuple[type, str]]] = {
-    "size": (SupportsIndex, "a number of bytes (an integer)"),
-    "crc_32": (SupportsIndex, "an integer"),
-    "modified_at": (datetime, "a datetime"),
-    "validator": (str, "text"),
-}
+_KNOWN: Final[tuple[tuple[str, type, str], ...]] = (
+    ("size", SupportsIndex, "a number of bytes (an integer)"),
+    ("crc_32", SupportsIndex, "an integer"),
+    ("modified_at", datetime, "a datetime"),
+    ("validator", str, "text"),
+)
+# Their types in nearly all cases: to ask whether a value is a SupportsIndex takes 7 microseconds.
+_USUAL: Final = frozenset(
+    product((int, NoneType), (int, NoneType), (datetime, NoneType), (str, NoneType))
+)
 
 
 def check_field_file(field_file: Any) -> None:

@@ -24,8 +24,9 @@ from django_stream_zip.members.paths import (
 )
 from django_stream_zip.members.readers.places import whereabouts
 from django_stream_zip.members.readers.reader import Metadata
+from django_stream_zip.members.readers.table import unwrapped
 from django_stream_zip.members.row_metadata import Fields, check_metadata, metadata_columns
-from django_stream_zip.members.row_names import FileOfRow, Name, naming
+from django_stream_zip.members.row_names import Name, naming
 from django_stream_zip.members.rows import Row, Rows
 
 
@@ -74,12 +75,16 @@ class RowFiles:
 
     def of(self, queryset: QuerySet[Any]) -> Iterator[StoredFile]:
         """Yield the files of all rows, each once, by one query if that can be."""
+        # Where there is no column for a kind, the value is None.
+        columns: dict[str, list[Any]] = {
+            path: [by_kind.get(kind) for kind in Metadata._fields]
+            for path, by_kind in self._metadata.items()
+        }
         for row, path in self._once(self._rows.of(queryset)):
             storage, stored_name = self._file(row, path)
             if stored_name:
-                name = self._naming.of(FileOfRow(stored_name, path, row.values, row.instance))
-                columns = self._metadata[path].items()
-                metadata = Metadata(**{kind: row.values[column] for kind, column in columns})
+                name = self._naming.of(row, path, stored_name)
+                metadata = Metadata(*map(row.values.get, columns[path]))
                 yield StoredFile(
                     storage, stored_name, None if name is None else str(name), metadata
                 )
@@ -87,7 +92,7 @@ class RowFiles:
     def whereabouts(self, queryset: QuerySet[Any]) -> list[Any]:
         """Return where rows and files are looked for now, if that depends on who asks."""
         schema = getattr(connections[queryset.db], "schema_name", None)  # of django-tenants
-        return [schema, *(whereabouts(storage, "x") for storage in self._storages.values())]
+        return [schema, *(whereabouts(unwrapped(s), "x") for s in self._storages.values())]
 
     def _selection(self, limit: int | None) -> Rows:
         """Return what to select of rows."""

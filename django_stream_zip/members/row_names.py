@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from string import Formatter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist
@@ -17,34 +17,20 @@ from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip.engine.names import extension, safe_name
 from django_stream_zip.members.build import wall_clock
+from django_stream_zip.members.rows import Row
 
 Name: TypeAlias = str | Callable[..., str] | None
 
 
-class FileOfRow(NamedTuple):
-    """A file to be named: what it is stored as and in which field, and what is known of its row.
-
-    The instance is None unless `Naming.needs_instance`.
-    """
-
-    stored_name: str
-    file_field: str
-    values: Mapping[str, Any]
-    instance: Model | None
-
-
 class Naming:
-    """A way to name files. This one: by their stored names, without directories.
-
-    Where another one finds None or "", that is used, too.
-    """
+    """A way to name files. This one, and where another finds nothing: by their stored names."""
 
     needs_instance = False
     columns: tuple[str, ...] = ()
 
-    def of(self, file: FileOfRow) -> Any:
-        """Return a file's name."""
-        return posixpath.basename(file.stored_name)
+    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
+        """Return a file's name; None or "" is the stored one without directories."""
+        return None
 
     def check(self, fields: dict[str, Any]) -> None:
         """Raise ValueError if the columns' fields can't be named by. An annotation's is None."""
@@ -54,8 +40,8 @@ class _ByColumn(Naming):
     def __init__(self, path: str) -> None:
         self.columns = (path,)
 
-    def of(self, file: FileOfRow) -> Any:
-        return _as_shown(file.values[self.columns[0]])
+    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
+        return _as_shown(row.values[self.columns[0]])
 
 
 class _ByFormat(Naming):
@@ -66,14 +52,14 @@ class _ByFormat(Naming):
         self._paths = {name: name.replace(".", LOOKUP_SEP) for name in names - _FILE_VALUES.keys()}
         self.columns = tuple(self._paths.values())
 
-    def of(self, file: FileOfRow) -> Any:
-        known = {name: value(file) for name, value in _FILE_VALUES.items()}
-        shown = {name: _as_shown(file.values[column]) for name, column in self._paths.items()}
+    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
+        known = {name: value(file_field, stored_name) for name, value in _FILE_VALUES.items()}
+        shown = {name: _as_shown(row.values[column]) for name, column in self._paths.items()}
         name = self._text({**known, **shown})
         if name.rpartition("/")[2][:1].isalnum():
             return name
         blank = self._text({**dict.fromkeys(shown), **known})
-        return _with_stem(name, blank, posixpath.basename(file.stored_name))
+        return _with_stem(name, blank, posixpath.basename(stored_name))
 
     def check(self, fields: dict[str, Any]) -> None:
         for _, name, specification, conversion in self._parts:
@@ -111,8 +97,8 @@ class _ByAttribute(Naming):
     def __init__(self, attribute: str) -> None:
         self._attribute = attribute
 
-    def of(self, file: FileOfRow) -> Any:
-        value: Any = getattr(file.instance, self._attribute)
+    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
+        value: Any = getattr(row.instance, self._attribute)
         return value() if callable(value) else value
 
 
@@ -123,16 +109,16 @@ class _ByCallable(Naming):
         self._call = name
         self._takes_stored_name = _arity(name) > 1
 
-    def of(self, file: FileOfRow) -> Any:
+    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
         if self._takes_stored_name:
-            return self._call(file.instance, file.stored_name)
-        return self._call(file.instance)
+            return self._call(row.instance, stored_name)
+        return self._call(row.instance)
 
 
-_FILE_VALUES: Final[dict[str, Callable[[FileOfRow], str]]] = {
-    "basename": lambda file: posixpath.basename(file.stored_name),
-    "ext": lambda file: extension(posixpath.basename(file.stored_name)),
-    "field": lambda file: file.file_field,
+_FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
+    "basename": lambda file_field, stored_name: posixpath.basename(stored_name),
+    "ext": lambda file_field, stored_name: extension(posixpath.basename(stored_name)),
+    "field": lambda file_field, stored_name: file_field,
 }
 
 # Values as fields of these types have them, to try a format with before there is a row.

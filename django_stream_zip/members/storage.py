@@ -22,7 +22,7 @@ from django_stream_zip.members.field_files import storage_of
 from django_stream_zip.members.files import NO_TIME
 from django_stream_zip.members.misuse import check_field_file, check_known, check_stored, check_time
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
-from django_stream_zip.members.readers.table import reader_for
+from django_stream_zip.members.readers.table import reader_class, unwrapped
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -69,8 +69,9 @@ def storage_member(
         FileNotFoundError: The file is missing.
         PermissionError: It may not be read. Other errors of the storage are raised as they are.
     """
+    storage = unwrapped(storage)
     check_stored(storage, stored_name)
-    reader = reader_for(storage, stored_name, decode=decode)
+    reader = reader_class(storage)(storage, stored_name, decode=decode)
     known = Metadata(size, crc_32, modified_at, validator)
     if reader.is_remote and not is_enough(known):
         # What is wrong or changes with the language is to be seen now.
@@ -98,19 +99,19 @@ def described(reader: Reader, known: Metadata) -> Metadata:
     The storage is asked unless both size and time are known. Raises what it raises, and
     ContentChangedError where the caller knows another validator than the storage.
     """
-    if known.size is None or known.modified_at is None:
+    size, crc_32, modified_at, validator = known
+    if size is None or modified_at is None:
         return asked(reader, known)
-    check_known(reader.name, **known._asdict())
-    validator = known.validator or None  # "" is of a storage that has none
-    reader.expect(known.size, validator)
+    check_known(reader.name, known)
+    reader.expect(size, validator or None)  # "" is of a storage that has none
     # The caller's time may change where the storage's validator doesn't, and the reverse.
-    derived = derived_validator(known.size, known.modified_at)
-    return known._replace(validator=f"{derived} {validator}" if validator else derived)
+    derived = derived_validator(size, modified_at)
+    return Metadata(size, crc_32, modified_at, f"{derived} {validator}" if validator else derived)
 
 
 def asked(reader: Reader, known: Metadata) -> Metadata:
     """Do the same, but ask the storage in any case, if only whether the file is there."""
-    check_known(reader.name, **known._asdict())
+    check_known(reader.name, known)
     validator = known.validator or None
     # The validator is of what the storage knows, and of nothing that the caller does.
     own = reader.describe(known.size, known.modified_at) if validator is None else reader.describe()
@@ -135,9 +136,9 @@ def reader_member(
 ) -> ContentMember:
     """Make a member of a reader's file, of which this is known."""
     at = metadata.modified_at or NO_TIME
-    own_name = posixpath.basename(reader.name)
+    name = name or posixpath.basename(reader.name)
     content = StorageContent(reader, metadata)
-    made = build_member(name or own_name, at, mode, compress, content, own_name)
+    made = build_member(name, at, mode, compress, content, reader.name)
     # What is deflated is compared with no CRC-32 that somebody knows.
     reader.is_verified = made[3].crc_32 is not None
     return made
@@ -193,8 +194,12 @@ class StorageContent:
         self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
-        self.may_grow = not reader.is_remote and may_grow(reader.name)
         self.reader = reader
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether it has other sizes from one moment to the next."""
+        return not self.reader.is_remote and may_grow(self.reader.name)
 
     @property
     def is_remote(self) -> bool:
@@ -204,6 +209,10 @@ class StorageContent:
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self.reader.chunks(start, stop)
+
+    def whole(self) -> bytes | None:
+        """Return all bytes of the file that was described, if they are few and of this machine."""
+        return self.reader.whole()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""

@@ -98,7 +98,7 @@ def is_replaced(instance: models.Model, field: models.FileField) -> bool:
     return (
         seen is None
         or _is_upload(instance.__dict__[field.attname])
-        or _snapshot(instance, field).name != seen.name
+        or _name(instance, field) != seen.name
     )
 
 
@@ -147,8 +147,13 @@ def _snapshots(instance: models.Model) -> Mapping[str, Snapshot]:
 
 def _snapshot(instance: models.Model, field: models.FileField) -> Snapshot:
     held = instance.__dict__
-    name = str(held[field.attname] or "") if field.attname in held else None
-    return Snapshot(name, {key: held.get(column) for key, column in columns_of(field).items()})
+    metadata = {key: held.get(column) for key, column in columns_of(field).items()}
+    return Snapshot(_name(instance, field), metadata)
+
+
+def _name(instance: models.Model, field: models.FileField) -> str | None:
+    held = instance.__dict__
+    return str(held[field.attname] or "") if field.attname in held else None
 
 
 def _is_upload(file: Any) -> bool:

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from django_stream_zip.engine.blocks import LooseBlocks
 from django_stream_zip.engine.streams import aclose, close
-from django_stream_zip.planning.steps import Reading, Step
+from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.source import Source
 
@@ -28,6 +28,9 @@ def driven(
         for step in steps:
             if isinstance(step, bytes):
                 yield from blocks.push(step)
+            elif isinstance(step, WholeReading) and (piece := step.at_once()) is not None:
+                source.skip(step.content)
+                yield from blocks.push(piece)
             elif isinstance(step, Reading):
                 yield from _read(step, source, blocks)
             else:

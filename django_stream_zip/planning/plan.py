@@ -10,24 +10,34 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from typing import Any, Final, NamedTuple, cast
 
 from django_stream_zip.engine import spec
+from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive
-from django_stream_zip.engine.directory import CountedDirectory, NoDirectory
-from django_stream_zip.engine.entry import Options
-from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
+from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
+from django_stream_zip.engine.encoders import STORED
+from django_stream_zip.engine.entry import Options, check_content, encoder_for
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
-from django_stream_zip.planning.steps import Reading, Step
+from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 
 AnyMember = MemberFile | AsyncMemberFile
+
+# To look a name up in an Enum takes 70 ns.
+_STORE: Final = Coding.STORE
+# So many members' states are digested at a time.
+_BATCH: Final = 1000
+_OPTIONS: Final = Options(default_compressobj)
 
 
 class Span(NamedTuple):
@@ -54,15 +64,17 @@ class Plan:
         self,
         members: Sequence[AnyMember],
         offsets: array[int],
-        end_records: int,
-        length: int,
+        directory: KnownDirectory,
+        end_records: bytes,
         tag: str | None,
     ) -> None:
         self.members = members
-        self.length = length
+        self.length = offsets[-1] + directory.size + len(end_records)
         self.entity_tag = tag
         self._offsets = offsets  # where each member starts, then where the directory does
-        self._end_records = end_records  # where they start, behind the directory
+        self._directory = directory  # with a CRC-32 of 0 where none is declared
+        self._end_records = end_records
+        self._is_declared = all(member[3].crc_32 is not None for member in members)
 
     @classmethod
     def of(cls, members: Sequence[AnyMember], *, encrypted: bool = False) -> Plan | None:
@@ -71,28 +83,23 @@ class Plan:
         Returns None if the size of some member can only be found by writing it.
         """
         members = tuple(members)  # what the caller's list becomes later is another archive
-        options = _options(EncryptionOverhead() if encrypted else None)
-        directory = CountedDirectory()
+        options = replace(_OPTIONS, encryption=EncryptionOverhead()) if encrypted else _OPTIONS
+        directory = KnownDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
-        tag = None if encrypted else _Tag()
         for member in members:
-            name, modified_at, mode, method, content = unpacked(member)
+            name, modified_at, mode, method, _ = unpacked(member)
             size = _known_size(method)
             if size is None:
                 return None
             offsets.append(archive.offset)
-            header = archive.begin(name, modified_at, mode, method)
-            archive.skip(size)
-            archive.end(method.crc_32 or 0)
-            if tag is not None and not tag.add(header, method.zip64, mode, size, content):
-                tag = None
+            archive.begin(name, modified_at, mode, method)
+            archive.skip(size, method.crc_32)
+            archive.end(0)
         offsets.append(archive.offset)
-        end_records = archive.offset + directory.size
-        for _ in archive.finish():
-            pass
-        entity_tag = None if tag is None else tag.of(len(members), archive.offset)
-        return cls(members, offsets, end_records, archive.offset, entity_tag)
+        *_, end_records = archive.finish()
+        tag = None if encrypted else _entity_tag(members, directory)
+        return cls(members, offsets, directory, end_records, tag)
 
     def window(
         self,
@@ -136,7 +143,7 @@ class Plan:
 
     def spans(self) -> Iterator[Span]:
         """Yield where each of the `members` lies; the directory is behind the last of them."""
-        archive = Archive(_options(None), directory=NoDirectory())
+        archive = Archive(_OPTIONS, directory=NoDirectory())
         for start, member in zip(self._offsets, self.members, strict=False):
             name, modified_at, mode, method, _ = member
             archive.begin(name, modified_at, mode, method)
@@ -152,14 +159,15 @@ class Plan:
         Bytes are written as they are; a number is that of a member whose content is there as it is.
         Every member has to declare its CRC-32.
         """
-        archive = Archive(_options(None))
+        archive = Archive(_OPTIONS, directory=NoDirectory())
         for number, (name, modified_at, mode, method, _) in enumerate(self.members):
             assert method.crc_32 is not None
             yield archive.begin(name, modified_at, mode, method)
             yield number
             archive.skip(_known_size(method) or 0)
             yield archive.end(method.crc_32)
-        yield from archive.finish()
+        yield from self._directory.blocks()
+        yield self._end_records
 
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""
@@ -184,64 +192,79 @@ class Plan:
         that another window has read.
         """
         window = _Window(start, stop, self._offsets[-1])
-        # The directory has all members in it. Without it, those before the window aren't needed.
-        first = 0 if window.needs_directory else bisect_right(self._offsets, start) - 1
         crc_32s = WindowChecksums(self._unsent(window), checksums)
-        stated = self._stated(window)
-        source.expect(self._wholly_read(window, first, crc_32s))
-        directory = None if window.needs_directory else NoDirectory()
-        archive = Archive(_options(None), offset=self._offsets[first], directory=directory)
-        for number in range(first, len(self.members)):
-            if archive.offset >= stop:
-                return
+        source.expect(self._wholly_read(window, crc_32s))
+        is_final = self._is_declared or not window.needs_directory
+        directory = self._directory if is_final else self._directory.copy()
+        for number in self._stated_before(window):
             member = self.members[number]
-            if self._offsets[number + 1] > start:
-                begun(member[0])
-                yield from _written(archive, member, window, crc_32s)
-                continue
-            crc_32: int | None = 0
-            if number in stated and member[3].crc_32 is None:
-                crc_32 = crc_32s.of(cast(Description, member[4]))
+            crc_32 = crc_32s.of(cast(Description, member[4]))
             if crc_32 is None:
                 begun(member[0])
                 crc_32 = yield from crc_32s.read(member, source)
-            _pass_over(archive, member, crc_32)
+            directory.set_crc_32(number, crc_32)
+        yield from self._members(window, crc_32s, directory, begun)
         if window.needs_directory:
-            yield from window.cut_all(archive.offset, archive.finish())
+            pieces = chain(directory.blocks(), (self._end_records,))
+            yield from window.cut_all(self._offsets[-1], pieces)
+
+    def _members(
+        self,
+        window: _Window,
+        crc_32s: WindowChecksums,
+        directory: KnownDirectory,
+        begun: Callable[[str], object],
+    ) -> Generator[Step, None, None]:
+        """Write what of members is in the window, and their CRC-32s into its directory."""
+        archive = Archive(_OPTIONS, directory=NoDirectory())
+        stored = _StoredContent()
+        last = bisect_left(self._offsets, window.stop, hi=len(self.members))
+        for number in range(self._first(window), last):
+            member, position = self.members[number], self._offsets[number]
+            begun(member[0])
+            following = self._offsets[number + 1]
+            is_whole = window.start <= position and following <= window.stop
+            crc_32: int | None
+            if is_whole and _is_simple(member[3], following):
+                yield directory.local_file_header(number) + stored.begin(member)
+                yield WholeReading(member, 0, member[3].uncompressed_size or 0, stored.write)
+                crc_32 = stored.end()
+                if member[3].crc_32 is None:
+                    yield from crc_32s.learn(cast(Description, member[4]), crc_32)
+                    yield directory.data_descriptor(number, crc_32)
+            else:
+                archive.offset = position
+                crc_32 = yield from _cut(archive, member, window, crc_32s)
+            if crc_32 is not None and member[3].crc_32 is None and window.needs_directory:
+                directory.set_crc_32(number, crc_32)
+
+    def _first(self, window: _Window) -> int:
+        """Return the number of the member in which a window starts, or how many there are."""
+        return bisect_right(self._offsets, window.start) - 1
 
     def _stated(self, window: _Window) -> range:
         """Return the numbers of the members whose central directory headers are in the window."""
-        directory, number = self._offsets[-1], len(self.members)
-        if not window.needs_directory or window.start >= self._end_records:
+        directory, starts = self._offsets[-1], self._directory.starts
+        if not window.needs_directory or window.start >= directory + self._directory.size:
             return range(0)
-        if window.start <= directory and window.stop >= self._end_records:
-            return range(number)
-        headers = self._header_positions()
-        first = max(0, bisect_right(headers, window.start) - 1)
-        return range(first, bisect_left(headers, window.stop))
+        first = max(0, bisect_right(starts, max(0, window.start - directory)) - 1)
+        return range(first, min(bisect_left(starts, window.stop - directory), len(self.members)))
 
-    def _header_positions(self) -> array[int]:
-        """Return where each central directory header starts.
-
-        They are counted again, as hardly any window starts or stops between them.
-        """
-        directory = CountedDirectory()
-        archive = Archive(_options(None), directory=directory)
-        positions = array("Q")
-        for member in self.members:
-            positions.append(self._offsets[-1] + directory.size)
-            _pass_over(archive, member, 0)
-        return positions
+    def _stated_before(self, window: _Window) -> Iterator[int]:
+        """Yield the numbers of those of them that are before it, and declare no CRC-32."""
+        stated = self._stated(window)
+        for number in range(stated.start, min(stated.stop, self._first(window))):
+            if self.members[number][3].crc_32 is None:
+                yield number
 
     def _unsent(self, window: _Window) -> Iterator[Unsent]:
         """Yield what is before the window, where its CRC-32 is in it and not declared."""
-        cut = bisect_right(self._offsets, window.start) - 1  # the member in which it starts
-        stated = self._stated(window)
-        for number in range(stated.start, min(stated.stop, cut)):
+        for number in self._stated_before(window):
             method, content = self._method_and_content(number)
-            if method.crc_32 is None and content.crc_32 is None:
+            if content.crc_32 is None:
                 size = _known_size(method) or 0
                 yield Unsent(content, size, size)
+        cut = self._first(window)
         if cut < len(self.members):
             yield from self._unsent_of(cut, window)
 
@@ -254,7 +277,7 @@ class Plan:
         content = self._method_and_content(number)[1]
         if method.crc_32 is not None or content.crc_32 is not None:
             return
-        archive = Archive(_options(None), offset=self._offsets[number], directory=NoDirectory())
+        archive = Archive(_OPTIONS, offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
         length = archive.content_before(max(0, window.start - archive.offset))
         if length and window.stop > archive.offset + archive.data_length:
@@ -264,51 +287,40 @@ class Plan:
         _, _, _, method, content = self.members[number]
         return method, cast(Description, content)
 
-    def _wholly_read(
-        self, window: _Window, first: int, crc_32s: WindowChecksums
-    ) -> Iterator[Description]:
+    def _wholly_read(self, window: _Window, crc_32s: WindowChecksums) -> Iterator[Description]:
         """Yield the contents that are read as a whole: in the window, or before it for a CRC-32.
 
         A member that the window's start or stop cuts isn't among them, even if it only cuts its
         header: prefetching comes too late for the first, and has nothing to do with the last.
         """
-        stated = self._stated(window)
-        for number in range(first, bisect_right(self._offsets, window.stop) - 1):
-            _, _, _, method, chunks = self.members[number]
-            content = cast(Description, chunks)
-            if self._offsets[number + 1] <= window.start:
-                # Local ones are left out: what is behind one that is expected waits for it.
-                is_needed = number in stated and is_remote(content) and method.crc_32 is None
-                is_read = is_needed and crc_32s.of(content) is None
-            else:
-                is_read = self._offsets[number] >= window.start
-            if is_read:
+        for number in self._stated_before(window):
+            content = self._method_and_content(number)[1]
+            # Local ones are left out: what is behind one that is expected waits for it.
+            if is_remote(content) and crc_32s.of(content) is None:
                 yield content
+        first = bisect_left(self._offsets, window.start)
+        for number in range(first, bisect_right(self._offsets, window.stop) - 1):
+            yield self._method_and_content(number)[1]
 
 
-class _Tag:
-    """The entity tag of an archive while its members are added: what all of its bytes follow from.
+def _entity_tag(members: Sequence[AnyMember], directory: KnownDirectory) -> str | None:
+    """Return an archive's tag, in its quotes: a digest of all that its bytes follow from.
 
-    It vouches for the bytes, so it ends with the first content that nobody vouches for.
+    It vouches for the bytes, so there is none if nobody vouches for some content.
     """
-
-    def __init__(self) -> None:
-        self._digest = sha256(b"%d" % spec.REVISION)
-
-    def add(self, header: bytes, zip64: bool | None, mode: int, size: int, content: Any) -> bool:
-        """Add a member. Returns whether its content has an identity and a validator."""
-        validator = getattr(content, "validator", None)
-        identity = getattr(content, "identity", None)
-        if validator is None or identity is None:
-            return False
-        values = (header, zip64, mode, size, validator, identity)
-        self._digest.update(repr(values).encode(errors="backslashreplace"))
-        return True
-
-    def of(self, members: int, length: int) -> str:
-        """Return the tag, in its quotes, of an archive with so many members and bytes."""
-        self._digest.update(b"%d %d" % (members, length))
-        return f'"{self._digest.hexdigest()[:32]}"'
+    digest = sha256(b"%d" % spec.REVISION)
+    for block in directory.blocks():
+        digest.update(block)
+    for start in range(0, len(members), _BATCH):
+        contents = [member[4] for member in members[start : start + _BATCH]]
+        states = [
+            (getattr(content, "validator", None), getattr(content, "identity", None))
+            for content in contents
+        ]
+        if any(None in state for state in states):
+            return None
+        digest.update(repr(states).encode(errors="backslashreplace"))
+    return f'"{digest.hexdigest()[:32]}"'
 
 
 class _Window:
@@ -332,12 +344,41 @@ class _Window:
             position += len(piece)
 
 
-def _pass_over(archive: Archive, member: AnyMember, crc_32: int) -> None:
-    """Have a member counted and kept in the directory; the CRC-32 is for one that declares none."""
-    name, modified_at, mode, method, _ = member
-    archive.begin(name, modified_at, mode, method)
-    archive.skip(_known_size(method) or 0)
-    archive.end(crc_32 if method.crc_32 is None else method.crc_32)
+def _is_simple(method: Method, following: int) -> bool:
+    """Return whether a member's records and data follow from its central directory header.
+
+    It is stored, without Zip64: `following` is where the next one starts. What is empty, or so long
+    that its CRC-32 is learned in parts, takes more steps.
+    """
+    size = method.uncompressed_size or 0
+    is_short = method.crc_32 is not None or not is_long(size)
+    is_stored = method.coding is _STORE and not method.zip64 and following <= spec.MAX_32
+    return is_stored and is_short and size > 0
+
+
+class _StoredContent:
+    """The content of members that are in the window as a whole, one after the other."""
+
+    def begin(self, member: AnyMember) -> bytes:
+        """Begin a member; return what comes before its content, which is sent without a copy."""
+        self._name, _, _, self._method, _ = member
+        is_declared = self._method.crc_32 is not None  # then it is sent as it is
+        self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
+        self._crc_32 = 0
+        return self._encoder.write(b"")
+
+    def write(self, chunk: bytes) -> bytes:
+        """Take content, return what is to be sent for it."""
+        if chunk.__class__ is not bytes:
+            chunk = as_bytes(self._name, chunk)
+        self._crc_32 = crc32(chunk, self._crc_32)
+        return self._encoder.write(chunk)
+
+    def end(self) -> int:
+        """Return its CRC-32. Raises CRC32IntegrityError if another one is declared."""
+        if self._crc_32 != self._method.crc_32:
+            check_content(self._name, self._method, None, 0, self._crc_32)
+        return self._crc_32
 
 
 def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
@@ -348,10 +389,13 @@ def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:
     return become
 
 
-def _written(
+def _cut(
     archive: Archive, member: AnyMember, window: _Window, crc_32s: WindowChecksums
-) -> Iterator[Step]:
-    """Write what of a member is in the window."""
+) -> Generator[Step, None, int | None]:
+    """Write what is in the window of a member that it cuts, or that is empty.
+
+    Returns its CRC-32, if it came to its end.
+    """
     name, modified_at, mode, method, chunks = member
     content, size = cast(Description, chunks), _known_size(method) or 0
     position = archive.offset
@@ -380,19 +424,18 @@ def _written(
     position = archive.offset
     yield window.cut(position, archive.write(b""))
     if archive.offset >= window.stop or last < size:
-        return
-    if method.crc_32 is None:
-        yield from crc_32s.learn(content, archive.crc_32)
+        return None
+    if crc_32 is None:
+        crc_32 = archive.crc_32
+        if method.crc_32 is None:
+            yield from crc_32s.learn(content, crc_32)
     position = archive.offset
     yield window.cut(position, archive.end(crc_32))
+    return crc_32
 
 
 def _known_size(method: object) -> int | None:
     """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
-    return method.uncompressed_size if method.coding is Coding.STORE else None
-
-
-def _options(encryption: EncryptionOverhead | None) -> Options:
-    return Options(default_compressobj, encryption=encryption)
+    return method.uncompressed_size if method.coding is _STORE else None

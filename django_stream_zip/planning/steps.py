@@ -23,6 +23,8 @@ class Reading:
     Pass each chunk to `take`, which returns what is to be sent for it, and call `end` at last.
     """
 
+    __slots__ = ("_left", "become", "content", "name", "start", "stop")
+
     def __init__(
         self,
         member: MemberFile | AsyncMemberFile,
@@ -55,6 +57,22 @@ class Reading:
             f"member {self.name!r}: its content has {how} bytes than were declared when the "
             "download was planned: it was replaced since, or the size (in a row, perhaps) is wrong"
         )
+
+
+class WholeReading(Reading):
+    """All of a member's content, in the window: `expect` told the source of it."""
+
+    __slots__ = ()
+
+    def at_once(self) -> bytes | None:
+        """Read it if it comes at once; return what is to be sent, None if it has to be iterated."""
+        whole = getattr(self.content, "whole", None)
+        if whole is None or (content := whole()) is None:
+            return None
+        piece = self.take(content)
+        if self._left:
+            self.end()
+        return piece
 
 
 class Action(Protocol):

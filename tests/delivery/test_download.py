@@ -17,13 +17,15 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 from django.test import AsyncRequestFactory, RequestFactory
 
-from django_stream_zip import NO_COMPRESSION_AUTO, CRC32IntegrityError, stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, CRC32IntegrityError, stream_zip
 from django_stream_zip.delivery.async_download import AsyncDownload
-from django_stream_zip.delivery.download import Download, ZipDownloadError
+from django_stream_zip.delivery.download import Download, PromptBlocks, ZipDownloadError
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 from tests.support.contents import (
+    MODE,
+    TIME,
     ContentMember,
     CountingContent,
     counting_member,
@@ -651,3 +653,19 @@ def test_a_download_that_fails_after_its_last_byte_is_not_complete() -> None:
             b"".join(response)
     [(_, finished)] = [signal for signal in signals if signal[0] == "finished"]
     assert not finished["completed"]
+
+
+def test_blocks_that_come_at_once_are_joined() -> None:
+    members = [(f"{n}", TIME, MODE, ZIP_32, [b"content"]) for n in range(1000)]
+    response: Any = zip_response(RequestFactory().get("/"), members)
+    blocks = list(response)
+    assert b"".join(blocks) == b"".join(stream_zip(members))
+    assert len(blocks) < 500
+
+
+def test_what_was_waited_for_goes_on_at_once() -> None:
+    blocks = PromptBlocks()
+    assert [*blocks.push(b"first")] == [b"first"]
+    assert [*blocks.push(b"second")] == []
+    blocks._pushed -= 1
+    assert [*blocks.push(b", third")] == [b"second, third"]

@@ -22,6 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_stream_zip import ZIP_32, stream_zip
+from django_stream_zip.engine import names as engine_names
 from django_stream_zip.engine.names import Names, distinct_names, safe_name
 from tests.support.readers import ENVIRONMENT
 
@@ -476,6 +477,24 @@ def test_every_character_that_is_a_separator_elsewhere() -> None:
 @given(NAMES | CLOSE | st.text(st.characters(exclude_categories=["C"])))
 def test_a_safe_name_stays_and_no_other(name: str) -> None:
     assert (safe_name(name) == name) == is_safe(name)
+
+
+# What the short way out is for, and what comes near it.
+USUAL = "a b. (),-+_/ZCON1"
+LIKE_USUAL = st.lists(st.sampled_from([*USUAL, *"~;:$é", "con", "LPT1", "x" * 199, "a/" * 254]))
+
+
+@given(NAMES | LIKE_USUAL.map("".join))
+@example("a/" * 254 + "b")
+@example("a/" * 255 + "b")
+def test_what_is_plain_obeys_all_rules(name: str) -> None:
+    assert engine_names._components(name) == engine_names._ruled(name)
+
+
+@given(LISTS)
+def test_a_name_that_was_made_safe_before_gets_the_same(given_names: list[str]) -> None:
+    names = Names()
+    assert [names.of_safe(safe_name(name)) for name in given_names] == distinct_names(given_names)
 
 
 @given(LISTS)

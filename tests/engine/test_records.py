@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -314,3 +315,45 @@ def test_naive_times_at_the_ends_do_not_fail(
 ) -> None:
     field = records.extended_timestamp(modified_at)
     assert int.from_bytes(field[5:], "little", signed=True) == seconds
+
+
+HEADER: dict[str, Any] = {
+    "start": records.start_of_header(20, 0x0800, 0),
+    "modified": 0x12345678,
+    "crc_32": 0xA1A2A3A4,
+    "compressed_size": 0xB1B2B3B4,
+    "uncompressed_size": 0xB1B2B3B4,
+    "file_name": "ä.txt".encode(),
+    "extra_field": b"\x01\x00\x00\x00",
+}
+CENTRAL: dict[str, Any] = {
+    "external_file_attributes": 0o644 << 16,
+    "offset_of_local_header": 0xD1D2D3D4,
+}
+
+
+def test_one_header_of_a_stored_member_follows_from_the_other() -> None:
+    central = bytearray(records.central_directory_header(**HEADER, **CENTRAL))
+    assert records.local_file_header_of(central) == records.local_file_header(**HEADER)
+
+
+def test_header_and_descriptor_of_a_member_follow_from_its_other_header() -> None:
+    header = HEADER | {"start": records.start_of_header(20, 0x0808, 8)}
+    local = records.local_file_header(
+        **header | {"crc_32": 0, "compressed_size": 0, "uncompressed_size": 0}
+    )
+    central = bytearray(records.central_directory_header(**header | {"crc_32": 0}, **CENTRAL))
+    assert records.local_file_header_of(central) == local
+    assert records.data_descriptor_of(central, 0xA1A2A3A4) == records.data_descriptor(
+        0xA1A2A3A4, 0xB1B2B3B4, 0xB1B2B3B4
+    )
+
+
+@pytest.mark.parametrize(
+    "header", [records.central_directory_header, records.zip64_central_directory_header]
+)
+def test_a_crc_32_is_set_in_a_central_directory_header(header: Callable[..., bytes]) -> None:
+    headers = bytearray(header(**HEADER | {"crc_32": 0}, **CENTRAL) * 3)
+    expected = header(**HEADER | {"crc_32": 0}, **CENTRAL), header(**HEADER, **CENTRAL)
+    records.set_crc_32(headers, len(headers) // 3, 0xA1A2A3A4)
+    assert headers == expected[0] + expected[1] + expected[0]

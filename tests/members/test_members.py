@@ -11,7 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -25,6 +25,8 @@ from django.test import RequestFactory, override_settings
 from django.utils import timezone as django_timezone
 from django.utils import translation
 from django.utils.translation import gettext_lazy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_stream_zip import (
     NO_COMPRESSION_AUTO,
@@ -34,7 +36,7 @@ from django_stream_zip import (
 from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import Coding, deflated
 from django_stream_zip.members import bytes_member, field_member, file_member, storage_member
-from django_stream_zip.members.build import ContentMember
+from django_stream_zip.members.build import ContentMember, _suffix
 from django_stream_zip.members.naming import named
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
@@ -310,6 +312,12 @@ def test_any_other_file_is_deflated(name: str) -> None:
 def test_the_ending_of_the_member_and_not_of_the_file_decides(file: Path) -> None:
     assert file_member(file, "photo.txt")[3].coding is Coding.DEFLATE
     assert file_member(file)[3].coding is Coding.STORE
+
+
+@given(st.text("ab/.é ", max_size=12))
+def test_an_extension_is_what_pathlib_says(path: str) -> None:
+    if path[-1:] not in ("/", "."):  # no file, or what later releases of Python see otherwise
+        assert _suffix(path) == PurePosixPath(path).suffix
 
 
 @pytest.mark.parametrize("level", [-1, 0, 1, 9])

@@ -24,7 +24,7 @@ from django.utils.deconstruct import deconstructible
 
 from django_stream_zip import stream_zip
 from django_stream_zip.engine.methods import Coding
-from django_stream_zip.members import file_member, storage_member
+from django_stream_zip.members import file_member, files, storage_member
 from django_stream_zip.members.build import ContentMember
 from django_stream_zip.members.collect import Collector, StoredFile
 from django_stream_zip.members.files import CHUNK_LENGTH
@@ -280,6 +280,81 @@ def test_a_file_of_any_storage_may_grow(kind: str, path: Path) -> None:
         assert first + b"".join(chunks) == OLD[start:stop]
 
 
+def replaced(path: Path) -> None:
+    path.with_suffix(".new").write_bytes(NEW)
+    path.with_suffix(".new").replace(path)
+
+
+def appended(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"one more line\n")
+
+
+def linked(path: Path) -> None:
+    os.link(path, path.with_suffix(".link"))
+
+
+# Short files, which are read at once.
+
+
+@pytest.mark.parametrize("kind", ["file", "known file", "stored file"])
+def test_a_short_file_comes_at_once(kind: str, path: Path) -> None:
+    for length in (1, 1000, CHUNK_LENGTH):
+        write(path, OLD[:length], TIME.timestamp())
+        content: Any = file_member(path)[4]
+        if kind == "stored file":
+            content = storage_member(FileSystemStorage(path.parent), path.name)[4]
+        elif kind == "known file":
+            content = file_member(path, size=length, modified_at=TIME)[4]
+        before = open_files()
+        assert content.whole() == OLD[:length] == b"".join(content.chunks()) == b"".join(content)
+        write(path, NEW[: length + 1], TIME.timestamp() + 5)
+        with pytest.raises(ContentChangedError):
+            content.whole()
+        assert open_files() == before
+
+
+def test_what_is_long_or_of_unknown_length_does_not_come_at_once(path: Path) -> None:
+    assert file_member(path)[4].whole() is None
+    assert file_member(Path("/proc/self/status"))[4].whole() is None
+    empty = path.with_name("empty")
+    empty.touch()
+    assert file_member(empty)[4].whole() is None
+    declared_short = file_member(path, size=1000, modified_at=TIME)[4]
+    with pytest.raises(ContentChangedError):
+        declared_short.whole()
+    assert storage_member(Opening(path.parent), path.name)[4].whole() is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: write(path, NEW[:2000]),
+        lambda path: write(path, NEW[:2000], TIME.timestamp()),
+        shorter,
+    ],
+    ids=["in place", "time put back", "shorter"],
+)
+def test_a_short_file_that_is_written_to_while_it_is_read_is_no_mixture(
+    change: Callable[[Path], None], path: Path
+) -> None:
+    write(path, OLD[:2000], TIME.timestamp())
+    with path.open("rb") as file:
+        opened = os.fstat(file.fileno())
+        change(path)
+        with pytest.raises(ContentChangedError, match=r"app\.log was modified while"):
+            files._read_at_once("app.log", file.fileno(), opened)
+
+
+@pytest.mark.parametrize("change", [replaced, appended, linked, Path.unlink])
+def test_one_state_of_a_short_file_is_read(change: Callable[[Path], None], path: Path) -> None:
+    write(path, OLD[:2000], TIME.timestamp())
+    with path.open("rb") as file:
+        opened = os.fstat(file.fileno())
+        change(path)
+        assert files._read_at_once("app.log", file.fileno(), opened) == OLD[:2000]
+
+
 def test_a_range_of_a_file_that_is_written_to_is_no_mixture(path: Path) -> None:
     chunks = iter(file_member(path)[4].chunks(10, CHUNK_LENGTH + 20))
     next(chunks)
@@ -301,20 +376,6 @@ def test_an_archive_of_a_mixture_breaks_off(download: Any, path: Path) -> None:
 
     with pytest.raises(Exception, match="was modified while it was read"):
         download([(*reading[:4], Disturbed())], lambda: None)
-
-
-def replaced(path: Path) -> None:
-    path.with_suffix(".new").write_bytes(NEW)
-    path.with_suffix(".new").replace(path)
-
-
-def appended(path: Path) -> None:
-    with path.open("ab") as file:
-        file.write(b"one more line\n")
-
-
-def linked(path: Path) -> None:
-    os.link(path, path.with_suffix(".link"))
 
 
 @pytest.mark.parametrize("change", [replaced, appended, linked, Path.unlink])

@@ -13,9 +13,9 @@ import textwrap
 import tracemalloc
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -40,6 +40,7 @@ from django_stream_zip import (
 )
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
+from django_stream_zip.prefetch.threads import Prefetch
 from tests.support.contents import (
     MODE,
     TIME,
@@ -51,6 +52,7 @@ from tests.support.contents import (
     Pattern,
     counting_member,
 )
+from tests.support.network import eventually
 from tests.support.parser import parse, tail
 from tests.support.readers import PYTHON_READERS, assert_reads
 
@@ -679,7 +681,7 @@ def test_more_than_65535_members_are_planned_with_zip64() -> None:
     assert ends.last_word[0] == 65_536
 
 
-def test_planning_100_000_members_takes_at_most_500_bytes_each() -> None:
+def test_planning_100_000_members_keeps_little_more_than_their_central_directory() -> None:
     content = CountingContent(b"content", identity="the same")
     members = [
         (f"folder/{number}.jpg", TIME, MODE, NO_COMPRESSION_AUTO(7), content)
@@ -691,9 +693,95 @@ def test_planning_100_000_members_takes_at_most_500_bytes_each() -> None:
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert plan.length > 100_000
-    assert kept <= 100_000 * 20
+    directory = plan.length - plan._offsets[-1]
+    assert kept <= directory * 1.2 + 100_000 * 25
     assert peak <= 100_000 * 500
+
+
+# Contents that come at once.
+
+
+class AtOnce(CountingContent):
+    """A content whose bytes come at once, if they are few."""
+
+    def whole(self) -> bytes | None:
+        return bytes(self.data) if len(self.data) <= 10_000 else None
+
+
+class Fetched(CountingContent):
+    """A content that is prefetched."""
+
+    is_remote = True
+
+
+KINDS = st.sampled_from([AtOnce, CountingContent, Fetched])
+
+
+@given(
+    st.lists(st.tuples(KINDS, st.sampled_from([0, 1, 9, 9_000, 70_000]), st.booleans())), st.data()
+)
+def test_every_window_is_that_slice_however_contents_come(kinds: Any, data: st.DataObject) -> None:
+    members: list[ContentMember] = []
+    for number, (kind, size, is_declared) in enumerate(kinds):
+        content = CONTENT[number : number + size]
+        method = promised(NO_COMPRESSION_AUTO, content) if is_declared else auto(content)
+        members.append((f"{number}", TIME, MODE, method, kind(content, identity=f"{number}")))
+    archive, plan = whole(members), planned(members)
+    positions = st.integers(0, plan.length)
+    start, stop = sorted(data.draw(st.tuples(positions, positions)))
+    for first, last in ((0, plan.length), (start, stop), (start, plan.length)):
+        with closing(Prefetch(2, 1 << 20)) as source:
+            assert window(plan, first, last, source=source) == archive[first:last]
+
+
+def test_a_content_that_comes_at_once_is_not_iterated() -> None:
+    members = [
+        (f"{n}", TIME, MODE, method(CONTENT[:9000]), AtOnce(CONTENT[:9000]))
+        for n, method in enumerate([auto, partial(promised, NO_COMPRESSION_32)])
+    ]
+    plan = planned(members)
+    archive = window(plan, 0, plan.length)
+    assert not any(content.opened for *_, content in members)
+    assert archive == b"".join(stream_zip(members))
+
+
+def test_what_is_expected_behind_contents_that_come_at_once_is_prefetched() -> None:
+    class Waiting(Fetched):
+        """Ends when the other one has been begun."""
+
+        def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+            begun.append(self.identity)
+            assert eventually(lambda: len(begun) == 2)
+            yield from super().chunks(start, stop)
+
+    begun: list[str] = []
+    contents = [AtOnce(identity="1"), Waiting(identity="2"), Waiting(identity="3")]
+    members: Any = [(c.identity, TIME, MODE, auto(c.data), c) for c in contents]
+    plan = planned(members)
+    with closing(Prefetch(4, 1 << 20)) as source:
+        archive = window(plan, 0, plan.length, source=source)
+    assert archive == b"".join(stream_zip((*rest, [content.data]) for *rest, content in members))
+    assert begun == ["2", "3"]
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS.values() if m is not auto])
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (CONTENT[:99], ContentChangedError),
+        (CONTENT[:101], ContentChangedError),
+        (CONTENT[1:101], CRC32IntegrityError),
+    ],
+    ids=["shorter", "longer", "other"],
+)
+def test_a_content_that_comes_at_once_is_compared(
+    method: Callable[[bytes], Any], data: bytes, error: type[Exception]
+) -> None:
+    plan = planned([("a", TIME, MODE, method(CONTENT[:100]), AtOnce(data))])
+    sent: list[bytes] = []
+    with pytest.raises(error):
+        sent.extend(plan.window(0, plan.length, checksums=NoChecksums()))
+    assert b"PK\x01\x02" not in b"".join(sent)
 
 
 # What can't be planned.

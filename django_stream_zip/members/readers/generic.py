@@ -54,7 +54,7 @@ class GenericReader(Reader):
         )
         size = answers.get("size", size)
         modified_at = answers.get("get_modified_time", modified_at)
-        check_known(self.name, size=size, modified_at=modified_at)
+        check_known(self.name, (size, None, modified_at, None))
         if modified_at is not None:
             seconds = seconds_of(modified_at)
             self.is_settled = isinstance(seconds, str) or has_settled(seconds)

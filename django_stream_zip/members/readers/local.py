@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from os import stat_result
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from django.core.files.storage import FileSystemStorage
 
 from django_stream_zip.members.build import unexpected
-from django_stream_zip.members.files import BytesContent, FileContent, has_settled
-from django_stream_zip.members.readers.places import known_place
+from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
+
+# A name of which `FileSystemStorage.path()` changes nothing: it only joins.
+_JOINED: Final = re.compile(r"(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*\Z")
 
 
 class FileReader(Reader):
@@ -20,7 +27,7 @@ class FileReader(Reader):
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
-        self._path = storage.path(name)
+        self._path = _path(storage, name)
         super().__init__(storage, name, decode=decode)
 
     def _forget(self) -> None:
@@ -28,7 +35,7 @@ class FileReader(Reader):
         self._status: stat_result | None = None
 
     def _place(self) -> str:
-        return known_place(self.storage, self._path)
+        return self._path
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Look at the file."""
@@ -39,13 +46,33 @@ class FileReader(Reader):
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        content = FileContent(
-            self._path,
-            size=self.expected_size,
-            status=self._status,
-            expected_state=self.expected_validator,
-        )
-        return content.chunks(start, stop)
+        return self._expected().chunks(start, stop)
+
+    def whole(self) -> bytes | None:
+        """Read the file, if it is short."""
+        return self._expected().whole()
+
+    def _expected(self) -> ExpectedFile:
+        return ExpectedFile(self._path, self.expected_size, self._status, self.expected_validator)
+
+
+def _path(storage: Any, name: str) -> str:
+    """Return what `storage.path()` does, in a tenth of the time where it only joins."""
+    if type(storage).path is FileSystemStorage.path and "path" not in storage.__dict__:
+        # Asked each time: whose folder it is may depend on who asks.
+        folder = _folder(storage.location)
+        if folder is not None and _JOINED.match(name):
+            return folder + name
+    path: str = storage.path(name)
+    return path
+
+
+@lru_cache
+def _folder(location: str | os.PathLike[str]) -> str | None:
+    """Return what comes before a name; None where that isn't all, or depends on more than this."""
+    if os.sep != "/" or not os.path.isabs(location):
+        return None
+    return os.path.join(os.path.normpath(location), "")
 
 
 class MemoryReader(Reader):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from copy import copy
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -75,7 +74,8 @@ class Reader(ABC):
 
         It reads what is there when it opens it, be it described or not.
         """
-        fresh = copy(self)
+        fresh = object.__new__(type(self))  # as `copy` does, in a fifth of its time
+        fresh.__dict__.update(self.__dict__)
         fresh._forget()
         return fresh
 
@@ -109,6 +109,10 @@ class Reader(ABC):
         was described, isn't what is expected, or is changed while it is read, and OSError where a
         connection breaks too often.
         """
+
+    def whole(self) -> bytes | None:
+        """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
+        return None
 
 
 def kept_validator(metadata: Metadata) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
-from django.utils.functional import LazyObject
+from django.utils.functional import LazyObject, empty
 from django.utils.module_loading import import_string
 
 from django_stream_zip import conf
@@ -14,6 +14,7 @@ from django_stream_zip.members.readers.generic import GenericReader, StreamReade
 from django_stream_zip.members.readers.reader import Reader
 
 ReaderClass: TypeAlias = type[Reader]
+_Pairs: TypeAlias = tuple[tuple[str, str | ReaderClass], ...]
 
 _PACKAGE: Final = "django_stream_zip.members.readers"
 
@@ -28,9 +29,6 @@ _READERS: Final[dict[str, str | ReaderClass]] = {
 }
 
 
-imported = cache(import_string)
-
-
 def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
     """Have a reader read the files of a storage class, and of those subclasses that it fits.
 
@@ -41,15 +39,24 @@ def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
 
 def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader:
     """Make the reader of a stored file. Asks and opens nothing."""
+    return readers_of(storage, decode=decode)(name)
+
+
+def readers_of(storage: Any, *, decode: bool | None = None) -> Callable[[str], Reader]:
+    """Return what makes the readers of a storage's files, given their stored names."""
     storage = unwrapped(storage)
-    return reader_class(storage)(storage, name, decode=decode)
+    return partial(reader_class(storage), storage, decode=decode)
 
 
 def unwrapped(storage: Any) -> Any:
     """Return the storage itself. `default_storage`, for one, only stands for it."""
     while isinstance(storage, LazyObject):
-        bool(storage)  # sets it up
-        storage = storage._wrapped
+        # Not by its own way, which takes four times as long.
+        wrapped = object.__getattribute__(storage, "_wrapped")
+        if wrapped is empty:
+            bool(storage)  # sets it up
+            wrapped = storage._wrapped
+        storage = wrapped
     return storage
 
 
@@ -59,20 +66,24 @@ def reader_class(storage: Any) -> ReaderClass:
     A class that comes nearer and overrides how files are opened knows better than the reader: it
     may decrypt them, or count them. Its files are read through its own `open()`.
     """
-    configured = configured_classes("READERS")
-    for known in type(storage).__mro__:
-        reader = _reader_of(known, configured)
+    cls: Any = type(storage)
+    configured = tuple(conf.get("READERS").items())
+    known, reader = _nearest(cls, tuple(_READERS.items()), configured)
+    return GenericReader if overrides(storage, known, reader.bypasses) else reader
+
+
+@lru_cache
+def _nearest(cls: type, known: _Pairs, configured: _Pairs) -> tuple[type, ReaderClass]:
+    """Return the nearest class that has a reader, and this: of those known or configured."""
+    # By the paths that the classes have themselves, which the setting may not know.
+    readers = dict(known) | {class_path(storage): reader for storage, reader in configured}
+    for base in cls.__mro__:
+        reader = readers.get(class_path(base))
+        if reader is None and "open_stream" in vars(base):
+            return base, StreamReader
         if reader is not None:
-            return GenericReader if overrides(storage, known, reader.bypasses) else reader
-    return GenericReader
-
-
-def _reader_of(known: type, configured: Mapping[str, str]) -> ReaderClass | None:
-    path = class_path(known)
-    reader = configured.get(path) or _READERS.get(path)
-    if reader is None and "open_stream" in vars(known):
-        return StreamReader
-    return imported(reader) if isinstance(reader, str) else reader
+            return base, import_string(reader) if isinstance(reader, str) else reader
+    return cls, GenericReader
 
 
 def overrides(storage: Any, known: type, names: Iterable[str]) -> bool:
@@ -82,11 +93,6 @@ def overrides(storage: Any, known: type, names: Iterable[str]) -> bool:
         if name in getattr(storage, "__dict__", ()) or own is not getattr(known, name, None):
             return True
     return False
-
-
-def configured_classes(key: str) -> dict[str, str]:
-    """Return a setting's classes by the paths that their storages' classes have themselves."""
-    return {class_path(storage): path for storage, path in conf.get(key).items()}
 
 
 def class_path(storage: type | str) -> str:

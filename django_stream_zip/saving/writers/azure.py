@@ -17,7 +17,6 @@ from azure.storage.blob import BlobBlock, ContentSettings
 
 from django_stream_zip.members.readers.compat import AZURE_CONNECTIONS, blob_name
 from django_stream_zip.members.readers.processes import forget_after_fork
-from django_stream_zip.saving.errors import UploadGoneError
 from django_stream_zip.saving.writers.remote import CONTENT_TYPE, MARK, translated
 from django_stream_zip.saving.writers.writer import (
     MIB,
@@ -109,19 +108,14 @@ class AzureUpload(Upload):
 
     def _publish(self, parts: Sequence[Part]) -> Published:
         condition = {} if self.token.overwrite else {"match_condition": MatchConditions.IfMissing}
-        try:
-            with _translated(self.token.name):
-                self._blob.commit_block_list(
-                    [BlobBlock(part.tag) for part in parts],
-                    content_settings=self._settings,
-                    metadata={_MARK: self.token.mark},
-                    timeout=self._timeout,
-                    **condition,
-                )
-        except UploadGoneError:
-            if (published := self.published()) is None:
-                raise
-            return published
+        with _translated(self.token.name):
+            self._blob.commit_block_list(
+                [BlobBlock(part.tag) for part in parts],
+                content_settings=self._settings,
+                metadata={_MARK: self.token.mark},
+                timeout=self._timeout,
+                **condition,
+            )
         return Published(sum(part.size for part in parts))
 
     def abort(self) -> None:

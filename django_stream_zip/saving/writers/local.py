@@ -63,15 +63,9 @@ class LocalFolder(Folder):
         with _opened(self._path / name, os.O_RDWR) as file:
             os.fsync(file)
 
-    def read(self, name: str, position: int) -> bytes:
-        """Return a file's bytes from a position on."""
-        with (self._path / name).open("rb") as file:
-            file.seek(position)
-            return file.read()
-
-    def truncate(self, name: str, length: int) -> None:
-        """Cut a file off."""
-        os.truncate(self._path / name, length)
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return (self._path / name).read_bytes()
 
     def look(self, name: str) -> Found:
         """Look at a file. Its inode stays when it is renamed."""

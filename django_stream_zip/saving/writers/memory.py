@@ -75,9 +75,7 @@ class MemoryUpload(Upload):
     def _publish(self, parts: Sequence[Part]) -> Published:
         name = self.token.name
         if self.token.upload_id not in self._uploads:
-            if (published := self.published()) is None:
-                raise upload_gone(name)
-            return published
+            raise upload_gone(name)
         if not self.token.overwrite and self._storage.exists(name):
             raise name_taken(name)
         kept = self._uploads.pop(self.token.upload_id)

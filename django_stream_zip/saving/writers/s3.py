@@ -162,15 +162,8 @@ class S3Upload(Upload):
                 "MpuObjectSize": length,
             }
         condition = {} if self.token.overwrite else {"IfNoneMatch": "*"}
-        try:
-            with _translated(self.token.name):
-                found = _with_or_without(
-                    condition, self.client.complete_multipart_upload, **request
-                )
-        except UploadGoneError:
-            if (published := self.published()) is None:
-                raise
-            return published
+        with _translated(self.token.name):
+            found = _with_or_without(condition, self.client.complete_multipart_upload, **request)
         kept = decoded_crc_32(found.get("ChecksumCRC32"))
         return Published(length, crc_32 if kept is None else kept)
 

@@ -76,19 +76,14 @@ class SFTPFolder(Folder):
     def sync(self, name: str) -> None:
         """Do nothing: paramiko has no request for it."""
 
-    def read(self, name: str, position: int) -> bytes:
-        """Return a file's bytes from a position on."""
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
 
         def read(client: SFTPClient) -> bytes:
             with client.open(self._at(name), "rb") as file:
-                file.seek(position)
                 return bytes(file.read())
 
         return self._ask(read)
-
-    def truncate(self, name: str, length: int) -> None:
-        """Cut a file off."""
-        self._ask(lambda client: client.truncate(self._at(name), length))
 
     def look(self, name: str) -> Found:
         """Look at a file."""

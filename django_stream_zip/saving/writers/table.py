@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from django_stream_zip.members.readers.table import (
-    class_path,
-    configured_classes,
-    imported,
-    overrides,
-    unwrapped,
-)
+from django.utils.module_loading import import_string
+
+from django_stream_zip import conf
+from django_stream_zip.members.readers.table import class_path, overrides, unwrapped
 from django_stream_zip.saving.writers.generic import GenericWriter
 from django_stream_zip.saving.writers.writer import PartWriter, StreamWriter
 
@@ -46,9 +44,16 @@ def writer_class(storage: Any) -> WriterClass:
     A class that comes nearer and overrides how files are saved knows better than the writer: it may
     encrypt them, or keep a record. What is saved there goes through its own `save()`.
     """
-    writers = _WRITERS | configured_classes("WRITERS")
-    for known in type(storage).__mro__:
-        if (path := writers.get(class_path(known))) is not None:
-            writer: WriterClass = imported(path)
-            return GenericWriter if overrides(storage, known, writer.bypasses) else writer
-    return GenericWriter
+    cls: Any = type(storage)
+    known, writer = _nearest(cls, tuple(conf.get("WRITERS").items()))
+    return GenericWriter if overrides(storage, known, writer.bypasses) else writer
+
+
+@lru_cache
+def _nearest(cls: type, configured: tuple[tuple[str, str], ...]) -> tuple[type, WriterClass]:
+    """Return the nearest class that has a writer, and this."""
+    writers = _WRITERS | {class_path(storage): writer for storage, writer in configured}
+    for base in cls.__mro__:
+        if (path := writers.get(class_path(base))) is not None:
+            return base, import_string(path)
+    return cls, GenericWriter

@@ -1,8 +1,8 @@
 """Uploads to where files can be renamed: parts in a temporary file, beside the file it will become.
 
-Behind the place of the archive's last byte the temporary file has a mark for each part that was
-written, with its CRC-32, so that whoever goes on after a crash sees what is there. They are cut off
-before the file is renamed.
+A file beside it has a mark for each part that was written, with its CRC-32, so that whoever goes on
+after a crash sees what is there. (Not in the same file: who makes a part once more may still write
+its mark when others have published the archive.)
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from django_stream_zip.saving.writers.writer import (
 )
 
 _SUFFIX: Final = ".zip_save"
+_MARKS_SUFFIX: Final = f".parts{_SUFFIX}"
 # A mark: that the part is there, and its CRC-32.
 _MARK: Final = struct.Struct("<BI")
 # File systems allow 255 bytes.
@@ -64,12 +65,8 @@ class Folder(ABC):
         """Have what was written outlast a crash of the machine, where that can be had."""
 
     @abstractmethod
-    def read(self, name: str, position: int) -> bytes:
-        """Return a file's bytes from a position on."""
-
-    @abstractmethod
-    def truncate(self, name: str, length: int) -> None:
-        """Cut a file off."""
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
 
     @abstractmethod
     def look(self, name: str) -> Found:
@@ -105,10 +102,10 @@ class TemporaryUpload(Upload):
         token = self.token
         try:
             self._folder.write(token.upload_id, (number - 1) * token.part_size, data)
-            if token.entity_tag is not None and token.length is not None:
+            if token.entity_tag is not None:
                 self._folder.sync(token.upload_id)
-                mark = token.length + (number - 1) * _MARK.size
-                self._folder.write(token.upload_id, mark, _MARK.pack(1, crc_32))
+                mark = _MARK.pack(1, crc_32)
+                self._folder.write(_marks(token.upload_id), (number - 1) * _MARK.size, mark)
         except FileNotFoundError as error:
             raise upload_gone(token.name) from error
         self.written[number] = Part(len(data), crc_32)
@@ -119,7 +116,7 @@ class TemporaryUpload(Upload):
         if length is None or self.token.entity_tag is None:  # nobody else goes on with it
             return self.written
         try:
-            marks = self._folder.read(self.token.upload_id, length)
+            marks = self._folder.read(_marks(self.token.upload_id))
         except FileNotFoundError:
             return {}
         sizes = part_sizes(length, self.token.part_size)
@@ -139,12 +136,20 @@ class TemporaryUpload(Upload):
         except FileNotFoundError:
             return None
         is_ours = found.identity == self.token.mark and found.size == self.token.length
-        return Published(found.size) if is_ours else None
+        # Where nothing but its size is known of a file, it isn't ours while the temporary one is.
+        is_sure = found.identity or not self._is_there()
+        return Published(found.size) if is_ours and is_sure else None
+
+    def _is_there(self) -> bool:
+        try:
+            self._folder.look(self.token.upload_id)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _publish(self, parts: Sequence[Part]) -> Published:
         temporary, length = self.token.upload_id, sum(part.size for part in parts)
         try:
-            self._folder.truncate(temporary, length)
             self._folder.sync(temporary)
             if self.token.overwrite:
                 self._folder.replace(temporary, self._target)
@@ -156,15 +161,23 @@ class TemporaryUpload(Upload):
         except FileExistsError as error:
             raise name_taken(self.token.name) from error
         except FileNotFoundError as error:
-            if (published := self.published()) is None:
-                raise upload_gone(self.token.name) from error
-            return published
+            raise upload_gone(self.token.name) from error
+        self._remove(_marks(temporary))
         return Published(length)
 
     def abort(self) -> None:
-        """Remove the temporary file."""
+        """Remove the temporary file, and its marks."""
+        for name in (self.token.upload_id, _marks(self.token.upload_id)):
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            self._folder.remove(self.token.upload_id)
+            self._folder.remove(name)
+
+
+def _marks(temporary: str) -> str:
+    """Return the name of the file with the marks of a temporary file's parts."""
+    return temporary.removesuffix(_SUFFIX) + _MARKS_SUFFIX
 
 
 class TemporaryWriter(PartWriter):
@@ -179,6 +192,8 @@ class TemporaryWriter(PartWriter):
     def _begin(self, token: UploadToken) -> Upload:
         folder, temporary = self._folder(), f"{self._prefix}{secrets.token_hex(8)}{_SUFFIX}"
         folder.create(temporary)
+        if token.entity_tag is not None:
+            folder.create(_marks(temporary))
         mark = folder.look(temporary).identity
         return TemporaryUpload(token._replace(upload_id=temporary, mark=mark), folder)
 
@@ -201,7 +216,7 @@ class TemporaryWriter(PartWriter):
             ]
             for name in old:
                 folder.remove(name)
-            return len(old)
+            return sum(not name.endswith(_MARKS_SUFFIX) for name in old)
         return 0
 
     @property

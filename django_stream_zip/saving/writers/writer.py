@@ -24,7 +24,9 @@ from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.saving.errors import (
     IncompleteError,
     NameRefusedError,
+    NameTakenError,
     PartSizeError,
+    UploadGoneError,
     name_taken,
 )
 
@@ -170,7 +172,7 @@ class Upload(ABC):
 
     @abstractmethod
     def _publish(self, parts: Sequence[Part]) -> Published:
-        """Have all parts become the file, or find that they are it already."""
+        """Have all parts become the file. Raises NameTakenError or UploadGoneError."""
 
     @abstractmethod
     def published(self) -> Published | None:
@@ -213,7 +215,13 @@ class Upload(ABC):
                 f"{self.token.name!r}: a content has another CRC-32 than its member declares, so "
                 "the archive is not saved"
             )
-        return self._publish(parts)
+        try:
+            return self._publish(parts)
+        except (NameTakenError, UploadGoneError):
+            # Somebody else may have completed it just now.
+            if (published := self.published()) is None:
+                raise
+            return published
 
     def _sizes(self) -> list[int]:
         if self.token.length is not None:

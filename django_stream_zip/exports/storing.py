@@ -68,7 +68,9 @@ def published(export: AbstractZipExport) -> Published:
         return Published(storage_of(export).size(export.file))
     writer = writer_of(export)
     assert isinstance(writer, PartWriter)
-    return writer.reopen(UploadToken.loads(export.token)).complete(crc_32=export.crc_32)
+    upload = writer.reopen(UploadToken.loads(export.token))
+    # Whoever was killed may have published it.
+    return upload.published() or upload.complete(crc_32=export.crc_32)
 
 
 def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:

@@ -155,9 +155,6 @@ class TemporaryUpload(Upload):
                 self._folder.replace(temporary, self._target)
             else:
                 self._folder.rename(temporary, self._target)
-            # Meanwhile, somebody may have made a part once more, and marked it behind the end.
-            if self._folder.look(self._target).size != length:
-                self._folder.truncate(self._target, length)
         except FileExistsError as error:
             raise name_taken(self.token.name) from error
         except FileNotFoundError as error:

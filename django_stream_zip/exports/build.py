@@ -50,6 +50,9 @@ _CHANGED: Final = (
     FileNotFoundError,
     ZipIntegrityError,
 )
+# An archive is spread over as many tasks, if it has so many parts: the fewer they are, the longer
+# the last worker is alone with its task.
+_MIN_TASKS: Final = 16
 
 
 def build_export(pk: str) -> None:
@@ -221,16 +224,17 @@ def _parts(export: AbstractZipExport) -> ZipParts:
 
 def _spread(export: AbstractZipExport, parts: ZipParts) -> None:
     """Hand the missing parts to the engine in ranges, but for the first range."""
-    ranges = list(_ranges(parts.missing(), parts.sizes[0]))
+    ranges = list(_ranges(parts.missing(), parts.sizes))
     for first, last in ranges[1:]:
         enqueue("build_parts", str(export.pk), first, last)
     first, last = ranges[0] if ranges else (1, 0)
     _make(export, parts, range(first, last + 1))
 
 
-def _ranges(numbers: Sequence[int], part_size: int) -> Iterator[tuple[int, int]]:
+def _ranges(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and last of those numbers that one task is for."""
-    per_task = max(1, conf.get("EXPORT_TASK_BYTES") // max(1, part_size))
+    task_bytes = min(conf.get("EXPORT_TASK_BYTES"), sum(sizes) // _MIN_TASKS)
+    per_task = max(1, task_bytes // max(1, sizes[0]))
     for _number, group in groupby(numbers, lambda number: (number - 1) // per_task):
         members = list(group)
         yield members[0], members[-1]

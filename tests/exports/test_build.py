@@ -20,6 +20,7 @@ from django.utils import timezone, translation
 from django_stream_zip.exports import (
     State,
     ZipExport,
+    build,
     build_export,
     build_parts,
     run_task,
@@ -74,7 +75,7 @@ def test_an_archive_in_parts_is_what_is_streamed(
     export = requested()
     assert support.queue.popleft() == ("build_export", str(export.pk))
     build_export(str(export.pk))
-    assert [task[0] for task in support.queue] == ["build_parts"] * 3
+    assert [task[0] for task in support.queue] == ["build_parts"] * 9
     assert again(export).state == State.BUILDING
     run()
     ready = again(export)
@@ -468,3 +469,13 @@ def test_a_build_asks_the_database_as_rarely_as_it_can(
         run_task(*task)
     of_rows = [query for query in queries if "zip_exports" in query["sql"]]
     assert len(of_rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "tasks"),
+    [(1, [1]), (5, [1] * 5), (31, [1] * 31), (64, [4] * 16), (2000, [64] * 31 + [16])],
+)
+def test_parts_are_spread_over_tasks(parts: int, tasks: list[int], settings: Any) -> None:
+    settings.DJANGO_STREAM_ZIP = {"EXPORT_TASK_BYTES": 64_000}
+    ranges = build._ranges(range(1, parts + 1), [1000] * parts)
+    assert [last - first + 1 for first, last in ranges] == tasks

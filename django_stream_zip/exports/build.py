@@ -9,7 +9,7 @@ missing any more publishes the archive.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Final
@@ -21,6 +21,7 @@ from django_stream_zip import conf
 from django_stream_zip.delivery.refusals import REFUSALS, explain
 from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.exports import problems, progress
+from django_stream_zip.exports.checksums import known_parts, record_parts
 from django_stream_zip.exports.engine import enqueue
 from django_stream_zip.exports.finishing import end, finish, is_shared_by_others, take_ready_twin
 from django_stream_zip.exports.models import AbstractZipExport, exports
@@ -224,7 +225,7 @@ def _parts(export: AbstractZipExport) -> ZipParts:
 
 def _spread(export: AbstractZipExport, parts: ZipParts) -> None:
     """Hand the missing parts to the engine in ranges, but for the first range."""
-    ranges = list(_ranges(parts.missing(), parts.sizes))
+    ranges = list(_ranges(_missing(export, parts, parts.found()), parts.sizes))
     for first, last in ranges[1:]:
         enqueue("build_parts", str(export.pk), first, last)
     first, last = ranges[0] if ranges else (1, 0)
@@ -242,15 +243,30 @@ def _ranges(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int,
 
 def _make(export: AbstractZipExport, parts: ZipParts, numbers: Collection[int]) -> None:
     """Make those of these parts that are missing; if none is missing then, publish the archive."""
-    reports = progress.Reports(export)
-    for number in parts.missing():
+    reports, saved = progress.Reports(export), dict[int, int]()
+    for number in _missing(export, parts, parts.found()):
         if number in numbers:
-            parts.save(number)
+            saved[number] = parts.save(number)
             reports.add(parts.sizes[number - 1])
-    missing = parts.missing()
+    found = parts.found()
+    if unkept := {number: saved[number] for number in saved if found.get(number, 0) is None}:
+        record_parts(export, unkept)
+    missing = _missing(export, parts, found)
     reports.end(sum(parts.sizes) - sum(parts.sizes[number - 1] for number in missing))
     if not missing and _moved(export, State.FINISHING):
         finish(export)
+
+
+def _missing(
+    export: AbstractZipExport, parts: ZipParts, found: Mapping[int, int | None]
+) -> list[int]:
+    """Return the numbers of the parts that aren't there, or whose CRC-32 nobody has kept."""
+    known = known_parts(export) if None in found.values() else {}
+    return [
+        number
+        for number in range(1, len(parts) + 1)
+        if number not in found or (found[number] is None and number not in known)
+    ]
 
 
 # What else may become of an export.

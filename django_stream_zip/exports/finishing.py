@@ -11,6 +11,7 @@ from django.utils import timezone, translation
 
 from django_stream_zip import conf
 from django_stream_zip.exports import signals
+from django_stream_zip.exports.checksums import forget_parts
 from django_stream_zip.exports.engine import enqueue
 from django_stream_zip.exports.models import AbstractZipExport, exports
 from django_stream_zip.exports.states import State
@@ -47,6 +48,7 @@ def finish(export: AbstractZipExport) -> None:
     if row.move(State.FINISHING, State.READY, **_ready_now(), length=found.length):
         announce(export.pk)
         _adopt_waiting(export.pk)
+        forget_parts(export)
         sweep_uploads(export)
     elif (now := exports().filter(pk=export.pk).first()) is None or now.state != State.READY:
         # It was cancelled or deleted meanwhile, and nobody else knows of the file.
@@ -138,6 +140,7 @@ def cancel(export: AbstractZipExport) -> bool:
 
 def clean(export: AbstractZipExport) -> bool:
     """Remove what an export has left that is over; return whether all of it is gone."""
+    forget_parts(export)
     return discard(export, is_shared=is_shared_by_others(export))
 
 

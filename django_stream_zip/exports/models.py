@@ -19,7 +19,14 @@ from django_stream_zip.exports.registry import Recipe, recipe_of
 from django_stream_zip.exports.sharing import share_token
 from django_stream_zip.exports.states import ENDED, NEXT, WORKING, State
 
-__all__ = ["AbstractZipExport", "ExportQuerySet", "ZipExport", "export_model", "exports"]
+__all__ = [
+    "AbstractZipExport",
+    "ExportQuerySet",
+    "ZipExport",
+    "ZipExportPart",
+    "export_model",
+    "exports",
+]
 
 
 class ExportQuerySet(models.QuerySet[Any]):
@@ -193,6 +200,29 @@ class ZipExport(AbstractZipExport):
         """Django's options."""
 
         abstract = False
+
+
+class ZipExportPart(models.Model):
+    """The CRC-32 of a part, where the storage keeps none; until the export is ready.
+
+    Without those of all parts nobody would see that a content isn't what its member declares.
+    """
+
+    #: An export's primary key, whatever its model is.
+    export = models.UUIDField()
+    plans = models.IntegerField()
+    number = models.IntegerField()
+    crc_32 = models.BigIntegerField()
+
+    class Meta:
+        """Django's options."""
+
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["export", "plans", "number"], name="zip_exports_one_of_each_part"
+            ),
+        )
 
 
 def export_model() -> type[AbstractZipExport]:

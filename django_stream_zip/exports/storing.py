@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.files.storage import storages
 
 from django_stream_zip import conf
+from django_stream_zip.exports.checksums import known_parts
 from django_stream_zip.saving import abort_upload, sweep
 from django_stream_zip.saving.writers.generic import GenericWriter
 from django_stream_zip.saving.writers.table import AnyWriter, writer_for
@@ -70,7 +71,7 @@ def published(export: AbstractZipExport) -> Published:
     assert isinstance(writer, PartWriter)
     upload = writer.reopen(UploadToken.loads(export.token))
     # Whoever was killed may have published it.
-    return upload.published() or upload.complete(crc_32=export.crc_32)
+    return upload.published() or upload.complete(crc_32=export.crc_32, crc_32s=known_parts(export))
 
 
 def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:

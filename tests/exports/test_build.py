@@ -27,6 +27,7 @@ from django_stream_zip.exports import (
     sweep_exports,
 )
 from django_stream_zip.exports.finishing import cancel
+from django_stream_zip.exports.models import ZipExportPart
 from django_stream_zip.exports.progress import Reports
 from django_stream_zip.exports.signals import zip_export_failed, zip_export_ready
 from django_stream_zip.saving.writers.local import LocalFolder
@@ -326,6 +327,44 @@ def test_a_content_that_isnt_as_declared_is_never_published(
     text = "Files were changed or removed while the archive was being prepared."
     assert failed.error == text
     assert support.files_in(root) == []
+
+
+@pytest.fixture
+def forgetful(root: Path, settings: Any) -> Path:
+    """Have the storage keep no CRC-32s of parts."""
+    place = "tests.support.exports.Forgetful"
+    options = {"OPTIONS": {"location": str(root)}}
+    exports = {"BACKEND": f"{place}Storage", **options}
+    settings.STORAGES = {**settings.STORAGES, "exports": exports}
+    settings.DJANGO_STREAM_ZIP = {
+        **settings.DJANGO_STREAM_ZIP,
+        "WRITERS": {f"{place}Storage": f"{place}Writer"},
+    }
+    return root
+
+
+@pytest.mark.parametrize("is_as_declared", [True, False])
+def test_rows_keep_the_crc_32s_that_a_storage_does_not(
+    is_as_declared: bool, forgetful: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storages["default"], "a", SIZES)
+    if not is_as_declared:
+        storages["default"].files["a3.pdf"] = bytes(4000)
+    export = requested()
+    run_task(*support.queue.popleft())
+    assert ZipExportPart.objects.count() == 1
+    # A worker that was killed before it could record them.
+    ZipExportPart.objects.all().delete()
+    run_all()
+    if is_as_declared:
+        stall()
+        build_export(str(export.pk))
+        run_all()
+        assert support.stored(again(export), forgetful) == support.streamed(export)
+    else:
+        assert again(export).state == State.FAILED
+        assert support.files_in(forgetful) == []
+    assert not ZipExportPart.objects.exists()
 
 
 def test_a_missing_file_is_a_failure_at_once(root: Path, storage: CountingStorage) -> None:

@@ -19,6 +19,8 @@ from django.db import OperationalError, connections
 from django_stream_zip import stream_zip
 from django_stream_zip.exports import ZipExport, request_zip, run_task
 from django_stream_zip.exports.registry import recipe_of
+from django_stream_zip.saving.writers.local import FileWriter
+from django_stream_zip.saving.writers.temporary import TemporaryUpload
 from tests.models import Document
 from tests.support.counting import TIME
 
@@ -136,3 +138,24 @@ class PlainStorage(FileSystemStorage):
 def unreachable(*task: Any) -> None:
     """Raise what an engine does whose broker is away."""
     raise ConnectionError("no broker")
+
+
+class ForgetfulStorage(FileSystemStorage):
+    """A storage that keeps parts, but not their CRC-32s."""
+
+
+class ForgetfulWriter(FileWriter):
+    """Its writer."""
+
+    def _begin(self, token: Any) -> Any:
+        return self.reopen(super()._begin(token).token)
+
+    def reopen(self, token: Any) -> Any:
+        return ForgetfulUpload(token, self._folder())
+
+
+class ForgetfulUpload(TemporaryUpload):
+    """Its upload."""
+
+    def parts(self) -> dict[int, Any]:
+        return {number: part._replace(crc_32=None) for number, part in super().parts().items()}

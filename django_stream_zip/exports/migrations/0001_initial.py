@@ -1,4 +1,4 @@
-"""The table of exports."""
+"""The tables of exports and of parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Creates the table."""
+    """Creates the tables."""
 
     initial = True
 
@@ -89,6 +89,29 @@ class Migration(migrations.Migration):
                 "verbose_name": "ZIP export",
                 "verbose_name_plural": "ZIP exports",
                 "ordering": ("-created",),
+            },
+        ),
+        migrations.CreateModel(
+            name="ZipExportPart",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("export", models.UUIDField()),
+                ("plans", models.IntegerField()),
+                ("number", models.IntegerField()),
+                ("crc_32", models.BigIntegerField()),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("export", "plans", "number"), name="zip_exports_one_of_each_part"
+                    )
+                ],
             },
         ),
     ]

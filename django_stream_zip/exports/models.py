@@ -214,6 +214,8 @@ class ZipExportPart(models.Model):
     number = models.IntegerField()
     crc_32 = models.BigIntegerField()
 
+    objects: models.Manager[ZipExportPart] = models.Manager()
+
     class Meta:
         """Django's options."""
 

@@ -134,6 +134,7 @@ def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:
         assert archive.read("photos.csv") == b"%d,Dawn\r\n" % photo.pk
 
 
+@pytest.mark.django_db
 def test_the_admin_of_the_readme_passes_the_checks() -> None:
     from django.contrib import admin
 
@@ -239,6 +240,7 @@ def test_the_engine_example_writes_an_archive(
         assert archive.read("lines.txt").splitlines()[999] == b"line 999"
 
 
+@pytest.mark.django_db
 def test_the_settings_page_has_every_key_and_its_default() -> None:
     names = run(block_with("docs/settings.rst", "DJANGO_STREAM_ZIP"))
     assert names["DJANGO_STREAM_ZIP"] == {name: key.default for name, key in conf.KEYS.items()}

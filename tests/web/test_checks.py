@@ -19,6 +19,9 @@ from django_stream_zip.members import bytes_member, queryset_members
 from django_stream_zip.response import zip_response
 from tests.models import Document
 
+# Since Django 6.1 the check of a JSONField asks the database what it can.
+pytestmark = pytest.mark.django_db
+
 PACKAGE = Path(django_stream_zip.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "settings.rst").read_text()
 

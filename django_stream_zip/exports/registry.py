@@ -15,6 +15,7 @@ __all__ = ["Recipe", "UnknownRecipeError", "recipe_of", "zip_export"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _MAX_LENGTH: Final = 100  # that of the column
+_TAKEN: Final = frozenset({"filename", "owner"})  # those of `request_zip`
 
 
 class UnknownRecipeError(LookupError):
@@ -78,6 +79,8 @@ def zip_export(
         raise TypeError(f"allowed must be a function of a user and the arguments, not {allowed!r}")
 
     def register(function: _Function) -> _Function:
+        if taken := sorted(_TAKEN & signature(function).parameters.keys()):
+            raise ValueError(f"a recipe can't have a parameter named {taken[0]!r}")
         known = _recipes.get(name)
         if known is not None and _place(known.members) != _place(function):
             raise ValueError(f"two recipes are named {name!r}: that of {known.members!r}, and this")

@@ -168,6 +168,8 @@ def test_every_state_is_live_or_has_ended() -> None:
 def test_a_name_stands_for_one_recipe() -> None:
     with pytest.raises(ValueError, match="two recipes are named 'documents'"):
         zip_export("documents", allowed=bool)(lambda: [])
+    with pytest.raises(ValueError, match="can't have a parameter named 'owner'"):
+        zip_export("x", allowed=bool)(lambda owner: [])
     with pytest.raises(ValueError, match="a recipe's name must be text"):
         zip_export("", allowed=bool)
     with pytest.raises(TypeError, match="allowed must be a function"):

@@ -15,6 +15,7 @@ from zipfile import ZipFile
 from django.contrib.auth.models import User
 from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_stream_zip import stream_zip
 from django_stream_zip.exports import ZipExport, request_zip, run_task
@@ -55,7 +56,7 @@ def run_in_threads(number: int = 4) -> None:
                 with suppress(IndexError):  # another worker was faster
                     run(queue.popleft())
         finally:
-            connections.close_all()
+            close_connections()
 
     def run(task: tuple[Any, ...]) -> None:
         try:
@@ -71,6 +72,12 @@ def run_in_threads(number: int = 4) -> None:
             ZipExport.objects.update(heartbeat=None)
             queue.extend(locked)
             locked.clear()
+
+
+def close_connections() -> None:
+    """Close those of this thread; SQLite's own method keeps one that is a database in memory."""
+    for connection in connections.all(initialized_only=True):
+        BaseDatabaseWrapper.close(connection)
 
 
 def content_of(title: str, size: int) -> bytes:

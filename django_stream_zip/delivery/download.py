@@ -11,7 +11,7 @@ import math
 import time
 from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
@@ -35,6 +35,7 @@ from django_stream_zip.prefetch.ambient import Ambient, AmbientBlocks, carried
 from django_stream_zip.prefetch.batches import ordinary
 from django_stream_zip.prefetch.source import Direct
 from django_stream_zip.prefetch.threads import Prefetch
+from django_stream_zip.prefetch.waiting import may_wait
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 
 logger = logging.getLogger("django_stream_zip")
@@ -65,8 +66,13 @@ class Send(NamedTuple):
     values: dict[str, Any]
 
     def run(self) -> None:
-        """Send it; what receivers raise is logged."""
-        self.signal.send_robust(self.sender, **self.values)
+        """Send it; what receivers raise is logged.
+
+        Under ASGI asynchronous ones run on the event loop, and a disconnect cancels them there. It
+        is the loop that ends this download then: it closes it.
+        """
+        with suppress(CancelledError):
+            self.signal.send_robust(self.sender, **self.values)
 
     async def arun(self) -> None:
         """Send it on the event loop."""
@@ -184,9 +190,14 @@ class Download(DownloadBase):
                     self._progress.count(block)
                     yield block
             self._is_exhausted = True
+            if not may_wait():
+                yield b""  # what comes in the end may
         except (Exception, CancelledError) as error:
             # A synchronous download is never cancelled itself: some content's own work was.
-            raise self._failed(error) from error
+            failure = self._failed(error)
+            if not may_wait():
+                yield b""
+            raise failure from error
         finally:
             for action in self._after():
                 action.run()

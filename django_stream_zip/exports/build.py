@@ -36,8 +36,10 @@ from django_stream_zip.exports.storing import (
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.saving import ArchiveChangedError, NameTakenError, UploadGoneError, ZipParts
 from django_stream_zip.saving.archive import StoppedError, ZipSource
+from django_stream_zip.saving.copying import copy_sources
 from django_stream_zip.saving.parts import parts_of
 from django_stream_zip.saving.save import saved_as
+from django_stream_zip.saving.writers.table import AnyWriter
 from django_stream_zip.saving.writers.writer import PartWriter
 
 __all__ = ["build_export", "build_parts"]
@@ -150,7 +152,8 @@ def _plan(export: AbstractZipExport) -> None:
     if take_ready_twin(export) or _waits_for_twin(export):
         return
     writer = writer_of(export)
-    if archive.is_divisible and isinstance(writer, PartWriter):
+    in_parts = archive.is_divisible and isinstance(writer, PartWriter)
+    if in_parts and not _is_copied(archive, writer):
         _begin_parts(export, parts_of(writer, archive, part_size=conf.get("EXPORT_PART_SIZE")))
     elif _moved(export, State.BUILDING):
         _make_whole(export, archive)
@@ -190,6 +193,15 @@ def _make_whole(export: AbstractZipExport, archive: ZipSource) -> None:
         finish(export)
 
 
+def _is_copied(archive: ZipSource, writer: AnyWriter) -> bool:
+    """Return whether the store can copy most of an archive itself: then one worker is enough."""
+    if archive.plan is None or not isinstance(writer, PartWriter):
+        return False
+    members = archive.plan.members
+    sizes = (members[n][3].uncompressed_size or 0 for n in copy_sources(archive, writer))
+    return 2 * sum(sizes) > archive.plan.length
+
+
 def _save(export: AbstractZipExport, archive: ZipSource) -> None:
     try:
         saved_as(
@@ -202,6 +214,8 @@ def _save(export: AbstractZipExport, archive: ZipSource) -> None:
             part_size=conf.get("EXPORT_PART_SIZE"),
             begun=None,
             resume=None,
+            # Where CRC-32s aren't known, copies would make another archive than is streamed.
+            copy=archive.is_divisible,
         )
     except NameTakenError:
         logger.info("export %s was saved by another worker", export.pk)

@@ -28,6 +28,9 @@ class Description(Protocol):
     when that was changed). `is_settled` (True where it is missing) is False while the content may
     get another state with the same validator, as it was modified only a moment before it was
     described. Nothing is learned of it then.
+
+    A third one, `is_deflated`, is True of a content that is a deflate stream, of which the engine's
+    method PRECOMPRESSED says what it inflates to. No other method takes such a content.
     """
 
     @property
@@ -61,6 +64,10 @@ class Content(Description, Protocol):
         Opens what it reads with the first chunk and closes it with the last one, or when closed.
         Raises ContentChangedError where it can tell that the content isn't the one described, or
         that it was changed while it was read.
+
+        Under ASGI a thread pulls them, unless the content has a true `defers`: then the event loop
+        does, and what would have to wait there yields an empty chunk first (see
+        `prefetch.waiting`). Its `prepare()`, which is optional too, is called in a thread before.
         """
 
     def __iter__(self) -> Iterator[bytes]:

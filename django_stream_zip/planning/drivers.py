@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, suppress
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 
@@ -13,6 +14,10 @@ from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.source import Source
+from django_stream_zip.prefetch.waiting import defers, may_wait
+
+# What contents of this machine yield at the most, in bytes.
+_CHUNK_LENGTH: Final = 65536
 
 
 def driven(
@@ -21,7 +26,7 @@ def driven(
     """Carry out the steps, and yield the bytes in blocks of about that length.
 
     Contents are read through `source`. Empty blocks come while nothing is sent: a moment to look
-    whether anybody still waits.
+    whether anybody still waits. Where nothing may wait, one comes before whatever may have to.
     """
     blocks = LooseBlocks(block_length)
     with closing(steps):
@@ -34,8 +39,8 @@ def driven(
             elif isinstance(step, Reading):
                 yield from _read(step, source, blocks)
             else:
-                step.run()
                 yield b""
+                step.run()
     yield from blocks.flush()
 
 
@@ -70,12 +75,18 @@ async def adriven(
 
 
 def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
+    # What is verified by inflating it takes its time, too.
+    waits = not defers(reading.content) or reading.slow_from <= _CHUNK_LENGTH
+    if waits and not may_wait():
+        yield b""
     chunks = source.chunks(reading.content, reading.start, reading.stop)
     try:
         for chunk in chunks:
             if piece := reading.take(chunk):
                 yield from blocks.push(piece)
             else:
+                yield b""
+            if waits and not may_wait():
                 yield b""
     finally:
         close(chunks)
@@ -87,10 +98,10 @@ async def _aread(
 ) -> AsyncGenerator[bytes, None]:
     chunks: Any = source.chunks(reading.content, reading.start, reading.stop)
     if not hasattr(chunks, "__aiter__"):
-        chunks = Threaded(chunks)
+        chunks = Threaded(chunks, defers=defers(reading.content))
     try:
         async for chunk in chunks:
-            if piece := reading.take(chunk):
+            if piece := await _taken(reading, chunk):
                 for block in blocks.push(piece):
                     yield block
             else:
@@ -98,3 +109,10 @@ async def _aread(
     finally:
         await aclose(chunks)
     reading.end()
+
+
+async def _taken(reading: Reading, chunk: bytes) -> bytes:
+    """Have a chunk taken, in a thread if that would block the loop."""
+    if len(chunk) < reading.slow_from:
+        return reading.take(chunk)
+    return await asyncio.to_thread(reading.take, chunk)

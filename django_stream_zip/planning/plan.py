@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
@@ -28,8 +28,10 @@ from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
+from django_stream_zip.planning.prepared import Prepared
 from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
+from django_stream_zip.prefetch.waiting import may_wait
 
 AnyMember = MemberFile | AsyncMemberFile
 
@@ -153,6 +155,24 @@ class Plan:
             archive.end(method.crc_32 or 0)
             yield Span(start, data, data_stop, archive.offset)
 
+    def declaring(self, crc_32s: Mapping[int, int]) -> Plan:
+        """Return the plan of the same archive, but with other CRC-32s in its headers.
+
+        It has no entity tag.
+
+        Args:
+            crc_32s: By the number of a member whose method declares one, which may be any: no
+                position depends on its value.
+        """
+        members, directory = list(self.members), self._directory.copy()
+        for number, crc_32 in crc_32s.items():
+            name, modified_at, mode, method, content = cast(MemberFile, members[number])
+            assert method.crc_32 is not None, name
+            method = method._replace(crc_32=crc_32)
+            members[number] = (name, modified_at, mode, method, content)
+            directory.set_crc_32(number, crc_32)
+        return Plan(tuple(members), self._offsets, directory, self._end_records, None)
+
     def pieces(self) -> Iterator[bytes | int]:
         """Yield what the archive is made of, in its order.
 
@@ -217,9 +237,11 @@ class Plan:
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
         archive = Archive(_OPTIONS, directory=NoDirectory())
-        stored = _StoredContent()
+        stored, prepared = _StoredContent(), Prepared(self.members)
         last = bisect_left(self._offsets, window.stop, hi=len(self.members))
         for number in range(self._first(window), last):
+            if not may_wait():
+                yield from prepared.before(number)
             member, position = self.members[number], self._offsets[number]
             begun(member[0])
             following = self._offsets[number + 1]
@@ -363,7 +385,7 @@ class _StoredContent:
         """Begin a member; return what comes before its content, which is sent without a copy."""
         self._name, _, _, self._method, _ = member
         is_declared = self._method.crc_32 is not None  # then it is sent as it is
-        self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
+        self._encoder = STORED if is_declared else encoder_for(self._name, self._method, _OPTIONS)
         self._crc_32 = 0
         return self._encoder.write(b"")
 
@@ -415,7 +437,7 @@ def _cut(
         read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
         archive.skip(first, read)
     if first < last:
-        reading = Reading(member, first, last, _writing(archive, window))
+        reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
             yield from crc_32s.marked(reading, archive)
         else:
@@ -438,4 +460,4 @@ def _known_size(method: object) -> int | None:
     """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
-    return method.uncompressed_size if method.coding is _STORE else None
+    return method.content_size

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django_stream_zip import conf
 from django_stream_zip.engine.accelerators import crc32
+from django_stream_zip.engine.methods import STORE
 from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.members.build import text
 from django_stream_zip.members.readers.combine import combined
@@ -81,9 +82,14 @@ class ZipSource:
         return next((name for name, _, _, method, _ in members if method.crc_32 is None), None)
 
     @cached_property
-    def crc_32(self) -> int:
-        """The CRC-32 of the whole, which follows from those that the members declare."""
+    def crc_32(self) -> int | None:
+        """The CRC-32 of the whole, which follows from those that the members declare.
+
+        It is None where one of them declares that of what its data inflates to.
+        """
         assert self.plan is not None
+        if any(method.coding is not STORE for _, _, _, method, _ in self.plan.members):
+            return None
         crc_32 = 0
         for piece in self.plan.pieces():
             if isinstance(piece, bytes):
@@ -97,20 +103,23 @@ class ZipSource:
         """Have all that iterate blocks, in any thread, raise StoppedError soon."""
         self._is_stopped = True
 
+    def check_stopped(self) -> None:
+        """Raise StoppedError if whoever saves has been told to stop."""
+        if self._is_stopped:
+            raise StoppedError("saving was stopped")
+
     def blocks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
         """Yield the archive's bytes from `start` to `stop`; only with an entity tag a part of them.
 
         Raises what reading contents raises, ContentChangedError or ZipIntegrityError where one
         isn't as declared, and StoppedError.
         """
-        number = conf.get("PREFETCH_MEMBERS")
-        source: Any = Direct[Any]()
-        if number:
-            source = Prefetch(number, conf.get("PREFETCH_BYTES"), carried)
-        with closing(source), closing(self._written(source, start, stop)) as blocks:
+        with (
+            closing(prefetching()) as source,
+            closing(self._written(source, start, stop)) as blocks,
+        ):
             for block in ordinary(blocks):
-                if self._is_stopped:
-                    raise StoppedError("saving was stopped")
+                self.check_stopped()
                 yield block
 
     def window(self, start: int, stop: int) -> bytearray:
@@ -138,6 +147,12 @@ class ZipSource:
                 yield member
         finally:
             close(members)
+
+
+def prefetching() -> Any:
+    """Return what contents are read through, which prefetches them if the settings say so."""
+    number = conf.get("PREFETCH_MEMBERS")
+    return Prefetch(number, conf.get("PREFETCH_BYTES"), carried) if number else Direct[Any]()
 
 
 def _synchronous(members: Any) -> Any:
@@ -172,7 +187,7 @@ def in_parts(
     yield number, data
 
 
-class _NotKept:
+class NotKept:
     """Keeps no CRC-32: who saves reads each content once, from its beginning."""
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
@@ -187,4 +202,4 @@ class _NotKept:
         return f"{content.identity}\0{content.validator}"
 
 
-_NOT_KEPT: Final = _NotKept()
+_NOT_KEPT: Final = NotKept()

@@ -40,6 +40,7 @@ async def asave_zip(
     part_size: int | None = None,
     begun: Callable[[str], object] | None = None,
     resume: str | None = None,
+    copy: bool = True,
 ) -> SavedZip:
     """Do what `save_zip` does, from an event loop.
 
@@ -64,6 +65,7 @@ async def asave_zip(
         part_size=part_size,
         begun=begun,
         resume=resume,
+        copy=copy,
     )
     task = asyncio.ensure_future(sync_to_async(save)())
     try:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -14,6 +15,13 @@ from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.connections import borrowed_connections
 from django_stream_zip.prefetch.ambient import carried
 from django_stream_zip.saving.archive import ZipSource, in_parts
+from django_stream_zip.saving.copying import (
+    Copies,
+    CopyingArchive,
+    NotCopiedError,
+    copy_sources,
+    planned,
+)
 from django_stream_zip.saving.parts import SavedZip, ZipParts, parts_of, saved
 from django_stream_zip.saving.reader import Progress, ZipReader
 from django_stream_zip.saving.writers.table import AnyWriter, writer_for
@@ -40,6 +48,7 @@ def save_zip(
     part_size: int | None = None,
     begun: Callable[[str], object] | None = None,
     resume: str | None = None,
+    copy: bool = True,
 ) -> SavedZip:
     """Save the ZIP archive of `members` in a storage, whole or not at all.
 
@@ -63,6 +72,9 @@ def save_zip(
             CRC-32s are known and the storage takes parts. An error then leaves the parts that are
             there, for `resume` or `abort_upload`.
         resume: Such a token. Parts that are there are not made again.
+        copy: Whether members that the storage has itself are copied inside of it, where it can do
+            so: objects of S3 from 10 MiB on, between buckets of the same endpoint. Such an archive
+            can't be resumed.
 
     Returns:
         What was saved.
@@ -86,6 +98,7 @@ def save_zip(
         part_size=part_size,
         begun=begun,
         resume=resume,
+        copy=copy,
     )
 
 
@@ -100,6 +113,7 @@ def saved_as(
     part_size: int | None,
     begun: Callable[[str], object] | None,
     resume: str | None,
+    copy: bool,
 ) -> SavedZip:
     """Do what `save_zip` does with the archive that is made when the name is known to be free."""
     writer = writer_for(storage, name, overwrite=overwrite)
@@ -112,6 +126,8 @@ def saved_as(
         return _resumed(parts_of(writer, archive, resume), workers, done)
     if isinstance(writer, StreamWriter):
         return _streamed(writer, archive, progress)
+    if copy and (copied := _copied(writer, archive, part_size, workers, done)) is not None:
+        return copied
     if archive.is_divisible and (workers > 1 or begun is not None):
         return _divided(parts_of(writer, archive, part_size=part_size), workers, done, begun)
     return _in_turn(writer, archive, part_size, done)
@@ -145,6 +161,10 @@ class _Done:
 
     def __init__(self, progress: Progress | None, total: int | None) -> None:
         self._progress = progress
+        self._total = total
+        self._bytes = 0
+
+    def restart(self, total: int | None) -> None:
         self._total = total
         self._bytes = 0
 
@@ -187,6 +207,45 @@ def _in_turn(
                 done.add(len(data))
         published = upload.complete()
     return saved(writer.name, archive, published, published.length)
+
+
+def _copied(
+    writer: PartWriter, archive: ZipSource, part_size: int | None, workers: int, done: _Done
+) -> SavedZip | None:
+    """Save an archive of what the storage has itself. Returns None if it copies nothing of it."""
+    sources = copy_sources(archive, writer)
+    if not sources:
+        return None
+    assert archive.plan is not None
+    members = archive.plan.members
+    limits = writer.limits._replace(default=writer.limits.part_size(archive.length, part_size))
+
+    def made(length: int) -> None:
+        archive.check_stopped()
+        done.add(length)
+
+    while (copies := planned(members, sources, limits)) is not None:
+        done.restart(copies.plan.length)
+        upload = writer.begin(copies.plan.length, limits.default)
+        try:
+            with _aborted_on_error(upload.abort, writer.name):
+                CopyingArchive(copies, upload, made, workers).make()
+                published = upload.complete(copies.sizes)
+        except NotCopiedError as error:
+            sources = {n: source for n, source in sources.items() if n not in error.members}
+        else:
+            return _with_copies(saved(writer.name, archive, published, copies.bytes_sent), copies)
+    done.restart(archive.length)
+    return None
+
+
+def _with_copies(result: SavedZip, copies: Copies) -> SavedZip:
+    """Return a result with what was copied; a response has other bytes of what was unknown."""
+    return replace(
+        result,
+        entity_tag=None if copies.unknown else result.entity_tag,
+        bytes_copied=result.length - copies.bytes_sent,
+    )
 
 
 def _divided(

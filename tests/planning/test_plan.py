@@ -300,6 +300,23 @@ def test_spans_say_where_members_and_their_data_lie() -> None:
     assert whole[spans[-1].stop :].startswith(b"PK\1\2")
 
 
+def test_no_position_depends_on_a_crc_32_that_is_declared() -> None:
+    members = [
+        counting_member(f"{number}", CONTENT[:size], promised=True)
+        for number, size in enumerate(SIZES)
+    ]
+    wrong = [
+        (name, at, mode, method._replace(crc_32=0), content)
+        for name, at, mode, method, content in members
+    ]
+    plan = Plan.of(wrong)
+    assert plan is not None
+    known = plan.declaring({number: member[3].crc_32 or 0 for number, member in enumerate(members)})
+    assert (known.length, known.entity_tag) == (plan.length, None)
+    made = b"".join(known.window(0, known.length, checksums=NoChecksums()))
+    assert made == b"".join(stream_zip(members))
+
+
 def test_an_archive_without_members_is_planned_too() -> None:
     plan = planned([])
     assert plan.length == 22

@@ -12,7 +12,7 @@ from django.core.files.storage import InMemoryStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_AUTO, stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, PRECOMPRESSED, ZIP_AUTO, stream_zip
 from django_stream_zip.saving import (
     NotDivisibleError,
     PartSizeError,
@@ -95,6 +95,21 @@ def test_too_many_parts_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_crc_32_of_the_whole_follows_from_the_members() -> None:
     members = [stored(f"{n}.bin", random.Random(n).randbytes(n * 10_000)) for n in range(5)]
     assert ZipSource(members).crc_32 == zlib.crc32(b"".join(stream_zip(members)))
+
+
+def test_what_is_deflated_already_is_divided_too() -> None:
+    data = bytes(20_000) + random.Random(1).randbytes(20_000)
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = compressor.compress(data) + compressor.flush()
+    method = PRECOMPRESSED(len(deflated), len(data), zlib.crc32(data))
+    members = [stored("a", b"data"), ("b", TIME, MODE, method, CountingContent(deflated))]
+    store = InMemoryStorage()
+    parts = zip_parts(store, "a.zip", members, part_size=5000)
+    for number in parts.missing():
+        parts.save(number)
+    parts.complete()
+    with store.open("a.zip") as file:
+        assert file.read() == b"".join(stream_zip(members))
 
 
 def unknown(name: str) -> Any:

@@ -131,6 +131,14 @@ def test_a_copy_of_a_storage_has_another_configuration_and_client() -> None:
     assert copied.connection.meta.client.meta.region_name == "eu-north-1"
 
 
+def test_a_client_says_where_it_asks_and_as_whom() -> None:
+    from django_stream_zip.members.readers.compat import s3_place
+
+    client = s3().connection.meta.client
+    endpoint, region, key = s3_place(client)
+    assert (endpoint, region, key) == (client.meta.endpoint_url, "eu-north-1", "k")
+
+
 def test_a_reader_is_made_for_each() -> None:
     require_packages("boto3", "google.cloud.storage", "azure.storage.blob")
     from django_stream_zip.members.readers import reader_for
@@ -164,3 +172,19 @@ USED = [
 def test_what_else_the_readers_use_is_there(make: Callable[[], Any], names: str) -> None:
     storage = make()
     assert [name for name in names.split() if not hasattr(storage, name)] == []
+
+
+@pytest.mark.parametrize(("make", "name"), [(google, "google_session"), (azure, "azure_session")])
+def test_a_client_can_keep_more_connections_than_requests_does(
+    make: Callable[[], Any], name: str
+) -> None:
+    from django_stream_zip.members.readers import compat
+
+    session = getattr(compat, name)(make())
+    compat.widen_pools(session, 32)
+    pools = [adapter.poolmanager for adapter in session.adapters.values()]
+    assert pools
+    for pool in pools:
+        assert pool.connection_from_url("https://example.com").pool.maxsize == 32
+    compat.widen_pools(session, 8)
+    assert [adapter.poolmanager for adapter in session.adapters.values()] == pools

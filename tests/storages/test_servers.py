@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from django_stream_zip import stream_zip
+from django_stream_zip.members import storage_member
 from django_stream_zip.planning.content import ContentChangedError
 from tests.storages.conftest import BUCKET
 from tests.support import clients
 from tests.support.contract import DATA, MIB, Place, ReaderContract
 from tests.support.proxy import Proxy
+from tests.support.readers import PYTHON_READERS, assert_reads
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 
@@ -63,6 +66,18 @@ class TestMoto(S3Contract):
     @pytest.fixture
     def place(self, moto: Any) -> Place:
         return Place(moto)
+
+    def test_what_a_storage_gzipped_is_passed(self, place: Place, name: str) -> None:
+        from django.core.files.base import ContentFile
+
+        name, text = f"{name}.css", DATA[:1000] * 1000
+        with clients.s3(
+            place.storage.endpoint_url, BUCKET, access_key="testing", gzip=True
+        ) as gzipping:
+            assert gzipping.save(name, ContentFile(text)) == name
+            member = storage_member(gzipping, name, "a.txt")
+            assert member[3].compressed_size == member[4].size
+            assert_reads(b"".join(stream_zip([member])), {"a.txt": text}, only=PYTHON_READERS)
 
     @pytest.mark.parametrize("size", [1000, len(DATA) * 4])
     def test_an_upload_with_a_checksum_of_the_whole_has_it_ahead(
@@ -152,6 +167,9 @@ class TestAzure(ReaderContract):
         assert reader.describe().size is None
         assert b"".join(reader.chunks(5, 99_999)) == DATA[5:99_999]
         assert b"".join(place.reader(name, decode=False).chunks()) == compress(DATA[:MIB], mtime=0)
+        member = storage_member(place.storage, name, "a.txt")
+        assert member[3].compressed_size == member[4].size
+        assert_reads(b"".join(stream_zip([member])), {"a.txt": DATA[:MIB]}, only=PYTHON_READERS)
 
 
 # SFTP.

@@ -21,6 +21,9 @@ _PACKAGE: Final = "django_stream_zip.members.readers"
 # Paths on both sides: nothing is imported that a project doesn't use.
 _READERS: Final[dict[str, str | ReaderClass]] = {
     "django.core.files.storage.filesystem.FileSystemStorage": f"{_PACKAGE}.local.FileReader",
+    "django_stream_zip.storages.gzipped.GzippedFileSystemStorage": (
+        f"{_PACKAGE}.local.GzippedFileReader"
+    ),
     "django.core.files.storage.memory.InMemoryStorage": f"{_PACKAGE}.local.MemoryReader",
     "storages.backends.s3.S3Storage": f"{_PACKAGE}.s3.S3Reader",
     "storages.backends.gcloud.GoogleCloudStorage": f"{_PACKAGE}.gcloud.GoogleCloudReader",

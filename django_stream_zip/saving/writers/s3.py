@@ -20,6 +20,8 @@ from django_stream_zip.members.readers.compat import S3_CONNECTIONS, object_key
 from django_stream_zip.members.readers.processes import forget_after_fork
 from django_stream_zip.members.readers.s3 import decoded_crc_32, shared_client
 from django_stream_zip.saving.errors import UploadGoneError
+from django_stream_zip.saving.writers import s3_copies
+from django_stream_zip.saving.writers.copy_source import CopySource
 from django_stream_zip.saving.writers.remote import CONTENT_TYPE, MARK, translated
 from django_stream_zip.saving.writers.writer import (
     MIB,
@@ -34,6 +36,11 @@ from django_stream_zip.saving.writers.writer import (
 )
 
 _CHECKSUMS: Final = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+# What is asked of an upload.
+_OPERATIONS: Final = (
+    *("UploadPart", "UploadPartCopy", "ListParts"),
+    *("CompleteMultipartUpload", "HeadObject"),
+)
 # A store answers so where it has no checksums or conditions at all, but says that it hasn't.
 _UNKNOWN: Final = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 
@@ -68,8 +75,7 @@ class S3Writer(PartWriter):
 
     def reopen(self, token: UploadToken) -> S3Upload:
         """Return an upload that was begun."""
-        operations = ("UploadPart", "ListParts", "CompleteMultipartUpload", "HeadObject")
-        parameters = {operation: self._parameters(operation) for operation in operations}
+        parameters = {operation: self._parameters(operation) for operation in _OPERATIONS}
         return S3Upload(token, self._client, self._target, parameters)
 
     def sweep(self, older_than: timedelta) -> int:
@@ -79,6 +85,10 @@ class S3Writer(PartWriter):
         for found in old:
             _abort(self._client, UploadId=found["UploadId"], **self._target)
         return len(old)
+
+    def copy_source(self, content: Any) -> CopySource | None:
+        """Return the object that a content is, if this store has it."""
+        return s3_copies.copy_source(self._client, content)
 
     def _uploads(self) -> Iterator[Any]:
         key = self._target["Key"]
@@ -118,7 +128,7 @@ class S3Upload(Upload):
         """Upload a part with its CRC-32."""
         with _translated(self.token.name):
             found = self.client.upload_part(
-                **self._of("UploadPart"),
+                **self.of("UploadPart"),
                 PartNumber=number,
                 Body=data,
                 ChecksumCRC32=encoded_crc_32(crc_32),
@@ -130,7 +140,7 @@ class S3Upload(Upload):
 
     def parts(self) -> dict[int, Part]:
         """List the parts that the store has."""
-        pages = self.client.get_paginator("list_parts").paginate(**self._of("ListParts"))
+        pages = self.client.get_paginator("list_parts").paginate(**self.of("ListParts"))
         try:
             with _translated(self.token.name):
                 return {
@@ -153,7 +163,7 @@ class S3Upload(Upload):
     def _publish(self, parts: Sequence[Part]) -> Published:
         length = sum(part.size for part in parts)
         listed = [_listed(number, part) for number, part in enumerate(parts, 1)]
-        request = {**self._of("CompleteMultipartUpload"), "MultipartUpload": {"Parts": listed}}
+        request = {**self.of("CompleteMultipartUpload"), "MultipartUpload": {"Parts": listed}}
         crc_32 = whole_crc_32(parts) if all(part.is_kept for part in parts) else None
         if crc_32 is not None:
             request |= {
@@ -171,7 +181,8 @@ class S3Upload(Upload):
         """Abort the upload."""
         _abort(self.client, **self.target, UploadId=self.token.upload_id)
 
-    def _of(self, operation: str) -> dict[str, Any]:
+    def of(self, operation: str) -> dict[str, Any]:
+        """Return what every request of this kind says."""
         return {**self._parameters[operation], "UploadId": self.token.upload_id}
 
 

@@ -29,6 +29,7 @@ from django_stream_zip.saving.errors import (
     UploadGoneError,
     name_taken,
 )
+from django_stream_zip.saving.writers.copy_source import CopySource
 
 MIB: Final = 1 << 20
 #: What parts are made of.
@@ -299,6 +300,10 @@ class PartWriter(Writer, ABC):
     @abstractmethod
     def sweep(self, older_than: timedelta) -> int:
         """Remove uploads to this name of which so long nothing was heard; return how many."""
+
+    def copy_source(self, content: Any) -> CopySource | None:
+        """Return what the storage copies a content from by itself; None where it can't."""
+        return None
 
     def begin(
         self, length: int | None = None, part_size: int | None = None, entity_tag: str | None = None

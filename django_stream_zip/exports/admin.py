@@ -151,7 +151,8 @@ def cancel_exports(
 ) -> None:
     """Cancel those that aren't ready."""
     number = sum(cancel(export) for export in queryset)
-    modeladmin.message_user(request, _("Cancelled: %(count)s") % {"count": number})
+    text = _("Cancelled: %(count)s") % {"count": number}
+    modeladmin.message_user(request, text)
 
 
 @admin.action(permissions=["manage"], description=gettext_lazy("Prepare selected exports again"))
@@ -168,7 +169,8 @@ def retry_exports(
             modeladmin.message_user(request, problem, messages.WARNING)
         else:
             number += 1
-    modeladmin.message_user(request, _("Requested again: %(count)s") % {"count": number})
+    text = _("Requested again: %(count)s") % {"count": number}
+    modeladmin.message_user(request, text)
 
 
 class ZipExportAdmin(_Admin):

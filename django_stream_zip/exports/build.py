@@ -171,8 +171,20 @@ def _go_on(export: AbstractZipExport) -> None:
     if export.token:
         _spread(export, _parts(export))
     else:
-        recipe = export.known_recipe
-        _make_whole(export, ZipSource(recipe.members(**export.arguments), compress=recipe.compress))
+        _make_whole(export, _same_archive(export))
+
+
+def _same_archive(export: AbstractZipExport) -> ZipSource:
+    """Plan an archive again.
+
+    Raises:
+        ArchiveChangedError: It has become another one.
+    """
+    recipe = export.known_recipe
+    archive = ZipSource(recipe.members(**export.arguments), compress=recipe.compress)
+    if (archive.entity_tag or "", archive.length) != (export.tag, export.length):
+        raise ArchiveChangedError(f"export {export.pk} would become another archive by now")
+    return archive
 
 
 _STEPS: Final = {State.QUEUED: _plan, State.BUILDING: _go_on, State.FINISHING: finish}
@@ -225,16 +237,8 @@ def _save(export: AbstractZipExport, archive: ZipSource) -> None:
 
 
 def _parts(export: AbstractZipExport) -> ZipParts:
-    """Plan the archive again; return its parts.
-
-    Raises:
-        ArchiveChangedError: It has become another one.
-    """
-    recipe = export.known_recipe
-    archive = ZipSource(recipe.members(**export.arguments), compress=recipe.compress)
-    if archive.entity_tag != export.tag or not archive.is_divisible:
-        raise ArchiveChangedError(f"export {export.pk} would become another archive by now")
-    return parts_of(writer_of(export), archive, export.token)
+    """Plan the archive again; return its parts. Raises ArchiveChangedError."""
+    return parts_of(writer_of(export), _same_archive(export), export.token)
 
 
 def _spread(export: AbstractZipExport, parts: ZipParts) -> None:

@@ -142,6 +142,19 @@ def test_a_storage_without_parts_gets_it_too(
     assert support.stored(again(export), root) == support.streamed(export)
 
 
+def test_an_engine_may_run_tasks_at_once(
+    root: Path, storage: CountingStorage, settings: Any
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    settings.DJANGO_STREAM_ZIP = {
+        **settings.DJANGO_STREAM_ZIP,
+        "ENQUEUE": "django_stream_zip.exports.run_task",
+    }
+    export = requested()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
 # Any number of times, at once, killed anywhere.
 
 
@@ -195,6 +208,7 @@ class killing:  # reads like a function
 
     def __init__(self, number: int) -> None:
         self.left = number
+        self.chances = random.Random(number)
 
     def step(self) -> None:
         self.left -= 1
@@ -203,7 +217,7 @@ class killing:  # reads like a function
 
     def execute(self, execute: Any, sql: str, *rest: Any) -> Any:
         if sql.startswith("UPDATE"):
-            if random.random() < 0.5:
+            if self.chances.random() < 0.5:
                 self.step()
                 return execute(sql, *rest)
             result = execute(sql, *rest)
@@ -295,6 +309,23 @@ def test_files_that_changed_are_planned_anew_once(root: Path, storage: CountingS
     assert (ready.state, ready.members, ready.plans) == (State.READY, 3, 1)
     assert support.stored(ready, root) == support.streamed(export)
     assert support.files_in(root) == [ready.file]
+
+
+def test_an_archive_that_one_worker_goes_on_with_is_the_one_that_was_planned(
+    root: Path, storage: CountingStorage
+) -> None:
+    documents = support.make_documents(storage, "a", SIZES)
+    export = requested(options={"size": "size", "modified_at": "uploaded_at"})
+    with mock.patch.object(LocalFolder, "create", side_effect=Killed), pytest.raises(Killed):
+        run_all()
+    assert (again(export).state, again(export).token) == (State.BUILDING, "")
+    documents[0].uploaded_at = timezone.now()
+    documents[0].save()
+    stall()
+    build_export(str(export.pk))
+    run_all()
+    assert (again(export).state, again(export).plans) == (State.READY, 1)
+    assert support.stored(again(export), root) == support.streamed(export)
 
 
 def test_files_that_change_again_are_named(

@@ -56,6 +56,11 @@ _VALUES: Final[_Values] = (
         "text or None",
     ),
     ("compress", is_choice, "True, False or None"),
+    (
+        "export_over",
+        lambda value: value is None or (type(value) is int and value >= 0),
+        "a number of bytes or None",
+    ),
 )
 _VALUES_OF_ROWS: Final[_Values] = (
     (

@@ -363,6 +363,8 @@ def test_a_larger_download_is_prepared(export_over: int | None, status: int) -> 
 
 
 def test_a_view_without_a_target_says_so() -> None:
+    with pytest.raises(ImproperlyConfigured, match="export_over must be a number of bytes"):
+        Download.as_view(export_over="10 GB")
     request = RequestFactory().get("/")
     with pytest.raises(ImproperlyConfigured, match="Download needs an export_view"):
         Download.as_view(export_over=1, export_view=None)(request)

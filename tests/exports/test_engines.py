@@ -262,7 +262,7 @@ def test_what_is_cancelled_ends_and_leaves_nothing(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_missing_replaced_or_refused_is_a_failure(site: Site) -> None:
+def test_what_is_missing_or_replaced_is_a_failure_and_what_expires_is_removed(site: Site) -> None:
     site.start(2)
     pk = site.do("request()")
     site.wait(pk, "building")

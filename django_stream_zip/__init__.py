@@ -64,7 +64,13 @@ __all__ = [
 _ELSEWHERE: Final = {
     **dict.fromkeys(["ZipResponse", "zip_response"], "response"),
     **dict.fromkeys(
-        ["AsyncZipDownloadView", "QuerySetZipDownloadView", "ZipDownloadView"], "views"
+        [
+            "AsyncQuerySetZipDownloadView",
+            "AsyncZipDownloadView",
+            "QuerySetZipDownloadView",
+            "ZipDownloadView",
+        ],
+        "views",
     ),
     **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
     **dict.fromkeys(

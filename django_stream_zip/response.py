@@ -245,7 +245,8 @@ class ZipResponse(StreamingHttpResponse):
         """
         content: Any = self.streaming_content
         if not self.is_async:
-            content = AsyncAmbientBlocks(Threaded(content), self.download.ambient.handed_over())
+            blocks = Threaded(content, defers=self._defers())
+            content = AsyncAmbientBlocks(blocks, self.download.ambient.handed_over())
         try:
             async for block in content:
                 if block:
@@ -258,6 +259,16 @@ class ZipResponse(StreamingHttpResponse):
             # close() nor request_finished.
             await asyncio.shield(self._aclose())
             raise
+
+    def _defers(self) -> bool:
+        """Return whether the blocks defer what may wait: see `prefetch.waiting`.
+
+        Those of a window do; others may have to be deflated. Nobody knows what a middleware does
+        that has put an iterator of its own around them.
+        """
+        iterator = self._iterator  # type: ignore[attr-defined]  # what Django keeps of the blocks
+        is_own = isinstance(self.download, Download) and iterator is iter(self.download)
+        return is_own and self.download.order.entity_tag is not None
 
     async def _aclose(self) -> None:
         if isinstance(self.download, AsyncDownload):

@@ -11,7 +11,7 @@ import math
 import time
 from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
@@ -65,8 +65,13 @@ class Send(NamedTuple):
     values: dict[str, Any]
 
     def run(self) -> None:
-        """Send it; what receivers raise is logged."""
-        self.signal.send_robust(self.sender, **self.values)
+        """Send it; what receivers raise is logged.
+
+        Under ASGI asynchronous ones run on the event loop, and a disconnect cancels them there. It
+        is the loop that ends this download then: it closes it.
+        """
+        with suppress(CancelledError):
+            self.signal.send_robust(self.sender, **self.values)
 
     async def arun(self) -> None:
         """Send it on the event loop."""
@@ -184,9 +189,12 @@ class Download(DownloadBase):
                     self._progress.count(block)
                     yield block
             self._is_exhausted = True
+            yield b""  # what comes in the end may wait
         except (Exception, CancelledError) as error:
             # A synchronous download is never cancelled itself: some content's own work was.
-            raise self._failed(error) from error
+            failure = self._failed(error)
+            yield b""
+            raise failure from error
         finally:
             for action in self._after():
                 action.run()

@@ -27,7 +27,9 @@ from django_stream_zip.members.build import (
     unexpected,
 )
 from django_stream_zip.members.misuse import check_path, is_a_directory, not_bytes
+from django_stream_zip.members.page_cache import is_quick, look_at, read_cached
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.prefetch.waiting import may_wait
 
 # With the header of a stored block 64 KiB: of more, Django's ASGI handler makes two messages.
 CHUNK_LENGTH: Final = 65531
@@ -124,6 +126,10 @@ class FileContent:
     long as it was when it was opened.
     """
 
+    defers = True
+    #: Whether it can be opened on an event loop.
+    is_prepared = False
+
     def __init__(
         self,
         path: str,
@@ -168,6 +174,10 @@ class FileContent:
         """When the file was modified last."""
         return time_of(0 if self.status is None else self.status.st_mtime_ns / 1e9)
 
+    def prepare(self) -> None:
+        """Look at the file, so that it can be opened at once."""
+        self.is_prepared = look_at(self._path)
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self._described().chunks(start, stop)
@@ -181,22 +191,26 @@ class FileContent:
         return ExpectedFile(self._path).chunks()
 
     def _described(self) -> ExpectedFile:
-        return ExpectedFile(self._path, self.size, self.status)
+        return ExpectedFile(self._path, self.size, self.status, is_prepared=self.is_prepared)
 
 
 class ExpectedFile(NamedTuple):
     """A file of this machine, and what it has to be when it is opened: None where anything will do.
 
     That is a size, a status (only its time of modification counts) and a state: see `state_of`.
+    `is_prepared`: whether it can be opened on an event loop.
     """
 
     path: str
     size: int | None = None
     status: os.stat_result | None = None
     state: str | None = None
+    is_prepared: bool = False
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield its bytes from `start` to `stop`."""
+        """Yield its bytes from `start` to `stop`, and an empty chunk where nothing may wait."""
+        if not (may_wait() or self.is_prepared):
+            yield b""
         file = _opened(self.path)
         try:
             opened = self._checked(file)
@@ -211,7 +225,7 @@ class ExpectedFile(NamedTuple):
     def whole(self) -> bytes | None:
         """Return what `chunks` yields, if that is one chunk; None where it isn't, or may not be."""
         size = self.status.st_size if self.size is None and self.status else self.size
-        if not size or size > CHUNK_LENGTH:
+        if not size or size > CHUNK_LENGTH or not may_wait():
             return None
         file = _opened(self.path)
         try:
@@ -224,7 +238,7 @@ class ExpectedFile(NamedTuple):
     def _checked(self, file: int) -> os.stat_result:
         """Return what the opened file is; raise ContentChangedError if that isn't expected."""
         opened = os.fstat(file)
-        path, size, status, state = self
+        path, size, status, state, _ = self
         _check_regular(path, opened)
         if status is not None and opened.st_mtime_ns != status.st_mtime_ns:
             raise ContentChangedError(f"{path} was modified after it was described")
@@ -269,12 +283,21 @@ def _end(stop: int | None, size: int) -> float:
 
 def _read(file: int, start: int, end: float) -> Iterator[bytes]:
     """Yield the bytes of an open file from `start` to `end`, or as far as there are any."""
-    if start:
-        os.lseek(file, start, os.SEEK_SET)
-    left = end - start
-    while left > 0 and (chunk := os.read(file, int(min(CHUNK_LENGTH, left)))):
+    position, place = start, 0
+    while position < end:
+        length = int(min(CHUNK_LENGTH, end - position))
+        chunk = None if may_wait() else read_cached(file, length, position)
+        if chunk is None:
+            if not may_wait():
+                yield b""
+            if position != place:
+                os.lseek(file, position, os.SEEK_SET)
+            chunk = os.read(file, length)
+            place = position + len(chunk)
+        if not chunk:
+            return
         yield chunk
-        left -= len(chunk)
+        position += len(chunk)
 
 
 def _read_at_once(name: str, file: int, opened: os.stat_result) -> bytes:
@@ -303,9 +326,23 @@ def _watched(
         stop += len(chunk)
         digest = add(chunk, digest)
         yield chunk
-    if opened.st_size:  # otherwise what was read, if anything, grew meanwhile
-        is_same = partial(_has_digest, file, start, stop, add, digest)
-        _look_again(name, file, opened, is_settled, is_same)
+    if not opened.st_size:
+        return  # what was read, if anything, grew meanwhile
+    if not (may_wait() or _ends_at_once(file, opened)):
+        yield b""
+    is_same = partial(_has_digest, file, start, stop, add, digest)
+    _look_again(name, file, opened, is_settled, is_same)
+
+
+def _ends_at_once(file: int, opened: os.stat_result) -> bool:
+    """Return whether to look at a file again and to close it waits for nothing.
+
+    It does where it is read again, and where nobody else has it, so that it is removed.
+    """
+    if not (_is_settled(opened) and is_quick(file, opened.st_dev)):
+        return False
+    now = os.fstat(file)
+    return now.st_size <= opened.st_size and now.st_nlink > 0
 
 
 def _is_settled(opened: os.stat_result) -> bool:
@@ -382,6 +419,8 @@ def has_settled(modified_at: float) -> bool:
 
 class BytesContent:
     """Bytes in memory."""
+
+    defers = True
 
     def __init__(self, data: bytes) -> None:
         self._data = bytes(data)

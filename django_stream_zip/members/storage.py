@@ -206,6 +206,15 @@ class StorageContent:
         """Whether it pays, and whether it is allowed, to prefetch it in another thread."""
         return self.reader.is_remote
 
+    @property
+    def defers(self) -> bool:
+        """Whether its chunks never wait where nothing may."""
+        return self.reader.defers
+
+    def prepare(self) -> None:
+        """Make ready to be opened where nothing may wait."""
+        self.reader.prepare()
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop` of the file that was described."""
         return self.reader.chunks(start, stop)

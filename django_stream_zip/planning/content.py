@@ -61,6 +61,10 @@ class Content(Description, Protocol):
         Opens what it reads with the first chunk and closes it with the last one, or when closed.
         Raises ContentChangedError where it can tell that the content isn't the one described, or
         that it was changed while it was read.
+
+        Under ASGI a thread pulls them, unless the content has a true `defers`: then the event loop
+        does, and what would have to wait there yields an empty chunk first (see
+        `prefetch.waiting`). Its `prepare()`, which is optional too, is called in a thread before.
         """
 
     def __iter__(self) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from django_stream_zip.engine.streams import aclose, close
 from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.source import Source
+from django_stream_zip.prefetch.waiting import defers, may_wait
 
 
 def driven(
@@ -21,7 +22,7 @@ def driven(
     """Carry out the steps, and yield the bytes in blocks of about that length.
 
     Contents are read through `source`. Empty blocks come while nothing is sent: a moment to look
-    whether anybody still waits.
+    whether anybody still waits. Where nothing may wait, one comes before whatever may have to.
     """
     blocks = LooseBlocks(block_length)
     with closing(steps):
@@ -34,8 +35,8 @@ def driven(
             elif isinstance(step, Reading):
                 yield from _read(step, source, blocks)
             else:
-                step.run()
                 yield b""
+                step.run()
     yield from blocks.flush()
 
 
@@ -70,12 +71,17 @@ async def adriven(
 
 
 def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
+    waits = not defers(reading.content)
+    if waits and not may_wait():
+        yield b""
     chunks = source.chunks(reading.content, reading.start, reading.stop)
     try:
         for chunk in chunks:
             if piece := reading.take(chunk):
                 yield from blocks.push(piece)
             else:
+                yield b""
+            if waits and not may_wait():
                 yield b""
     finally:
         close(chunks)
@@ -87,7 +93,7 @@ async def _aread(
 ) -> AsyncGenerator[bytes, None]:
     chunks: Any = source.chunks(reading.content, reading.start, reading.stop)
     if not hasattr(chunks, "__aiter__"):
-        chunks = Threaded(chunks)
+        chunks = Threaded(chunks, defers=defers(reading.content))
     try:
         async for chunk in chunks:
             if piece := reading.take(chunk):

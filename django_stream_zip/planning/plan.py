@@ -28,8 +28,10 @@ from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
+from django_stream_zip.planning.prepared import Prepared
 from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
+from django_stream_zip.prefetch.waiting import may_wait
 
 AnyMember = MemberFile | AsyncMemberFile
 
@@ -176,9 +178,11 @@ class Plan:
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
         archive = Archive(_OPTIONS, directory=NoDirectory())
-        stored = _StoredContent()
+        stored, prepared = _StoredContent(), Prepared(self.members)
         last = bisect_left(self._offsets, window.stop, hi=len(self.members))
         for number in range(self._first(window), last):
+            if not may_wait():
+                yield from prepared.before(number)
             member, position = self.members[number], self._offsets[number]
             begun(member[0])
             following = self._offsets[number + 1]

@@ -42,7 +42,10 @@ class Reading:
 
     def take(self, chunk: bytes) -> bytes:
         """Take a chunk and return the bytes to be sent for it. Raises ContentChangedError."""
-        self._left -= len(chunk) if chunk.__class__ is bytes else memoryview(chunk).nbytes
+        length = len(chunk) if chunk.__class__ is bytes else memoryview(chunk).nbytes
+        if not length:
+            return b""
+        self._left -= length
         if self._left < 0:
             self._changed("more")
         return self.become(chunk)

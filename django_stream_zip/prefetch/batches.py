@@ -3,32 +3,47 @@
 It has to be that thread (`thread_sensitive`): database connections belong to it, and Django closes
 the response in it. From another one, closing could happen while the next chunk is being made.
 Back-pressure needs nothing more: without demand nothing is pulled.
+
+What defers, as `waiting` says, is pulled on the event loop instead, until it yields an empty chunk.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
+from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 
 from django_stream_zip.engine.streams import close
+from django_stream_zip.prefetch.waiting import not_waiting
 
 # A batch is full when it has so many bytes, or is so many seconds old: a hop costs about 0.2 ms,
 # and a slow source must neither wait nor be hard to cancel. Measured from 128 KiB to 2 MiB: longer
 # batches are no faster, as what was read is out of the CPU's cache when it is sent.
 _BATCH_LENGTH: Final = 384 << 10
 _BATCH_SECONDS: Final = 0.1
+# On the event loop everybody else has a turn between two batches. With what it takes to send it,
+# one of that length takes 0.3 ms. All who pull there share it, or ten would keep a timer waiting.
+_LOOP_SECONDS: Final = 0.001
+_on_loop: Final[WeakSet[Threaded]] = WeakSet()
 
 
 class Threaded:
-    """Iterates chunks of bytes from an event loop, several of them with one hop to the thread."""
+    """Iterates chunks of bytes from an event loop, several of them with one hop to the thread.
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    `defers`: whether they may be pulled on the event loop as long as none of them is empty.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], *, defers: bool = False) -> None:
         self._chunks = iter(chunks)
         self._pulled = ordinary(self._chunks)
+        self._defers = defers
+        self._may_wait = True  # whether what comes next has to be pulled in a thread
+        self._has_turned = False  # whether everybody else has had a turn since the last batch
         self._length = 0  # the first chunk goes on alone, at once
         self._batch: deque[bytes] = deque()
         self._error: Exception | None = None
@@ -41,11 +56,21 @@ class Threaded:
         while not self._batch:
             if self._is_over:
                 raise StopAsyncIteration
-            await sync_to_async(self._pull)()
+            if self._may_wait:
+                self._has_turned = True
+                await sync_to_async(self._pull)(_BATCH_SECONDS)
+                continue
+            if not self._has_turned:
+                await asyncio.sleep(0)
+            self._has_turned = False
+            _on_loop.add(self)
+            self._length = _BATCH_LENGTH // len(_on_loop)
+            with not_waiting():
+                self._pull(_LOOP_SECONDS)
         self._length = _BATCH_LENGTH
         return self._batch.popleft()
 
-    def _pull(self) -> None:
+    def _pull(self, seconds: float) -> None:
         """Pull chunks until there are enough or a moment is over.
 
         An error waits until the chunks before it are yielded. Empty chunks count as time: reading
@@ -53,15 +78,19 @@ class Threaded:
         """
         if self._error is not None:
             raise self._error
-        left, deadline = self._length, time.monotonic() + _BATCH_SECONDS
+        left, deadline = self._length, time.monotonic() + seconds
         try:
             for chunk in self._pulled:
                 if chunk:
                     self._batch.append(chunk)
                     left -= len(chunk)
-                if (chunk and left <= 0) or time.monotonic() > deadline:
+                is_enough = left <= 0 if chunk else not self._may_wait
+                if is_enough or time.monotonic() > deadline:
+                    # An empty one says that what comes next would wait.
+                    self._may_wait = not (chunk and self._defers)
                     return
             self._is_over = True
+            _on_loop.discard(self)
         except Exception as error:
             if not self._batch:
                 raise

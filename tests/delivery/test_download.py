@@ -533,7 +533,10 @@ ENDS: dict[Callable[[Any], Any], bool | None] = {
 @pytest.mark.parametrize(("end", "is_told"), ENDS.items(), ids=[end.__name__ for end in ENDS])
 @pytest.mark.parametrize("is_async", [True, False])
 def test_who_was_told_of_the_beginning_is_told_of_the_end(
-    end: Callable[[Any], Any], is_told: bool | None, is_async: bool
+    end: Callable[[Any], Any],
+    is_told: bool | None,
+    is_async: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     members = [counting_member(name, CONTENT) for name in "abc"]
 
@@ -548,6 +551,7 @@ def test_who_was_told_of_the_beginning_is_told_of_the_end(
     gc.collect()  # errors that nobody retrieved are logged now, and not during another test
     told = [name for name, _ in signals]
     assert told == (["started", "finished"] if is_told or (is_told is None and told) else [])
+    assert [record for record in caplog.records if record.name == "django_stream_zip"] == []
 
 
 @EVERY_WAY

@@ -164,3 +164,19 @@ USED = [
 def test_what_else_the_readers_use_is_there(make: Callable[[], Any], names: str) -> None:
     storage = make()
     assert [name for name in names.split() if not hasattr(storage, name)] == []
+
+
+@pytest.mark.parametrize(("make", "name"), [(google, "google_session"), (azure, "azure_session")])
+def test_a_client_can_keep_more_connections_than_requests_does(
+    make: Callable[[], Any], name: str
+) -> None:
+    from django_stream_zip.members.readers import compat
+
+    session = getattr(compat, name)(make())
+    compat.widen_pools(session, 32)
+    pools = [adapter.poolmanager for adapter in session.adapters.values()]
+    assert pools
+    for pool in pools:
+        assert pool.connection_from_url("https://example.com").pool.maxsize == 32
+    compat.widen_pools(session, 8)
+    assert [adapter.poolmanager for adapter in session.adapters.values()] == pools

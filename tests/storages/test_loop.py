@@ -172,7 +172,7 @@ class TestMembers:
         for given in (looped, iter(looped)):
             assert b"".join(zip_response(RequestFactory().get("/"), given)) == expected  # type: ignore[arg-type]
 
-    def test_eight_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
+    def test_many_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
         members = [tuple(async_member(member)) for member in self.members(place)]
         place.store.asked.clear()
         place.faults.latency = 0.2
@@ -188,7 +188,7 @@ class TestMembers:
 
         asyncio.run(watched())
         assert most == 0
-        assert place.store.most_at_once == 8
+        assert 8 <= place.store.most_at_once <= 16
         assert place.store.asked == ["get"] * 20
 
     def test_who_goes_away_closes_the_bodies(self, place: Faulty) -> None:

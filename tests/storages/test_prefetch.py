@@ -110,12 +110,12 @@ WAYS = pytest.mark.parametrize("way", [by_wsgi, by_asgi, by_engine])
 
 @WAYS
 @pytest.mark.parametrize("of", [list, iter])
-def test_eight_are_fetched_at_a_time_each_by_one_request(
+def test_so_many_are_fetched_at_a_time_each_by_one_request(
     way: Callable[[Any], bytes], of: Callable[[Any], Any], storage: Any, store: Store
 ) -> None:
     assert contents(way(of(known(storage)))) == EXPECTED
     assert store.asked == ["get"] * NUMBER
-    assert 2 < store.most_at_once <= 8
+    assert 2 < store.most_at_once <= 16
 
 
 def listed(storage: Any) -> list[Any]:
@@ -228,9 +228,7 @@ def test_a_missing_object_in_a_list_is_not_found(
     assert eventually(lambda: not describing())
 
 
-def test_eight_bodies_are_fetched_at_a_time_of_what_is_described(
-    storage: Any, store: Store
-) -> None:
+def test_bodies_are_fetched_of_what_is_described(storage: Any, store: Store) -> None:
     store.faults.latency = 0.2
     members = collected(storage)
     assert [member[0] for member in members] == NAMES
@@ -369,5 +367,5 @@ def test_a_visitor_who_goes_away_closes_every_body(
         response.close()
         assert eventually(lambda: store.open_bodies == 0)
     # What was read to its end is kept for the next request: the client's pool has ten.
-    assert eventually(lambda: store.connections <= before + 8)
+    assert eventually(lambda: store.connections <= before + 16)
     assert eventually(lambda: not describing())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,17 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import __version__
 
 from django_stream_zip.members.readers import async_reader
-from django_stream_zip.members.readers.compat import AZURE_CONNECTIONS, blob_name
-from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.compat import (
+    AZURE_CONNECTIONS,
+    azure_session,
+    blob_name,
+    widen_pools,
+)
+from django_stream_zip.members.readers.processes import (
+    PerProcess,
+    connections_at_once,
+    forget_after_fork,
+)
 from django_stream_zip.members.readers.reader import Metadata, archived_error
 from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
 from django_stream_zip.members.readers.transfer import ResponseBody
@@ -38,7 +46,7 @@ class AzureReader(RemoteReader):
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, AZURE_CONNECTIONS)
-        _clients.get(storage, attrgetter("client"))
+        _clients.get(storage, _pooled_client)
         self._blob = storage.client.get_blob_client(blob_name(storage, name))
         self._timeout = storage.timeout
 
@@ -97,6 +105,12 @@ def _total(response: Any) -> list[int]:
 
 # Only to make one client where many threads are the first: the storage keeps it.
 _clients: Final = PerProcess()
+
+
+def _pooled_client(storage: Any) -> Any:
+    """Return the storage's client, which keeps as many connections as are used at a time."""
+    widen_pools(azure_session(storage), connections_at_once())
+    return storage.client
 
 
 def _azure_store(storage: Any, container: str) -> Any:

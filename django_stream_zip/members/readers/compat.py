@@ -72,3 +72,22 @@ def google_url(storage: Any) -> str:
     """Return the address of the API that a GoogleCloudStorage reads from."""
     url: str = storage.client._connection.API_BASE_URL
     return url
+
+
+def google_session(storage: Any) -> Any:
+    """Return the session of requests with which a GoogleCloudStorage's client speaks."""
+    return storage.client._http
+
+
+def azure_session(storage: Any) -> Any:
+    """Return that of an AzureStorage's client; None where the site has it speak by another way."""
+    transport = storage.service_client._pipeline._transport
+    transport.open()
+    return getattr(transport, "session", None)
+
+
+def widen_pools(session: Any, number: int) -> None:
+    """Have a session of requests keep so many connections to each server, if it keeps fewer."""
+    for adapter in getattr(session, "adapters", {}).values():
+        if getattr(adapter, "_pool_maxsize", number) < number:
+            adapter.init_poolmanager(adapter._pool_connections, number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC
 from functools import partial
-from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -22,10 +21,16 @@ from django_stream_zip.members.readers import async_reader
 from django_stream_zip.members.readers.compat import (
     GOOGLE_CONNECTIONS,
     google_credentials,
+    google_session,
     google_url,
     object_key,
+    widen_pools,
 )
-from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.processes import (
+    PerProcess,
+    connections_at_once,
+    forget_after_fork,
+)
 from django_stream_zip.members.readers.reader import Metadata
 from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
 from django_stream_zip.members.readers.transfer import ResponseBody
@@ -43,7 +48,7 @@ class GoogleCloudReader(RemoteReader):
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, GOOGLE_CONNECTIONS)
-        _clients.get(storage, attrgetter("client"))
+        _clients.get(storage, _pooled_client)
         self._bucket = storage.bucket
         self._key = object_key(storage, name)
 
@@ -91,6 +96,12 @@ class GoogleCloudReader(RemoteReader):
 
 # Only to make one client where many threads are the first: the storage keeps it.
 _clients: Final = PerProcess()
+
+
+def _pooled_client(storage: Any) -> Any:
+    """Return the storage's client, which keeps as many connections as are used at a time."""
+    widen_pools(google_session(storage), connections_at_once())
+    return storage.client
 
 
 def _google_store(storage: Any, bucket: str) -> Any:

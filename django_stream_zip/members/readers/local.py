@@ -14,6 +14,7 @@ from django.core.files.storage import FileSystemStorage
 
 from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
+from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
 from django_stream_zip.planning.content import ContentChangedError
 
@@ -25,6 +26,7 @@ class FileReader(Reader):
     """Reads a file of a FileSystemStorage: one `stat`, and no file that was modified since."""
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
+    defers = True
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         self._path = _path(storage, name)
@@ -33,6 +35,7 @@ class FileReader(Reader):
     def _forget(self) -> None:
         super()._forget()
         self._status: stat_result | None = None
+        self._is_prepared = False
 
     def _place(self) -> str:
         return self._path
@@ -44,6 +47,10 @@ class FileReader(Reader):
         self.local_state, self.is_settled = content.local_state, content.is_settled
         return Metadata(content.size, None, content.modified_at, content.validator)
 
+    def prepare(self) -> None:
+        """Look at the file, so that it can be opened at once."""
+        self._is_prepared = look_at(self._path)
+
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
         return self._expected().chunks(start, stop)
@@ -53,7 +60,13 @@ class FileReader(Reader):
         return self._expected().whole()
 
     def _expected(self) -> ExpectedFile:
-        return ExpectedFile(self._path, self.expected_size, self._status, self.expected_validator)
+        return ExpectedFile(
+            self._path,
+            self.expected_size,
+            self._status,
+            self.expected_validator,
+            self._is_prepared,
+        )
 
 
 def _path(storage: Any, name: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from django_stream_zip import conf
+
 _IMPORTED_IN: Final = os.getpid()
 _processes: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 # For moments only, and for all storages.
@@ -35,6 +37,16 @@ def forget_after_fork(storage: Any, fresh: dict[str, Callable[[], Any]]) -> None
             for attribute, make in fresh.items():
                 setattr(storage, attribute, make())
             _processes[storage] = os.getpid()
+
+
+def connections_at_once() -> int:
+    """Return how many connections a client should keep: as many as one download uses at a time.
+
+    The stores' packages keep ten. Each more is opened for one request only, which is two or three
+    round trips.
+    """
+    number: int = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
+    return number
 
 
 class PerProcess:

@@ -49,6 +49,8 @@ class Reader(ABC):
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open")
     #: Whether it pays, and whether it is allowed, to prefetch in another thread.
     is_remote: ClassVar[bool] = False
+    #: Whether it never waits where nothing may: see `prefetch.waiting`.
+    defers: ClassVar[bool] = False
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
@@ -100,6 +102,9 @@ class Reader(ABC):
 
         Raises FileNotFoundError, PermissionError, or what else the storage raises.
         """
+
+    def prepare(self) -> None:  # noqa: B027  # most need nothing
+        """Make ready to be opened where nothing may wait, if there is a way to."""
 
     @abstractmethod
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

@@ -26,7 +26,6 @@ from s3transfer.manager import TransferManager
 from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
-from django_stream_zip import conf
 from django_stream_zip.engine.errors import one_line
 from django_stream_zip.members.readers import async_reader
 from django_stream_zip.members.readers.combine import combined_parts
@@ -37,7 +36,11 @@ from django_stream_zip.members.readers.compat import (
     s3_session,
     with_s3_config,
 )
-from django_stream_zip.members.readers.processes import PerProcess, forget_after_fork
+from django_stream_zip.members.readers.processes import (
+    PerProcess,
+    connections_at_once,
+    forget_after_fork,
+)
 from django_stream_zip.members.readers.reader import Metadata, archived_error
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObstoreObject, RemoteReader
 from django_stream_zip.members.readers.transfer import ResponseBody
@@ -193,11 +196,8 @@ def shared_client(storage: Any) -> Any:
 
 
 def _pooled_client(storage: Any) -> Any:
-    """Make a client that keeps as many connections as are used at a time.
-
-    boto3 keeps ten; each more is opened for one request only, which is two or three round trips.
-    """
-    number = max(conf.get("DESCRIBE_AT_ONCE"), conf.get("PREFETCH_MEMBERS"))
+    """Make a client that keeps as many connections as are used at a time."""
+    number = connections_at_once()
     config = s3_config(storage)
     if config.max_pool_connections < number:
         wider = config.merge(Config(max_pool_connections=number))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,8 +28,9 @@ from django_stream_zip.delivery.cpus import cpu_limiter
 from django_stream_zip.delivery.download import Download
 from django_stream_zip.delivery.naming import named
 from django_stream_zip.delivery.progress import Order
-from django_stream_zip.engine.encoders import UNLIMITED
+from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import unpacked
+from django_stream_zip.engine.streams import make_options
 from django_stream_zip.members import misuse
 from django_stream_zip.members.async_member import AsyncStorageContent
 from django_stream_zip.members.build import text
@@ -49,6 +49,9 @@ def zip_response(
     filename: str = "archive.zip",
     password: str | None = None,
     compress: bool | None = None,
+    content_type: str = "application/zip",
+    extended_timestamps: bool = True,
+    comment: str = "",
 ) -> HttpResponseBase:
     """Answer a request with the ZIP archive of `members`.
 
@@ -72,6 +75,10 @@ def zip_response(
         compress: What is done with the members that their builder would deflate, where nothing
             else was asked for. None stores them where they are so little of the archive that a
             length is worth more (MAX_GROWTH_BY_STORING), False stores them in any case, True none.
+        content_type: The media type, for formats that are ZIPs: "application/epub+zip".
+        extended_timestamps: Whether times are also written in seconds since 1970, in a field that
+            EPUB forbids for its first member.
+        comment: The archive's comment, of at most 65,535 bytes in UTF-8. It isn't encrypted.
 
     Returns:
         The archive or a range of it, or what a condition demands: 304, 412 or 416.
@@ -85,20 +92,27 @@ def zip_response(
     misuse.check_request(request, members)
     misuse.check_members(members)
     misuse.check_filename(filename)
+    comment = text(comment)
+    options = make_options(text(password), extended_timestamps=extended_timestamps, comment=comment)
     members = decided(named(all_described(members)), compress)
     plan = None
     if isinstance(members, Sequence):
         if _is_wsgi(request):
             members = [_synchronous(member) for member in members]
-        plan = Plan.of(members, encrypted=password is not None)
-    order = Order(request, str(filename), plan)
+        plan = Plan.of(
+            members,
+            encrypted=password is not None,
+            extended_timestamps=extended_timestamps,
+            comment=comment,
+        )
+    order = Order(request, str(filename), plan, content_type=content_type)
     checksums = CachedChecksums(plan.unknown() if plan else ())
-    respond = partial(_respond, members, checksums, text(password))
+    respond = partial(_respond, members, checksums, options)
     return _conditional(order, checksums, respond)
 
 
 def _respond(
-    members: AnyMembers, checksums: CachedChecksums, password: str | None, order: Order
+    members: AnyMembers, checksums: CachedChecksums, options: Options, order: Order
 ) -> ZipResponse:
     is_wsgi = _is_wsgi(order.request)
     kind: type[Download | AsyncDownload] = AsyncDownload if _is_async(members) else Download
@@ -109,8 +123,9 @@ def _respond(
             "asynchronous members need ASGI, and this request came through WSGI: "
             "use synchronous ones, which stream under both"
         )
-    limiter: AbstractContextManager[Any] = UNLIMITED if is_wsgi else cpu_limiter()
-    return ZipResponse(kind(order, members, checksums, password=password, limiter=limiter))
+    if not is_wsgi:
+        options = replace(options, limiter=cpu_limiter())
+    return ZipResponse(kind(order, members, checksums, options))
 
 
 def _is_wsgi(request: HttpRequest) -> bool:
@@ -221,7 +236,7 @@ class ZipResponse(StreamingHttpResponse):
 
     def __init__(self, download: Download | AsyncDownload, **kwargs: Any) -> None:
         order = download.order
-        kwargs.setdefault("content_type", "application/zip")
+        kwargs.setdefault("content_type", order.content_type)
         kwargs.setdefault("status", 200 if order.content_range is None else 206)
         self.download = download
         super().__init__(download, **kwargs)

@@ -57,6 +57,9 @@ _VALUES: Final[_Values] = (
         "text or None",
     ),
     ("compress", is_choice, "True, False or None"),
+    ("content_type", lambda value: isinstance(value, str), "a media type"),
+    ("extended_timestamps", lambda value: isinstance(value, bool), "True or False"),
+    ("comment", lambda value: isinstance(value, str | Promise), "text"),
 )
 _VALUES_OF_ROWS: Final[_Values] = (
     (
@@ -104,6 +107,11 @@ class ZipViewMixin:
     allow_empty = False
     #: Whether to deflate members whose builder had no `compress`: see `zip_response`.
     compress: bool | None = None
+    #: The media type, whether times are also written in seconds, and the archive's comment: see
+    #: `zip_response`.
+    content_type = "application/zip"
+    extended_timestamps = True
+    comment = ""
 
     def get_filename(self) -> str:
         """Return the name to save the archive under."""
@@ -116,6 +124,18 @@ class ZipViewMixin:
     def get_compress(self) -> bool | None:
         """Return what `zip_response` does with what builders would deflate."""
         return self.compress
+
+    def get_content_type(self) -> str:
+        """Return the archive's media type."""
+        return self.content_type
+
+    def get_extended_timestamps(self) -> bool:
+        """Return whether times are also written in seconds since 1970."""
+        return self.extended_timestamps
+
+    def get_comment(self) -> str:
+        """Return the archive's comment."""
+        return self.comment
 
     def get_allow_empty(self) -> bool:
         """Return whether to send an archive without members."""
@@ -135,6 +155,9 @@ class ZipViewMixin:
             filename=self.get_filename(),
             password=self.get_password(),
             compress=self.get_compress(),
+            content_type=self.get_content_type(),
+            extended_timestamps=self.get_extended_timestamps(),
+            comment=self.get_comment(),
         )
 
     def without_members(self, error: Exception) -> HttpResponseBase:

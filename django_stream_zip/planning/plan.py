@@ -21,7 +21,7 @@ from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
 from django_stream_zip.engine.encoders import STORED
-from django_stream_zip.engine.entry import Options, check_content, encoder_for
+from django_stream_zip.engine.entry import Options, archive_comment, check_content, encoder_for
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import default_compressobj
@@ -56,6 +56,7 @@ class Plan:
         directory: KnownDirectory,
         end_records: bytes,
         tag: str | None,
+        options: Options,
     ) -> None:
         self.members = members
         self.length = offsets[-1] + directory.size + len(end_records)
@@ -63,16 +64,29 @@ class Plan:
         self._offsets = offsets  # where each member starts, then where the directory does
         self._directory = directory  # with a CRC-32 of 0 where none is declared
         self._end_records = end_records
+        self._options = options
         self._is_declared = all(member[3].crc_32 is not None for member in members)
 
     @classmethod
-    def of(cls, members: Sequence[AnyMember], *, encrypted: bool = False) -> Plan | None:
-        """Plan an archive.
+    def of(
+        cls,
+        members: Sequence[AnyMember],
+        *,
+        encrypted: bool = False,
+        extended_timestamps: bool = True,
+        comment: str = "",
+    ) -> Plan | None:
+        """Plan an archive, which has these options of `stream_zip`.
 
         Returns None if the size of some member can only be found by writing it.
         """
         members = tuple(members)  # what the caller's list becomes later is another archive
-        options = replace(_OPTIONS, encryption=EncryptionOverhead()) if encrypted else _OPTIONS
+        options = replace(
+            _OPTIONS,
+            extended_timestamps=extended_timestamps,
+            encryption=EncryptionOverhead() if encrypted else None,
+            comment=archive_comment(comment),
+        )
         directory = KnownDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
@@ -87,8 +101,8 @@ class Plan:
             archive.end(0)
         offsets.append(archive.offset)
         *_, end_records = archive.finish()
-        tag = None if encrypted else _entity_tag(members, directory)
-        return cls(members, offsets, directory, end_records, tag)
+        tag = None if encrypted else _entity_tag(members, directory, end_records)
+        return cls(members, offsets, directory, end_records, tag, options)
 
     def window(
         self,
@@ -177,7 +191,7 @@ class Plan:
         begun: Callable[[str], object],
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
-        archive = Archive(_OPTIONS, directory=NoDirectory())
+        archive = Archive(self._options, directory=NoDirectory())
         stored, prepared = _StoredContent(), Prepared(self.members)
         last = bisect_left(self._offsets, window.stop, hi=len(self.members))
         for number in range(self._first(window), last):
@@ -240,7 +254,7 @@ class Plan:
         content = self._method_and_content(number)[1]
         if method.crc_32 is not None or content.crc_32 is not None:
             return
-        archive = Archive(_OPTIONS, offset=self._offsets[number], directory=NoDirectory())
+        archive = Archive(self._options, offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
         length = archive.content_before(max(0, window.start - archive.offset))
         if length and window.stop > archive.offset + archive.data_length:
@@ -266,7 +280,9 @@ class Plan:
             yield self._method_and_content(number)[1]
 
 
-def _entity_tag(members: Sequence[AnyMember], directory: KnownDirectory) -> str | None:
+def _entity_tag(
+    members: Sequence[AnyMember], directory: KnownDirectory, end_records: bytes
+) -> str | None:
     """Return an archive's tag, in its quotes: a digest of all that its bytes follow from.
 
     It vouches for the bytes, so there is none if nobody vouches for some content.
@@ -274,6 +290,7 @@ def _entity_tag(members: Sequence[AnyMember], directory: KnownDirectory) -> str 
     digest = sha256(b"%d" % spec.REVISION)
     for block in directory.blocks():
         digest.update(block)
+    digest.update(end_records)
     for start in range(0, len(members), _BATCH):
         contents = [member[4] for member in members[start : start + _BATCH]]
         states = [

@@ -14,7 +14,7 @@ import pytest
 from django_stream_zip.planning.content import ContentChangedError
 from tests.storages import servers
 from tests.support import clients
-from tests.support.contract import DATA, MIB, Place, ReaderContract
+from tests.support.contract import DATA, MIB, ListingContract, Place, ReaderContract
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
@@ -55,7 +55,7 @@ def swift(folder: Path) -> Iterator[Any]:
         yield storage
 
 
-class S3Contract(ReaderContract):
+class S3Contract(ListingContract, ReaderContract):
     reader_class = "S3Reader"
 
     def test_what_was_stored_packed_is_read_both_ways(self, place: Place, name: str) -> None:
@@ -161,7 +161,7 @@ def google(folder: Path) -> Iterator[Any]:
         yield storage
 
 
-class TestGoogleCloud(ReaderContract):
+class TestGoogleCloud(ListingContract, ReaderContract):
     reader_class = "GoogleCloudReader"
     tells_size = False
 
@@ -177,7 +177,7 @@ def azure(folder: Path) -> Iterator[Any]:
         yield storage
 
 
-class TestAzure(ReaderContract):
+class TestAzure(ListingContract, ReaderContract):
     reader_class = "AzureReader"
 
     @pytest.fixture
@@ -223,7 +223,7 @@ def sftp(sshd: dict[str, Any]) -> Iterator[Any]:
         yield storage
 
 
-class TestSFTP(ReaderContract):
+class TestSFTP(ListingContract, ReaderContract):
     reader_class = "SFTPReader"
 
     @pytest.fixture

@@ -15,7 +15,12 @@ from django.core.files.storage import FileSystemStorage
 from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
 from django_stream_zip.members.page_cache import look_at
-from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
+from django_stream_zip.members.readers.reader import (
+    Metadata,
+    Reader,
+    below,
+    derived_validator,
+)
 from django_stream_zip.planning.content import ContentChangedError
 
 # A name of which `FileSystemStorage.path()` changes nothing: it only joins.
@@ -36,6 +41,11 @@ class FileReader(Reader):
         super()._forget()
         self._status: stat_result | None = None
         self._is_prepared = False
+
+    def listed(self) -> Iterator[tuple[str, Metadata]]:
+        """Yield the files below this directory; links are not followed."""
+        for name in files_below(self._path):
+            yield below(self.name, name), Metadata()
 
     def _place(self) -> str:
         return self._path
@@ -67,6 +77,21 @@ class FileReader(Reader):
             self.expected_validator,
             self._is_prepared,
         )
+
+
+def files_below(directory: str) -> Iterator[str]:
+    """Yield the files below a directory, as paths relative to it with slashes.
+
+    Links are not followed: they may lead out of it, or in a circle. Raises OSError where a
+    directory can't be read.
+    """
+    with os.scandir(directory) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_file(follow_symlinks=False):
+            yield entry.name
+        elif entry.is_dir(follow_symlinks=False):
+            yield from (f"{entry.name}/{name}" for name in files_below(entry.path))
 
 
 def _path(storage: Any, name: str) -> str:

@@ -106,6 +106,15 @@ class Reader(ABC):
     def prepare(self) -> None:  # noqa: B027  # most need nothing
         """Make ready to be opened where nothing may wait, if there is a way to."""
 
+    def listed(self) -> Iterator[tuple[str, Metadata]]:
+        """Yield the stored names of the files below the folder of this name, with what is told.
+
+        What the listing says of a file is what `describe` would say, or nothing. Names come in the
+        storage's order, or sorted. Raises what the storage raises.
+        """
+        for name in _walked(self.storage, self.name):
+            yield name, Metadata()
+
     @abstractmethod
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`. Opens nothing before the first one is asked for.
@@ -118,6 +127,20 @@ class Reader(ABC):
     def whole(self) -> bytes | None:
         """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
         return None
+
+
+def below(folder: str, name: str) -> str:
+    """Return the name of something in a folder, of which "" is the whole storage."""
+    return f"{folder}/{name}" if folder else name
+
+
+def _walked(storage: Any, folder: str) -> Iterator[str]:
+    """Yield the names of the files below a folder of a storage that can only list one."""
+    folders, files = storage.listdir(folder)
+    for name in sorted(filter(None, files)):
+        yield below(folder, name)
+    for name in sorted(filter(None, folders)):
+        yield from _walked(storage, below(folder, name))
 
 
 def kept_validator(metadata: Metadata) -> str:

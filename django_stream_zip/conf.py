@@ -34,13 +34,25 @@ def _is_none_or(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_valid(value)
 
 
-def _is_pair(pair: tuple[Any, Any]) -> bool:
-    """Return whether these are paths of a storage class and of a thing with a reader's methods."""
-    try:
-        storage, reader = map(import_string, pair)
-    except (ImportError, AttributeError, TypeError):
-        return False
-    return isinstance(storage, type) and hasattr(reader, "describe") and hasattr(reader, "chunks")
+def _is_table(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a test for a dict of paths of storage classes to those of things that are valid."""
+
+    def is_pair(pair: tuple[Any, Any]) -> bool:
+        try:
+            storage, other = map(import_string, pair)
+        except (ImportError, AttributeError, TypeError):
+            return False
+        return isinstance(storage, type) and is_valid(other)
+
+    return lambda value: isinstance(value, dict) and all(map(is_pair, value.items()))
+
+
+def _is_reader(value: Any) -> bool:
+    return hasattr(value, "describe") and hasattr(value, "chunks")
+
+
+def _is_writer(value: Any) -> bool:
+    return hasattr(value, "check") and (hasattr(value, "begin") or hasattr(value, "save"))
 
 
 KEYS: Final = {
@@ -95,7 +107,7 @@ KEYS: Final = {
     "READERS": Key(
         {},
         "a dict of dotted paths of storage classes to those of readers, which can be imported",
-        lambda value: isinstance(value, dict) and all(map(_is_pair, value.items())),
+        _is_table(_is_reader),
     ),
     # Whether database connections are closed before the first byte: a download takes minutes, and
     # nobody else could use them meanwhile. Those in an atomic block stay open in any case.
@@ -110,6 +122,12 @@ KEYS: Final = {
     # How many threads deflate and encrypt for each download, besides its own. Each takes up to
     # 1.5 MiB of memory.
     "WORKERS": Key(0, "a number of threads, 0 to 64", _is_integer(0, 64)),
+    # Writers for storage classes of a site's own, or in place of the package's.
+    "WRITERS": Key(
+        {},
+        "a dict of dotted paths of storage classes to those of writers, which can be imported",
+        _is_table(_is_writer),
+    ),
 }
 
 

@@ -23,18 +23,14 @@ from django_stream_zip import conf
 from django_stream_zip.delivery import disposition, ranges
 from django_stream_zip.delivery.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.delivery.checksums import CachedChecksums
-from django_stream_zip.delivery.compression import decided
 from django_stream_zip.delivery.cpus import cpu_limiter
 from django_stream_zip.delivery.download import Download
-from django_stream_zip.delivery.naming import named
 from django_stream_zip.delivery.progress import Order
 from django_stream_zip.engine.entry import Options
-from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import make_options
 from django_stream_zip.members import misuse
-from django_stream_zip.members.async_member import AsyncStorageContent
 from django_stream_zip.members.build import text
-from django_stream_zip.members.describe import all_described
+from django_stream_zip.members.ready import is_async, ready, synchronous
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
@@ -90,15 +86,14 @@ def zip_response(
         ImproperlyConfigured: Asynchronous members meet WSGI.
     """
     misuse.check_request(request, members)
-    misuse.check_members(members)
     misuse.check_filename(filename)
     comment = text(comment)
     options = make_options(text(password), extended_timestamps=extended_timestamps, comment=comment)
-    members = decided(named(all_described(members)), compress)
+    members = ready(members, compress)
     plan = None
     if isinstance(members, Sequence):
         if _is_wsgi(request):
-            members = [_synchronous(member) for member in members]
+            members = [synchronous(member) for member in members]
         plan = Plan.of(
             members,
             encrypted=password is not None,
@@ -115,7 +110,7 @@ def _respond(
     members: AnyMembers, checksums: CachedChecksums, options: Options, order: Order
 ) -> ZipResponse:
     is_wsgi = _is_wsgi(order.request)
-    kind: type[Download | AsyncDownload] = AsyncDownload if _is_async(members) else Download
+    kind: type[Download | AsyncDownload] = AsyncDownload if is_async(members) else Download
     if kind is AsyncDownload and is_wsgi:
         # To stream them, WSGI's thread would have to run an event loop of its own between the
         # blocks, another one than that in which the view made its clients and sessions.
@@ -134,20 +129,6 @@ def _is_wsgi(request: HttpRequest) -> bool:
     Its class doesn't show it: Django REST framework wraps it in one that passes on its attributes.
     """
     return hasattr(request, "environ")
-
-
-def _synchronous(member: Any) -> Any:
-    """Return the member with a content for WSGI, if its own is for an event loop too."""
-    *opening, content = unpacked(member)
-    return (*opening, content.synchronous) if isinstance(content, AsyncStorageContent) else member
-
-
-def _is_async(members: AnyMembers) -> bool:
-    if hasattr(members, "__aiter__"):
-        return True
-    return isinstance(members, Sequence) and any(
-        hasattr(unpacked(member)[4], "__aiter__") for member in members
-    )
 
 
 def _conditional(

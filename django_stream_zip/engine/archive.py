@@ -28,7 +28,7 @@ from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.accelerators import HeapGuard
 from django_stream_zip.engine.directory import Directory, HeldDirectory
 from django_stream_zip.engine.encoders import Encoder
-from django_stream_zip.engine.entry import Entry, Options, StoredEntry
+from django_stream_zip.engine.entry import Entry, Options, PrecompressedEntry, StoredEntry
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
     CentralDirectorySizeOverflowError,
@@ -39,7 +39,7 @@ from django_stream_zip.engine.errors import (
 )
 from django_stream_zip.engine.held import HeldMember
 from django_stream_zip.engine.members import as_bytes
-from django_stream_zip.engine.methods import DEFLATE, Method
+from django_stream_zip.engine.methods import DEFLATE, ENCODED, STORE, Method
 
 # A central directory of this size has room for any header: each of its parts is counted in 16 bits.
 _SURE_TO_FIT: Final = spec.MAX_32 - 3 * spec.MAX_16
@@ -262,13 +262,13 @@ class Archive:
         self, name: str, mode: int, method: Method, encoder: Encoder | None
     ) -> tuple[Entry | StoredEntry, bytes]:
         """Return a member's entry and its local file header."""
-        _, coding, zip64, size, crc_32, _, _ = method
+        _, coding, zip64, size, crc_32, _, _, _ = method
         modified, timestamp, offset = self._modified, self._timestamp, self.offset
         if (
             crc_32 is not None
             and size is not None
             and encoder is None
-            and coding is not DEFLATE
+            and coding is STORE
             and self._options.encryption is None
             and size < spec.MAX_32
             and offset < spec.MAX_32
@@ -276,7 +276,8 @@ class Archive:
             stored = self._stored[zip64 is True]
             header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
             return stored, header
-        entry = Entry(name, mode, method, modified, timestamp, offset, self._options, encoder)
+        kind = PrecompressedEntry if coding is ENCODED else Entry
+        entry = kind(name, mode, method, modified, timestamp, offset, self._options, encoder)
         if coding is DEFLATE and encoder is None:
             self._heap_guard.renew()
         return entry, entry.local_file_header()

@@ -18,6 +18,7 @@ from django_stream_zip.engine.encoders import (
     UNLIMITED,
     Deflated,
     Encoder,
+    Precompressed,
     StoredBlocks,
     stored_blocks_size,
 )
@@ -36,7 +37,7 @@ from django_stream_zip.engine.errors import (
     not_a_name,
 )
 from django_stream_zip.engine.layout import layout_of, outgrown
-from django_stream_zip.engine.methods import DEFLATE, NO_COMPRESSION_32, Method
+from django_stream_zip.engine.methods import DEFLATE, ENCODED, NO_COMPRESSION_32, STORE, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,14 @@ def archive_comment(comment: str) -> bytes:
     return data
 
 
-def encoder_for(method: Method, options: Options) -> Encoder:
+def encoder_for(name: str, method: Method, options: Options) -> Encoder:
     """Return what encodes a member, encryption included."""
     encryption = options.encryption
     if method.coding is DEFLATE:
         compressobj = (method.deflate or options.get_compressobj)()
         encoder: Encoder = Deflated(compressobj, options.limiter)
+    elif method.coding is ENCODED:
+        encoder = Precompressed(name, *_passed(name, method), options.limiter)
     elif _is_stored(method, encryption is not None):
         encoder = STORED
     else:
@@ -90,7 +93,15 @@ def _is_stored(method: Method, encrypted: bool) -> bool:
 
     Where the CRC-32 is not known in time (AE-2 needs none), content goes into blocks of deflate.
     """
-    return method.coding is not DEFLATE and (encrypted or method.crc_32 is not None)
+    return method.coding is STORE and (encrypted or method.crc_32 is not None)
+
+
+def _passed(name: str, method: Method) -> tuple[int, int, int]:
+    """Return both sizes and the CRC-32 of a deflate stream."""
+    compressed_size, size, crc_32 = method.compressed_size, method.uncompressed_size, method.crc_32
+    if compressed_size is None or size is None or crc_32 is None:  # made by hand
+        raise not_a_method(name, method)
+    return compressed_size, size, crc_32
 
 
 def _data_lengths(
@@ -107,6 +118,10 @@ def _data_lengths(
             return None, overhead
         bound = blocks_size_bound if in_segments else method.deflate.bound
         return None, bound(size) + overhead
+    if method.coding is ENCODED:
+        compressed_size, size, _ = _passed(name, method)
+        length = compressed_size + overhead
+        return length, max(length, size)
     if size is None:  # made by hand
         raise not_a_method(name, method)
     length = size + overhead if stored else stored_blocks_size(size)
@@ -162,7 +177,16 @@ class Entry:
             # either, also beyond 4 GiB.
             zip64_sizes, zip64_offset = bound > spec.MAX_32, offset > spec.MAX_32
         may_grow = length is None and method.zip64 is None
-        layout = layout_of(stored, zip64_sizes, zip64_offset, encrypted, may_grow)
+        compression_method = spec.METHOD_STORED if stored else spec.METHOD_DEFLATED
+        has_data_descriptor = not (stored or method.coding is ENCODED)
+        layout = layout_of(
+            compression_method,
+            has_data_descriptor,
+            zip64_sizes,
+            zip64_offset,
+            encrypted,
+            may_grow,
+        )
         self._layout = layout
         self._name = name
         self._file_name = _file_name(name)
@@ -174,7 +198,7 @@ class Entry:
         self._most = layout.limit if declared is None else declared
         self._modified = modified
         self._offset = offset
-        self._encoder = encoder_for(method, options) if encoder is None else encoder
+        self._encoder = encoder_for(name, method, options) if encoder is None else encoder
         self._extra_field = timestamp + layout.extra_field
         self._uncompressed_size = self._compressed_size = 0
         # None: not known. AE-2 has no use for it, so it is computed only to check a declared one.
@@ -237,8 +261,7 @@ class Entry:
 
     def content_before(self, position: int) -> int:
         """Return how many bytes of content come before a position in the data."""
-        size = self._method.uncompressed_size or 0
-        return min(size, self._encoder.content_before(position))
+        return min(self._method.content_size or 0, self._encoder.content_before(position))
 
     def end(self, crc_32: int | None) -> bytes:
         """Check size and CRC-32; return what comes after the data.
@@ -305,6 +328,39 @@ class Entry:
         raise _too_much_data(self._name, self._method, self._compressed_size, self._layout.limit)
 
 
+class PrecompressedEntry(Entry):
+    """A member whose content is deflated already: its encoder verifies what was declared."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        mode: int,
+        method: Method,
+        modified: int,
+        timestamp: bytes,
+        offset: int,
+        options: Options,
+        encoder: Encoder | None = None,
+    ) -> None:
+        super().__init__(name, mode, method, modified, timestamp, offset, options, encoder)
+        _, self._uncompressed_size, self.crc_32 = _passed(name, method)
+
+    def write(self, chunk: bytes, data: bytes | None = None) -> bytes:
+        """Pass on a part of the stream. Its encoder counts: what is declared is inflated."""
+        if data is None:
+            data = self._encoder.write(chunk)
+        self._compressed_size += len(data)
+        return data
+
+    def skip(self, length: int, crc_32: int | None) -> int:
+        """Count content without having it, as `Entry.skip` does."""
+        data_length = self._encoder.skip(length)
+        self._compressed_size += data_length
+        return data_length
+
+
 class StoredEntry:
     """The short way for stored members, not encrypted, whose size and CRC-32 are declared.
 
@@ -329,7 +385,7 @@ class StoredEntry:
     slow_from = STORED.slow_from
 
     def __init__(self, *, zip64: bool) -> None:
-        self._layout = layout_of(True, zip64, zip64, False)
+        self._layout = layout_of(spec.METHOD_STORED, False, zip64, zip64, False)
         self._mode = self._attributes = 0
         self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
 

@@ -35,6 +35,10 @@ class UncompressedSizeIntegrityError(ZipIntegrityError):
     """A member's content has another size than was declared."""
 
 
+class DeflateIntegrityError(ZipIntegrityError):
+    """A content is not the one deflate stream of that size which was declared."""
+
+
 class ZipOverflowError(ZipValueError, OverflowError):
     """A value is too large for its field. Not raised itself."""
 

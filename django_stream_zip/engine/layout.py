@@ -44,16 +44,19 @@ _CENTRAL_DIRECTORY_HEADERS: Final[dict[tuple[bool, bool], Callable[..., bytes]]]
 
 @cache
 def layout_of(
-    stored: bool, zip64_sizes: bool, zip64_offset: bool, encrypted: bool, may_grow: bool = False
+    compression_method: int,
+    has_data_descriptor: bool,
+    zip64_sizes: bool,
+    zip64_offset: bool,
+    encrypted: bool,
+    may_grow: bool = False,
 ) -> Layout:
     """Return the layout of such members.
 
-    What isn't stored is some kind of deflate, with a data descriptor. With `may_grow` the size is
-    a guess: the member begins as the guess needs, and may outgrow it.
+    With `may_grow` the size is a guess: the member begins as the guess needs, and may outgrow it.
     """
-    flags = spec.FLAG_UTF8 | (0 if stored else spec.FLAG_DATA_DESCRIPTOR)
+    flags = spec.FLAG_UTF8 | (spec.FLAG_DATA_DESCRIPTOR if has_data_descriptor else 0)
     version = spec.VERSION_ZIP64 if zip64_sizes or zip64_offset else spec.VERSION_DEFAULT
-    compression_method = spec.METHOD_STORED if stored else spec.METHOD_DEFLATED
     extra_field = b""
     if encrypted:
         flags |= spec.FLAG_ENCRYPTED
@@ -61,7 +64,7 @@ def layout_of(
         extra_field = records.aes_extra_field(compression_method)
         compression_method = spec.METHOD_AES
     return Layout(
-        has_data_descriptor=not stored,
+        has_data_descriptor=has_data_descriptor,
         zip64_offset=zip64_offset,
         encrypted=encrypted,
         limit=spec.MAX_64 if zip64_sizes or may_grow else spec.MAX_32,

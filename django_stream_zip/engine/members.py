@@ -14,7 +14,7 @@ from django_stream_zip.engine.errors import (
     not_chunks,
     shortened,
 )
-from django_stream_zip.engine.methods import Method
+from django_stream_zip.engine.methods import ENCODED, Method
 
 MemberFile: TypeAlias = tuple[str, datetime, int, Method, Iterable[bytes]]
 AsyncMemberFile: TypeAlias = tuple[str, datetime, int, Method, AsyncIterable[bytes]]
@@ -30,9 +30,28 @@ def is_whole(content: Any) -> bool:
 
 
 def unpacked(member: Any) -> tuple[str, datetime, int, Method, Any]:
-    """Return the five values of a member; raise ZipValueError if there are not five."""
-    if member.__class__ is tuple and len(member) == 5:
-        return member  # as most are
+    """Return the five values of a member; raise ZipValueError if there are not five.
+
+    Or if its content is a deflate stream (it has an attribute `is_deflated` then), and its method
+    would have that in the archive instead of what it inflates to.
+    """
+    if member.__class__ is not tuple or len(member) != 5:
+        member = _five_of(member)
+    if getattr(member[4], "is_deflated", False):
+        _check_passes(member)
+    return member  # type: ignore[no-any-return]  # what the values are, is found out by who uses them
+
+
+def _check_passes(member: tuple[Any, ...]) -> None:
+    """Raise ZipValueError unless a deflate stream is written as what it is."""
+    if getattr(member[3], "coding", None) is not ENCODED:
+        raise ZipValueError(
+            f"member {member[0]!r}: its content is deflated already: keep its method "
+            "(PRECOMPRESSED), or make the member with compress=False"
+        )
+
+
+def _five_of(member: Any) -> tuple[Any, ...]:
     try:
         if _is_no_member(member):
             raise ValueError

@@ -19,11 +19,14 @@ class Coding(Enum):
 
     DEFLATE = "deflate"
     STORE = "store"
+    #: It is a deflate stream already.
+    ENCODED = "encoded"
 
 
 # For every member: to look a name up in an Enum takes 70 ns.
 DEFLATE: Final = Coding.DEFLATE
 STORE: Final = Coding.STORE
+ENCODED: Final = Coding.ENCODED
 
 
 class Method(NamedTuple):
@@ -31,7 +34,8 @@ class Method(NamedTuple):
 
     `zip64` is None where Zip64 is used only if it is needed; `uncompressed_size` (bytes) and
     `crc_32` are declared of the content, or None. `deflate` is how it is deflated, None where
-    `get_compressobj` decides.
+    `get_compressobj` decides. `compressed_size` is of a content that is a deflate stream already:
+    size and CRC-32 are then of what it inflates to.
     """
 
     name: str
@@ -41,10 +45,19 @@ class Method(NamedTuple):
     crc_32: int | None = None
     deflate: Deflate | None = None
     buffered: bool = False
+    compressed_size: int | None = None
+
+    @property
+    def content_size(self) -> int | None:
+        """Number of bytes that are passed as the member's content, if its data follows from it."""
+        if self.coding is DEFLATE:
+            return None
+        return self.uncompressed_size if self.compressed_size is None else self.compressed_size
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
-        values = [v for v in (self.uncompressed_size, self.crc_32, self.deflate) if v is not None]
+        declared = (self.compressed_size, self.uncompressed_size, self.crc_32, self.deflate)
+        values = [v for v in declared if v is not None]
         shown = list(map(str, values))
         if self.zip64 is None and self.uncompressed_size is None:
             shown.insert(0, "None")
@@ -69,7 +82,9 @@ class BufferedMethod(Method):
         size = _integer(name, "uncompressed_size", uncompressed_size, spec.MAX_64)
         crc_32 = _integer(name, "crc_32", crc_32, spec.MAX_32)
         # The same as Method(...), in less time: this is called for every member.
-        return tuple.__new__(Method, (name, self.coding, self.zip64, size, crc_32, None, False))
+        return tuple.__new__(
+            Method, (name, self.coding, self.zip64, size, crc_32, None, False, None)
+        )
 
 
 #: Deflated by `get_compressobj`, at most 4 GiB.
@@ -125,7 +140,23 @@ def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Me
     size = _size(name, uncompressed_size)
     crc_32 = None if crc_32 is None else _crc_32(name, crc_32)
     # As above: in less time.
-    return tuple.__new__(Method, (name, STORE, None, size, crc_32, None, False))
+    return tuple.__new__(Method, (name, STORE, None, size, crc_32, None, False, None))
+
+
+def PRECOMPRESSED(compressed_size: int, uncompressed_size: int, crc_32: int) -> Method:
+    """Pass a content through that is a raw deflate stream already (RFC 1951), Zip64 where needed.
+
+    The sizes (bytes) and the CRC-32, which is that of what it inflates to, stand in the local file
+    header. What passes is inflated beside it, to be verified: an error is raised where it isn't one
+    such stream, from its first byte to its last. (What is in a gzip file, between its header and
+    its trailer, is one.) Raises ZipValueError where a value can't be a size or a CRC-32.
+    """
+    name = "PRECOMPRESSED"
+    compressed_size = _integer(
+        name, "compressed_size", compressed_size, spec.MAX_64, spec.MIN_DEFLATED_SIZE
+    )
+    size, crc_32 = _size(name, uncompressed_size), _crc_32(name, crc_32)
+    return Method(name, ENCODED, None, size, crc_32, compressed_size=compressed_size)
 
 
 def _size(method: str, value: int) -> int:
@@ -136,15 +167,15 @@ def _crc_32(method: str, value: int) -> int:
     return _integer(method, "crc_32", value, spec.MAX_32)
 
 
-def _integer(method: str, name: str, value: int, maximum: int) -> int:
-    if value.__class__ is int and 0 <= value <= maximum:
+def _integer(method: str, name: str, value: int, maximum: int, minimum: int = 0) -> int:
+    if value.__class__ is int and minimum <= value <= maximum:
         return value
     try:
         number = index(value)
     except TypeError:
         number = -1
-    if not 0 <= number <= maximum:
+    if not minimum <= number <= maximum:
         raise ZipValueError(
-            f"{method}: {name} must be an integer from 0 to {maximum:,}, not {value!r}"
+            f"{method}: {name} must be an integer from {minimum} to {maximum:,}, not {value!r}"
         )
     return number

@@ -198,7 +198,7 @@ def segmenter_for(
         return _Unencoded(opening)
     if method.buffered:
         return _Held(opening, pool)
-    if method.coding is Coding.DEFLATE:
+    if method.coding is not Coding.STORE:
         return _Deflated(opening, pool)
     return _Unencoded(opening) if pool.options.encryption is None else _Encrypted(opening, pool)
 
@@ -263,7 +263,8 @@ class _Whole:
         options, content = self._pool.options, bytes(self._held)
         if options.encryption is None and len(content) < _WORTH_A_TASK:
             return Segment(content, is_last=True, opening=self._opening)
-        task = self._pool.submit(_encode_whole, self._method, _salted(options), content)
+        name, method = self._opening[0], self._method
+        task = self._pool.submit(_encode_whole, name, method, _salted(options), content)
         return Segment(content, is_last=True, opening=self._opening, task=task, encoder=STORED)
 
 
@@ -294,14 +295,14 @@ class _Encrypted(_Whole):
         self._is_long = True
         content = bytes(self._held)
         self._held.clear()
-        encoder = encoder_for(self._method, _salted(self._pool.options))
+        encoder = encoder_for(self._opening[0], self._method, _salted(self._pool.options))
         task = self._pool.submit(_encode, encoder, content, False, None)
         opening = self._opening
         return Segment(content, is_last=False, opening=opening, task=task, encoder=encoder)
 
 
 class _Deflated(_Whole):
-    """A member that is deflated. If it is long, in segments: see `_Tasks`."""
+    """A member that is deflated, or inflated to verify it. If it is long, in segments: `_Tasks`."""
 
     def __init__(self, opening: Opening, pool: Pool) -> None:
         super().__init__(opening, pool)
@@ -324,7 +325,7 @@ class _Deflated(_Whole):
         opening = None
         if self._tasks is None:
             opening = self._opening
-            self._tasks = _Tasks(self._method, self._pool)
+            self._tasks = _Tasks(opening[0], self._method, self._pool)
         content = bytes(memoryview(self._held)[:SEGMENT_LENGTH])
         del self._held[:SEGMENT_LENGTH]
         task = self._tasks.submit(content, is_last=False)
@@ -332,20 +333,21 @@ class _Deflated(_Whole):
 
 
 class _Tasks:
-    """The tasks that encode the segments of one deflated member.
+    """The tasks that encode the segments of one member that is deflated or inflated.
 
     They are deflated independently if it is known how to pass a dictionary: a compression object of
-    the caller's own gets them one after the other. So does encryption.
+    the caller's own gets them one after the other. So does encryption, and what inflates.
     """
 
-    def __init__(self, method: Method, pool: Pool) -> None:
+    def __init__(self, name: str, method: Method, pool: Pool) -> None:
         self._pool = pool
         options = _salted(pool.options)
         how = method.deflate or options.get_compressobj
-        self._deflate = how if isinstance(how, Deflate) else None
+        is_deflated = method.coding is Coding.DEFLATE
+        self._deflate = how if is_deflated and isinstance(how, Deflate) else None
         self._in_order: Encoder | None = None
         if self._deflate is None:
-            self._in_order = encoder_for(method, options)
+            self._in_order = encoder_for(name, method, options)
         elif options.encryption is not None:
             self._in_order = options.encryption.encrypted(STORED)
         self._before = b""
@@ -386,9 +388,9 @@ def _called(function: Callable[..., bytes], arguments: tuple[Any, ...]) -> bytes
     return function(*[one.result() if isinstance(one, Future) else one for one in arguments])
 
 
-def _encode_whole(method: Method, options: Options, content: bytes) -> bytes:
+def _encode_whole(name: str, method: Method, options: Options, content: bytes) -> bytes:
     """Encode all of a member; its keys are derived here too, and the memory for deflate is got."""
-    encoder = encoder_for(method, options)
+    encoder = encoder_for(name, method, options)
     return encoder.write(content) + encoder.end()
 
 

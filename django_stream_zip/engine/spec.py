@@ -52,6 +52,8 @@ MSDOS_DIRECTORY: Final = 0x10
 # RFC 1951 §3.2.4: a stored block counts its bytes in 16 bits, behind a header of 5 bytes.
 STORED_BLOCK_LENGTH: Final = 65535
 STORED_BLOCK_HEADER_LENGTH: Final = 5
+#: RFC 1951 §3.2.3: no deflate stream is shorter. One block without content has 10 bits.
+MIN_DEFLATED_SIZE: Final = 2
 
 # WinZip's AE-2 with AES-256.
 AES_SALT_LENGTH: Final = 16

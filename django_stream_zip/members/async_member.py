@@ -44,6 +44,7 @@ class AsyncStorageContent:
         self.validator = content.validator
         self.local_state = content.local_state
         self.is_settled = content.is_settled
+        self.is_deflated = content.is_deflated
         self.synchronous = content
         self._reader = reader
 

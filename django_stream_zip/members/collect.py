@@ -151,7 +151,7 @@ class Collector:
                     self._policy(self._missing, name, error)
                 else:
                     safe, modified_at, mode, method, content = member
-                    self._count(content.size or 0)
+                    self._count(method.uncompressed_size or 0)
                     own = self._names.of_safe(safe)
                     yield own, modified_at, mode, method, self._bounded(content)
         if self._failure is not None and not self._members:
@@ -166,6 +166,7 @@ class Collector:
                 self._reader = readers_of(file.storage, decode=self._decode)
                 self._storage = file.storage
             reader = self._reader(file.stored_name)
+            reader.may_pass = self._compress is not False
         except Exception as error:
             return failing(file, error)
         is_remote = reader.is_remote and (self._describe is asked or not is_enough(file.metadata))

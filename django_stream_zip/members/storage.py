@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django_stream_zip.engine.methods import PRECOMPRESSED, Method
 from django_stream_zip.engine.names import safe_name
 from django_stream_zip.members.build import (
     DEFAULT_MODE,
@@ -62,8 +63,9 @@ def storage_member(
         validator: The storage's own that was kept of the file (see `models.ZipValidatorField`):
             nothing but this state of it is read.
         decode: Whether a file that an object store keeps gzipped, with a content encoding that says
-            so, is decoded. The default is what the storage's `open()` does. Of what is decoded the
-            size isn't known, so such a member is deflated.
+            so, is decoded. The default is what the storage's `open()` does. What is to be decoded
+            is passed as it is, being deflated already, unless `compress` is False, or size and time
+            are given, so that nothing is asked. Else it is deflated, as its size isn't known.
 
     Raises:
         FileNotFoundError: The file is missing.
@@ -72,6 +74,7 @@ def storage_member(
     storage = unwrapped(storage)
     check_stored(storage, stored_name)
     reader = reader_class(storage)(storage, stored_name, decode=decode)
+    reader.may_pass = compress is not False
     known = Metadata(size, crc_32, modified_at, validator)
     if reader.is_remote and not is_enough(known):
         # What is wrong or changes with the language is to be seen now.
@@ -96,11 +99,12 @@ def is_enough(known: Metadata) -> bool:
 def described(reader: Reader, known: Metadata) -> Metadata:
     """Return what the caller knows of a file, and else what the storage does.
 
-    The storage is asked unless both size and time are known. Raises what it raises, and
+    The storage is asked unless both size and time are known, or where that costs next to nothing.
+    Raises what it raises, and
     ContentChangedError where the caller knows another validator than the storage.
     """
     size, crc_32, modified_at, validator = known
-    if size is None or modified_at is None:
+    if size is None or modified_at is None or reader.is_always_asked:
         return asked(reader, known)
     check_known(reader.name, known)
     reader.expect(size, validator or None)  # "" is of a storage that has none
@@ -137,11 +141,28 @@ def reader_member(
     """Make a member of a reader's file, of which this is known."""
     at = metadata.modified_at or NO_TIME
     name = name or posixpath.basename(reader.name)
+    passed = _passed(reader, metadata)
+    if passed is not None:
+        metadata = metadata._replace(size=passed.compressed_size, crc_32=None)
     content = StorageContent(reader, metadata)
     made = build_member(name, at, mode, compress, content, reader.name)
+    if passed is not None:
+        made = *made[:3], passed, content
     # What is deflated is compared with no CRC-32 that somebody knows.
     reader.is_verified = made[3].crc_32 is not None
     return made
+
+
+def _passed(reader: Reader, metadata: Metadata) -> Method | None:
+    """Return the method of a deflate stream that is passed; None where the reader decodes it."""
+    stream = reader.deflate_stream
+    if stream is None:
+        return None
+    if not stream.is_likely(metadata.size, metadata.crc_32):
+        reader.deflate_stream = None
+        return None
+    size = stream.remainder if metadata.size is None else metadata.size
+    return PRECOMPRESSED(stream.compressed_size, size, stream.crc_32)
 
 
 def field_member(
@@ -194,6 +215,7 @@ class StorageContent:
         self.validator = None if reader.place is None else metadata.validator
         self.local_state = reader.local_state
         self.is_settled = reader.is_settled
+        self.is_deflated = reader.deflate_stream is not None
         self.reader = reader
 
     @property

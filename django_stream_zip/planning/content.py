@@ -28,6 +28,9 @@ class Description(Protocol):
     when that was changed). `is_settled` (True where it is missing) is False while the content may
     get another state with the same validator, as it was modified only a moment before it was
     described. Nothing is learned of it then.
+
+    A third one, `is_deflated`, is True of a content that is a deflate stream, of which the engine's
+    method PRECOMPRESSED says what it inflates to. No other method takes such a content.
     """
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, closing, suppress
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 
@@ -14,6 +15,9 @@ from django_stream_zip.planning.steps import Reading, Step, WholeReading
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.source import Source
 from django_stream_zip.prefetch.waiting import defers, may_wait
+
+# What contents of this machine yield at the most, in bytes.
+_CHUNK_LENGTH: Final = 65536
 
 
 def driven(
@@ -71,7 +75,8 @@ async def adriven(
 
 
 def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
-    waits = not defers(reading.content)
+    # What is verified by inflating it takes its time, too.
+    waits = not defers(reading.content) or reading.slow_from <= _CHUNK_LENGTH
     if waits and not may_wait():
         yield b""
     chunks = source.chunks(reading.content, reading.start, reading.stop)
@@ -96,7 +101,7 @@ async def _aread(
         chunks = Threaded(chunks, defers=defers(reading.content))
     try:
         async for chunk in chunks:
-            if piece := reading.take(chunk):
+            if piece := await _taken(reading, chunk):
                 for block in blocks.push(piece):
                     yield block
             else:
@@ -104,3 +109,10 @@ async def _aread(
     finally:
         await aclose(chunks)
     reading.end()
+
+
+async def _taken(reading: Reading, chunk: bytes) -> bytes:
+    """Have a chunk taken, in a thread if that would block the loop."""
+    if len(chunk) < reading.slow_from:
+        return reading.take(chunk)
+    return await asyncio.to_thread(reading.take, chunk)

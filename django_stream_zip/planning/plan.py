@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from django_stream_zip.engine import spec
 from django_stream_zip.engine.accelerators import crc32
@@ -40,6 +40,19 @@ _STORE: Final = Coding.STORE
 # So many members' states are digested at a time.
 _BATCH: Final = 1000
 _OPTIONS: Final = Options(default_compressobj)
+
+
+class Span(NamedTuple):
+    """Where a member lies in the archive: its header, its data, and what ends it.
+
+    A member whose method declares a CRC-32 has its content between `data` and `data_stop` as it is.
+    Of any other that is the content's encoding.
+    """
+
+    start: int
+    data: int
+    data_stop: int
+    stop: int
 
 
 class Plan:
@@ -80,13 +93,21 @@ class Plan:
 
         Returns None if the size of some member can only be found by writing it.
         """
-        members = tuple(members)  # what the caller's list becomes later is another archive
         options = replace(
             _OPTIONS,
             extended_timestamps=extended_timestamps,
             encryption=EncryptionOverhead() if encrypted else None,
             comment=archive_comment(comment),
         )
+        return cls._of(members, options)
+
+    def replanned(self, members: Sequence[AnyMember]) -> Plan | None:
+        """Plan other members, with the options of this archive."""
+        return self._of(members, self._options)
+
+    @classmethod
+    def _of(cls, members: Sequence[AnyMember], options: Options) -> Plan | None:
+        members = tuple(members)  # what the caller's list becomes later is another archive
         directory = KnownDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
@@ -101,7 +122,7 @@ class Plan:
             archive.end(0)
         offsets.append(archive.offset)
         *_, end_records = archive.finish()
-        tag = None if encrypted else _entity_tag(members, directory, end_records)
+        tag = None if options.encryption else _entity_tag(members, directory, end_records)
         return cls(members, offsets, directory, end_records, tag, options)
 
     def window(
@@ -143,6 +164,54 @@ class Plan:
             return True
         known = WindowChecksums(unsent, checksums)
         return sum(map(known.unread, unsent)) <= budget
+
+    def spans(self) -> Iterator[Span]:
+        """Yield where each of the `members` lies; the directory is behind the last of them."""
+        archive = Archive(self._options, directory=NoDirectory())
+        for start, member in zip(self._offsets, self.members, strict=False):
+            name, modified_at, mode, method, _ = member
+            archive.begin(name, modified_at, mode, method)
+            data = archive.offset
+            data_stop = data + archive.data_length
+            archive.skip(_known_size(method) or 0)
+            archive.end(method.crc_32 or 0)
+            yield Span(start, data, data_stop, archive.offset)
+
+    def declaring(self, crc_32s: Mapping[int, int]) -> Plan:
+        """Return the plan of the same archive, but with other CRC-32s in its headers.
+
+        It has no entity tag.
+
+        Args:
+            crc_32s: By the number of a member whose method declares one, which may be any: no
+                position depends on its value.
+        """
+        members, directory = list(self.members), self._directory.copy()
+        for number, crc_32 in crc_32s.items():
+            name, modified_at, mode, method, content = cast(MemberFile, members[number])
+            assert method.crc_32 is not None, name
+            method = method._replace(crc_32=crc_32)
+            members[number] = (name, modified_at, mode, method, content)
+            directory.set_crc_32(number, crc_32)
+        return Plan(
+            tuple(members), self._offsets, directory, self._end_records, None, self._options
+        )
+
+    def pieces(self) -> Iterator[bytes | int]:
+        """Yield what the archive is made of, in its order.
+
+        Bytes are written as they are; a number is that of a member whose content is there as it is.
+        Every member has to declare its CRC-32.
+        """
+        archive = Archive(self._options, directory=NoDirectory())
+        for number, (name, modified_at, mode, method, _) in enumerate(self.members):
+            assert method.crc_32 is not None
+            yield archive.begin(name, modified_at, mode, method)
+            yield number
+            archive.skip(_known_size(method) or 0)
+            yield archive.end(method.crc_32)
+        yield from self._directory.blocks()
+        yield self._end_records
 
     def unknown(self) -> Iterator[Description]:
         """Yield the contents whose CRC-32 isn't known before they are read."""
@@ -343,7 +412,7 @@ class _StoredContent:
         """Begin a member; return what comes before its content, which is sent without a copy."""
         self._name, _, _, self._method, _ = member
         is_declared = self._method.crc_32 is not None  # then it is sent as it is
-        self._encoder = STORED if is_declared else encoder_for(self._method, _OPTIONS)
+        self._encoder = STORED if is_declared else encoder_for(self._name, self._method, _OPTIONS)
         self._crc_32 = 0
         return self._encoder.write(b"")
 
@@ -395,7 +464,7 @@ def _cut(
         read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
         archive.skip(first, read)
     if first < last:
-        reading = Reading(member, first, last, _writing(archive, window))
+        reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
             yield from crc_32s.marked(reading, archive)
         else:
@@ -418,4 +487,4 @@ def _known_size(method: object) -> int | None:
     """Return a member's size if all of its bytes' positions follow from it."""
     if not isinstance(method, Method):
         return 0  # and the engine says what is wrong with it
-    return method.uncompressed_size if method.coding is _STORE else None
+    return method.content_size

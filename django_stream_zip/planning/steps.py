@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, NoReturn, Protocol, TypeAlias, cast
 
 from asgiref.sync import sync_to_async
 
+from django_stream_zip.engine import spec
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile
 from django_stream_zip.planning.content import Content, ContentChangedError
 
@@ -23,7 +24,7 @@ class Reading:
     Pass each chunk to `take`, which returns what is to be sent for it, and call `end` at last.
     """
 
-    __slots__ = ("_left", "become", "content", "name", "start", "stop")
+    __slots__ = ("_left", "become", "content", "name", "slow_from", "start", "stop")
 
     def __init__(
         self,
@@ -31,13 +32,16 @@ class Reading:
         start: int,
         stop: int,
         become: Callable[[bytes], bytes],
+        slow_from: int = spec.MAX_64,
     ) -> None:
         self.name, _, _, method, content = member
         self.content = cast(Content, content)
         self.start = start
         # To the very end, to find out if there is more than was expected.
-        self.stop = None if stop == method.uncompressed_size else stop
+        self.stop = None if stop == method.content_size else stop
         self.become = become
+        #: Length from which a chunk shouldn't be taken on an event loop, in bytes.
+        self.slow_from = slow_from
         self._left = stop - start
 
     def take(self, chunk: bytes) -> bytes:

@@ -343,6 +343,7 @@ ZipError
     ZipIntegrityError
       CRC32IntegrityError
       UncompressedSizeIntegrityError
+      DeflateIntegrityError
     ZipOverflowError
       UncompressedSizeOverflowError
       CompressedSizeOverflowError
@@ -379,6 +380,7 @@ def test_every_public_name_is_there() -> None:
         "NO_COMPRESSION_32",
         "NO_COMPRESSION_64",
         "NO_COMPRESSION_AUTO",
+        "PRECOMPRESSED",
         *TREE.split(),
     } == set(django_stream_zip.__all__)
     assert all(hasattr(django_stream_zip, name) for name in django_stream_zip.__all__)

@@ -33,11 +33,11 @@ from django_stream_zip import (
     ZIP_AUTO,
     stream_zip,
 )
-from django_stream_zip.delivery.naming import named
 from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import Coding, deflated
 from django_stream_zip.members import bytes_member, field_member, file_member, storage_member
 from django_stream_zip.members.build import ContentMember, _suffix
+from django_stream_zip.members.naming import named
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.response import zip_response

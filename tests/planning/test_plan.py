@@ -280,6 +280,43 @@ def test_a_planned_archive_is_read_by_others() -> None:
     assert_reads(archive, expected, only=PYTHON_READERS)
 
 
+def test_spans_say_where_members_and_their_data_lie() -> None:
+    members = [
+        member(f"{number}", method, CONTENT[:size])
+        for number, (method, size) in enumerate(
+            (method, size) for method in METHODS.values() for size in SIZES
+        )
+    ]
+    plan = Plan.of(members)
+    assert plan is not None
+    whole = b"".join(stream_zip(members))
+    spans = list(plan.spans())
+    assert [before.stop for before in spans[:-1]] == [after.start for after in spans[1:]]
+    for (_, _, _, method, content), span in zip(members, spans, strict=True):
+        assert whole[span.start :].startswith(b"PK\3\4")
+        if method.crc_32 is not None:
+            assert whole[span.data : span.data_stop] == b"".join(content)
+            assert span.data_stop == span.stop
+    assert whole[spans[-1].stop :].startswith(b"PK\1\2")
+
+
+def test_no_position_depends_on_a_crc_32_that_is_declared() -> None:
+    members = [
+        counting_member(f"{number}", CONTENT[:size], promised=True)
+        for number, size in enumerate(SIZES)
+    ]
+    wrong = [
+        (name, at, mode, method._replace(crc_32=0), content)
+        for name, at, mode, method, content in members
+    ]
+    plan = Plan.of(wrong)
+    assert plan is not None
+    known = plan.declaring({number: member[3].crc_32 or 0 for number, member in enumerate(members)})
+    assert (known.length, known.entity_tag) == (plan.length, None)
+    made = b"".join(known.window(0, known.length, checksums=NoChecksums()))
+    assert made == b"".join(stream_zip(members))
+
+
 def test_an_archive_without_members_is_planned_too() -> None:
     plan = planned([])
     assert plan.length == 22

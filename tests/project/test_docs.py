@@ -202,6 +202,27 @@ def test_the_options_of_the_docs_are_those_of_the_command() -> None:
     assert told <= own
 
 
+def test_the_options_of_saving_are_those_of_its_command() -> None:
+    page = (ROOT / "docs" / "saving.rst").read_text()
+    parser = load_command_class("django_stream_zip", "zip_save").create_parser("", "zip_save")
+    common = load_command_class("django_stream_zip", "zip_metadata").create_parser("", "x")
+    known = {option for action in parser._actions for option in action.option_strings}
+    shared = {option for action in common._actions for option in action.option_strings}
+    for option in known - shared | {"--database", "--no-progress"}:
+        assert option in page, option
+    assert {word for word in re.findall(r"--[a-z-]+", page) if word in known} <= known
+
+
+def test_the_functions_of_saving_save(photo: Photo, tmp_path: Path) -> None:
+    names = run(block_with("docs/saving.rst", "def save_album"), Photo=Photo)
+    assert names["save_album"](7).members == 1
+    again = run(block_with("docs/saving.rst", "def save_again"), save_zip=names["save_zip"])
+    storage = names["storages"]["default"]
+    members = names["queryset_members"](Photo.objects.all(), "image")
+    assert again["save_again"](storage, "b.zip", members, tmp_path / "token").members == 1
+    assert storage.size("b.zip") == storage.size("albums/7.zip")
+
+
 def test_the_content_of_the_docs_has_ranges() -> None:
     page = run(block_with("docs/async.rst", "class Page"))["Page"](b"0123456789")
     member = ("page.txt", datetime(2026, 1, 31), 0o644, NO_COMPRESSION_AUTO(page.size), page)

@@ -131,6 +131,14 @@ def test_a_copy_of_a_storage_has_another_configuration_and_client() -> None:
     assert copied.connection.meta.client.meta.region_name == "eu-north-1"
 
 
+def test_a_client_says_where_it_asks_and_as_whom() -> None:
+    from django_stream_zip.members.readers.compat import s3_place
+
+    client = s3().connection.meta.client
+    endpoint, region, key = s3_place(client)
+    assert (endpoint, region, key) == (client.meta.endpoint_url, "eu-north-1", "k")
+
+
 def test_a_reader_is_made_for_each() -> None:
     require_packages("boto3", "google.cloud.storage", "azure.storage.blob")
     from django_stream_zip.members.readers import reader_for

@@ -6,53 +6,23 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 
+from django_stream_zip import stream_zip
+from django_stream_zip.members import storage_member, storage_members
+from django_stream_zip.members.readers.reader import Metadata
 from django_stream_zip.planning.content import ContentChangedError
-from tests.storages import servers
+from django_stream_zip.response import zip_response
+from tests.storages.conftest import BUCKET
 from tests.support import clients
 from tests.support.contract import DATA, MIB, ListingContract, Place, ReaderContract
 from tests.support.proxy import Proxy
+from tests.support.readers import PYTHON_READERS, assert_reads
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
-
-BUCKET = "bucket"
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("servers")
-
-
-# S3.
-
-
-@pytest.fixture(scope="session")
-def moto(folder: Path) -> Iterator[Any]:
-    with servers.moto(folder) as url, clients.s3(url, BUCKET, access_key="testing") as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
-
-
-@pytest.fixture(scope="session")
-def localstack(folder: Path) -> Iterator[Any]:
-    path = folder / "localstack"
-    path.mkdir()
-    with servers.localstack(path) as url, clients.s3(url, BUCKET, access_key="test") as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
-
-
-@pytest.fixture(scope="session")
-def swift(folder: Path) -> Iterator[Any]:
-    path = folder / "swift"
-    path.mkdir()
-    with servers.swift(path) as url, clients.s3(url, BUCKET) as storage:
-        storage.connection.create_bucket(Bucket=BUCKET)
-        yield storage
 
 
 class S3Contract(ListingContract, ReaderContract):
@@ -100,6 +70,18 @@ class TestMoto(S3Contract):
     def place(self, moto: Any) -> Place:
         return Place(moto)
 
+    def test_what_a_storage_gzipped_is_passed(self, place: Place, name: str) -> None:
+        from django.core.files.base import ContentFile
+
+        name, text = f"{name}.css", DATA[:1000] * 1000
+        with clients.s3(
+            place.storage.endpoint_url, BUCKET, access_key="testing", gzip=True
+        ) as gzipping:
+            assert gzipping.save(name, ContentFile(text)) == name
+            member = storage_member(gzipping, name, "a.txt")
+            assert member[3].compressed_size == member[4].size
+            assert_reads(b"".join(stream_zip([member])), {"a.txt": text}, only=PYTHON_READERS)
+
     @pytest.mark.parametrize("size", [1000, len(DATA) * 4])
     def test_an_upload_with_a_checksum_of_the_whole_has_it_ahead(
         self, size: int, place: Place, name: str
@@ -116,6 +98,45 @@ class TestMoto(S3Contract):
         # moto forgets the type of what wasn't uploaded in parts.
         expected = None if size == 1000 else zlib.crc32(data)
         assert place.reader(name).describe().crc_32 == expected
+
+    def test_a_listing_of_all_is_one_request(
+        self, place: Place, listed_folder: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        reader: Any = place.reader(listed_folder)
+        events = reader.client.meta.events
+        events.register("before-call", lambda model, **_: asked.append(model.name), unique_id="l")
+        try:
+            members = storage_members(place.storage, listed_folder)
+            response = zip_response(RequestFactory().get("/"), members, compress=False)
+        finally:
+            events.unregister("before-call", unique_id="l")
+        assert asked == ["ListObjectsV2"]
+        assert response.headers["Accept-Ranges"] == "bytes"
+
+    def test_keys_that_are_no_files_are_left_out(
+        self, place: Place, listed_folder: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client: Any = place.reader("x").client  # type: ignore[attr-defined]
+        for key in ("", "c/", "new/", "c//double.jpg"):
+            client.put_object(Bucket=BUCKET, Key=f"{listed_folder}/{key}", Body=b"")
+        assert len(storage_members(place.storage, listed_folder)) == 5
+        assert "its storage has no name for this key" in caplog.text
+
+    def test_what_a_listing_does_not_tell_is_asked(self, place: Place, name: str) -> None:
+        from gzip import compress
+
+        place.storage.object_parameters = {"ContentEncoding": "gzip", "StorageClass": "GLACIER"}
+        try:
+            place.put(name, compress(b"abc"))
+        finally:
+            place.storage.object_parameters = {}
+        folder = name.rpartition("/")[0]
+        listed = dict(place.reader(folder).listed())
+        assert listed[name] == Metadata()  # whether it is archived
+        with pytest.raises(PermissionError):
+            storage_members(place.storage, folder)
+        place.delete(name)
 
 
 class TestLocalStack(S3Contract):
@@ -155,12 +176,6 @@ class TestSwift(S3Contract):
 # The others.
 
 
-@pytest.fixture(scope="session")
-def google(folder: Path) -> Iterator[Any]:
-    with servers.google(folder, BUCKET) as url, clients.google(url, BUCKET) as storage:
-        yield storage
-
-
 class TestGoogleCloud(ListingContract, ReaderContract):
     reader_class = "GoogleCloudReader"
     tells_size = False
@@ -168,13 +183,6 @@ class TestGoogleCloud(ListingContract, ReaderContract):
     @pytest.fixture
     def place(self, google: Any) -> Place:
         return Place(google, detects_replacement=False)
-
-
-@pytest.fixture(scope="session")
-def azure(folder: Path) -> Iterator[Any]:
-    with servers.azurite(folder) as url, clients.azure(url, BUCKET) as storage:
-        storage.service_client.create_container(BUCKET)
-        yield storage
 
 
 class TestAzure(ListingContract, ReaderContract):
@@ -201,26 +209,12 @@ class TestAzure(ListingContract, ReaderContract):
         assert reader.describe().size is None
         assert b"".join(reader.chunks(5, 99_999)) == DATA[5:99_999]
         assert b"".join(place.reader(name, decode=False).chunks()) == compress(DATA[:MIB], mtime=0)
+        member = storage_member(place.storage, name, "a.txt")
+        assert member[3].compressed_size == member[4].size
+        assert_reads(b"".join(stream_zip([member])), {"a.txt": DATA[:MIB]}, only=PYTHON_READERS)
 
 
 # SFTP.
-
-
-@pytest.fixture(scope="session")
-def sshd(folder: Path) -> Iterator[dict[str, Any]]:
-    servers.require_packages("storages", "paramiko")
-    path = folder / "ssh"
-    path.mkdir()
-    with servers.openssh(path) as options:
-        yield options
-
-
-@pytest.fixture(scope="session")
-def sftp(sshd: dict[str, Any]) -> Iterator[Any]:
-    from storages.backends.sftpstorage import SFTPStorage
-
-    with closing(SFTPStorage(**sshd)) as storage:
-        yield storage
 
 
 class TestSFTP(ListingContract, ReaderContract):

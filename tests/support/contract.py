@@ -10,6 +10,7 @@ import random
 import threading
 import uuid
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -561,7 +562,7 @@ class FaultContract(ReaderContract):
         archive = b"".join(stream_zip([member]))
         with zipfile.ZipFile(BytesIO(archive)) as opened:
             found = opened.read("page.pdf")
-        assert found == b"".join(member[4])
+        assert found == b"".join(place.reader(name, decode=decode).chunks())
         assert found in (self.packed(), DATA[:MIB] + bytes(MIB))
 
     def test_a_size_of_what_is_stored_packed_is_never_wrong(self, place: Faulty, name: str) -> None:
@@ -589,3 +590,85 @@ class FaultContract(ReaderContract):
         place.put(name, DATA, encoding="gzip")
         with pytest.raises(OSError, match="gzip"):
             list(place.reader(name, decode=True).chunks())
+
+    # Passed as it is.
+
+    def passing(self, place: Faulty, name: str, content: bytes) -> tuple[Any, bytes]:
+        """Return a reader that passes what is stored of a content, and that."""
+        from gzip import compress
+
+        packed = compress(content, mtime=0)
+        place.put(name, packed, encoding="gzip")
+        reader: Any = place.reader(name, decode=True)
+        reader.may_pass = True
+        return reader, packed[10:-8]
+
+    @pytest.mark.parametrize(("length", "requests"), [(5_000, 2), (MIB // 2, 3)])
+    def test_the_deflate_stream_is_found_and_passed(
+        self, length: int, requests: int, place: Faulty, name: str
+    ) -> None:
+        content = DATA[:length] * 2
+        reader, stream = self.passing(place, name, content)
+        assert reader.describe().size is None
+        assert len(place.store.asked) == requests
+        found = (10, 10 + len(stream), len(content), zlib.crc32(content))
+        assert reader.deflate_stream == found
+        half = len(stream) // 2
+        for start, stop in [(0, None), (0, 1), (half, half + 100), (half, None), (0, len(stream))]:
+            assert b"".join(reader.chunks(start, stop)) == stream[start:stop]
+        assert b"".join(reader.afresh().chunks()) == stream
+
+    def test_a_deflate_stream_that_breaks_off_is_resumed(self, place: Faulty, name: str) -> None:
+        reader, stream = self.passing(place, name, DATA[:MIB])
+        reader.describe()
+        place.faults.break_after = [100_000, 100_000]
+        assert b"".join(reader.chunks()) == stream
+
+    def test_a_deflate_stream_of_another_version_is_an_error(
+        self, place: Faulty, name: str
+    ) -> None:
+        reader, _ = self.passing(place, name, DATA[:5_000])
+        reader.describe()
+        self.passing(place, name, OTHER[:5_000])
+        for chunks in (reader.chunks(), reader.chunks(5, 10), reader.afresh().chunks()):
+            with pytest.raises(ContentChangedError):
+                list(chunks)
+
+    def test_an_archive_of_a_deflate_stream_has_a_length_and_ranges(
+        self, place: Faulty, name: str
+    ) -> None:
+        content = DATA[:50_000] + bytes(MIB)
+        self.passing(place, name, content)
+        member = storage_member(place.storage, name, "page.txt", decode=True)
+        plan = Plan.of([member])
+        assert plan is not None
+        assert plan.entity_tag is not None
+        archive = b"".join(stream_zip([member]))
+        assert len(archive) == plan.length < 100_000
+        with zipfile.ZipFile(BytesIO(archive)) as opened:
+            assert opened.read("page.txt") == content
+        for start, stop in [(0, plan.length), (7, 20_000), (20_000, plan.length)]:
+            window = plan.window(start, stop, checksums=NoChecksums())
+            assert b"".join(window) == archive[start:stop]
+
+    def test_what_shall_not_be_compressed_is_decoded(self, place: Faulty, name: str) -> None:
+        self.passing(place, name, DATA[:5_000])
+        member = storage_member(place.storage, name, decode=True, compress=False)
+        assert b"".join(member[4]) == DATA[:5_000]
+
+    @pytest.mark.parametrize("kind", ["two", "no gzip", "empty", "a header that goes on"])
+    def test_what_is_not_one_deflate_stream_is_decoded(
+        self, kind: str, place: Faulty, name: str
+    ) -> None:
+        from gzip import compress
+
+        data = {
+            "two": compress(DATA[:90_000]) + compress(b"end"),
+            "no gzip": DATA[:90_000],
+            "empty": b"",
+            "a header that goes on": b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 90_000,
+        }[kind]
+        place.put(name, data, encoding="gzip")
+        member = storage_member(place.storage, name, "page.txt", decode=True)
+        assert member[3].compressed_size is None
+        assert member[4].size is None

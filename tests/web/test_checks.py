@@ -24,6 +24,7 @@ PAGE = (PACKAGE.parent / "docs" / "settings.rst").read_text()
 
 STORAGE = "django.core.files.storage.FileSystemStorage"
 READER = "django_stream_zip.members.readers.local.FileReader"
+WRITER = "django_stream_zip.saving.writers.generic.GenericWriter"
 
 
 def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
@@ -39,8 +40,9 @@ def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
         {name: key.default for name, key in conf.KEYS.items()},
         {"CRC_32_CACHE": None, "CRC_32_CACHE_TIMEOUT": None, "COMPRESSION_LEVEL": -1},
         {"READERS": {STORAGE: READER}},
+        {"WRITERS": {STORAGE: WRITER}},
     ],
-    ids=["nothing", "all defaults", "the other choices", "a reader"],
+    ids=["nothing", "all defaults", "the other choices", "a reader", "a writer"],
 )
 def test_good_settings_pass(value: dict[str, Any]) -> None:
     assert ids_and_text(value) == []
@@ -59,6 +61,7 @@ WRONG = [
     ({"READERS": {STORAGE: f"{READER}s"}}, "E003", "which can be imported"),
     ({"READERS": {f"{STORAGE}s": READER}}, "E003", "which can be imported"),
     ({"READERS": {STORAGE: "os.path.join"}}, "E003", "to those of readers"),
+    ({"WRITERS": {STORAGE: READER}}, "E003", "to those of writers"),
     ({"READERS": [STORAGE]}, "E003", "a dict"),
     ({"PREFETCH_MEMBERS": 65}, "E003", "0 to 64"),
     ({"PREFETCH_BYTES": -1}, "E003", "0 or more"),

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import InMemoryStorage
 from django.test import RequestFactory
 
 from django_stream_zip import ZipValueError
 from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
+from django_stream_zip.saving import open_zip, save_zip
 from django_stream_zip.views import ZipDownloadView
 from tests.project.test_docs import block_with, run
 
@@ -161,3 +163,15 @@ def test_a_view_has_methods_for_them() -> None:
 def test_wrong_options_of_a_view_are_refused(option: str, value: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"{option} must be"):
         ZipDownloadView.as_view(**{option: value})
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_what_is_saved_has_the_same_bytes(options: dict[str, Any]) -> None:
+    storage = InMemoryStorage()
+    saved = save_zip(storage, "a.zip", MEMBERS, **options)
+    whole = data_of(answer(options))
+    assert storage.open("a.zip").read() == whole
+    assert saved.entity_tag == answer(options).headers["ETag"]
+    with open_zip(MEMBERS, **options) as file:
+        file.seek(1031)
+        assert file.read() == whole[1031:]

@@ -142,9 +142,12 @@ class AsyncReader:
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """Do what the reader's `chunks` does, on the loop. Raises EncodedError before the first."""
-        reader, transfer = self.threaded, Transfer(self.threaded.name, start, stop)
-        if reader.is_encoded:
+        reader = self.threaded
+        if self._is_decoded():
             raise EncodedError
+        if reader.deflate_stream is not None:
+            start, stop = reader.deflate_stream.part(start, stop)
+        transfer = Transfer(reader.name, start, stop)
         if start and reader.seen_size is None:
             await self._ask({"head": True})  # a range beyond the end would be refused
         while not (transfer.is_complete or self._is_at_end(transfer.position)):
@@ -160,6 +163,11 @@ class AsyncReader:
                 stream = None  # it would stay open for as long as the traceback of a cancelled task
             if not transfer.end(body, cause):
                 await asyncio.sleep(_PAUSE)
+
+    def _is_decoded(self) -> bool:
+        """Return whether what is read has to be decoded, or the store would do it by itself."""
+        reader = self.threaded
+        return reader.is_encoded and (reader.deflate_stream is None or reader.serves_decoded)
 
     def _is_at_end(self, position: int) -> bool:
         """Return whether there are no bytes at a position. Of an empty object that is asked."""
@@ -180,7 +188,7 @@ class AsyncReader:
         if version is None:
             raise OSError(f"{reader.name}: the store doesn't say which version it sends")
         reader.check(body)
-        if reader.is_encoded:
+        if self._is_decoded():
             raise EncodedError
         return body, found.stream(CHUNK_LENGTH)
 

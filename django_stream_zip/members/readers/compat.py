@@ -63,6 +63,13 @@ def s3_session(storage: Any) -> Any:
     return storage._create_session()
 
 
+def s3_place(client: Any) -> tuple[str, str, str | None]:
+    """Return where a client of boto3 sends its requests, and as whom: endpoint, region, key."""
+    credentials = client._request_signer._credentials
+    key = None if credentials is None else credentials.get_frozen_credentials().access_key
+    return client.meta.endpoint_url, client.meta.region_name, key
+
+
 def google_credentials(storage: Any) -> Any:
     """Return the credentials with which a GoogleCloudStorage reads."""
     return storage.client._credentials

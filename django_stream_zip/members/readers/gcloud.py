@@ -45,6 +45,7 @@ class GoogleCloudReader(ObjectReader):
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (GoogleAPIError,)
     opens_decoded = True
+    serves_decoded: ClassVar[bool] = True
 
     def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
         super().__init__(storage, name, decode=decode)

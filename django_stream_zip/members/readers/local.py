@@ -12,9 +12,11 @@ from typing import Any, ClassVar, Final
 
 from django.core.files.storage import FileSystemStorage
 
+from django_stream_zip.engine.streams import close
 from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
 from django_stream_zip.members.page_cache import look_at
+from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.reader import (
     Metadata,
     Reader,
@@ -22,6 +24,7 @@ from django_stream_zip.members.readers.reader import (
     derived_validator,
 )
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.storages.gzip_format import deflate_stream_in
 
 # A name of which `FileSystemStorage.path()` changes nothing: it only joins.
 _JOINED: Final = re.compile(r"(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*\Z")
@@ -111,6 +114,53 @@ def _folder(location: str | os.PathLike[str]) -> str | None:
     if os.sep != "/" or not os.path.isabs(location):
         return None
     return os.path.join(os.path.normpath(location), "")
+
+
+class GzippedFileReader(FileReader):
+    """Reads a file of a GzippedFileSystemStorage: decoded, or the deflate stream in it."""
+
+    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
+        super().__init__(storage, name, decode=decode)
+        self._is_encoded = decode is not False and storage.is_gzipped(name)
+        self.defers = not self._is_encoded
+
+    @property
+    def is_always_asked(self) -> bool:
+        """Whether to look at it pays even where a row knows all: nothing has to be inflated."""
+        return self.may_pass and self._is_encoded
+
+    def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
+        """Look at the file, and at its header and trailer if it is gzipped."""
+        if not self._is_encoded:
+            return super().describe(size, modified_at)
+        found = super().describe()
+        with open(self._path, "rb") as file:
+            stream = deflate_stream_in(file)
+        if stream is None or not stream.is_likely(size):
+            return found._replace(size=size)
+        if self.may_pass:
+            self.deflate_stream = stream
+        return found._replace(size=size or stream.remainder, crc_32=stream.crc_32)
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Read the file."""
+        if not self._is_encoded:
+            return super().chunks(start, stop)
+        content = ExpectedFile(self._path, status=self._status, state=self.expected_validator)
+        if self.deflate_stream is not None:
+            return content.chunks(*self.deflate_stream.part(start, stop))
+        return _decoded(content.chunks(), start, stop)
+
+    def whole(self) -> bytes | None:
+        """Read the file, if it is short and not gzipped."""
+        return None if self._is_encoded else super().whole()
+
+
+def _decoded(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:
+    try:
+        yield from cut(decoded(chunks), start, stop)
+    finally:
+        close(chunks)
 
 
 class MemoryReader(Reader):

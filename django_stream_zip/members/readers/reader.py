@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from django_stream_zip.members.build import seconds_of
 from django_stream_zip.members.readers.places import configured_place
+from django_stream_zip.storages.gzip_format import DeflateStream
 
 #: Of those that rows keep.
 MAX_VALIDATOR_LENGTH: Final = 255
@@ -50,12 +51,17 @@ class Reader(ABC):
     #: Whether it pays, and whether it is allowed, to prefetch in another thread.
     is_remote: ClassVar[bool] = False
     #: Whether it never waits where nothing may: see `prefetch.waiting`.
-    defers: ClassVar[bool] = False
+    defers: bool = False
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
     #: Whether its bytes are compared with a declared CRC-32, which shows a mixture of two states.
     is_verified: bool = False
+    #: Whether what is stored gzipped, and is to be decoded, may be passed as the deflate stream
+    #: that it is: `describe` looks for it then.
+    may_pass: bool = False
+    #: What `chunks` yields instead of what it inflates to, if it was found.
+    deflate_stream: DeflateStream | None = None
     #: The arguments of `expect`, each None where any will do.
     expected_size: int | None = None
     expected_validator: str | None = None
@@ -68,14 +74,22 @@ class Reader(ABC):
         self.place = self._place()
         self._forget()
 
+    @property
+    def is_always_asked(self) -> bool:
+        """Whether the storage is to be asked even where size and time are known."""
+        return False
+
     def _place(self) -> str | None:
         return configured_place(self.storage, self.name)
 
     def afresh(self) -> Self:
         """Return a reader of the same file, of which nothing has been seen yet.
 
-        It reads what is there when it opens it, be it described or not.
+        It reads what is there when it opens it, be it described or not. (Of a deflate stream both
+        sizes are declared: that can only be the file which was described.)
         """
+        if self.deflate_stream is not None:
+            return self
         fresh = object.__new__(type(self))  # as `copy` does, in a fifth of its time
         fresh.__dict__.update(self.__dict__)
         fresh._forget()
@@ -83,7 +97,7 @@ class Reader(ABC):
 
     def _forget(self) -> None:
         """Forget what was seen of the file, from its description or its first byte."""
-        self.expected_size = self.expected_validator = None
+        self.expected_size = self.expected_validator = self.deflate_stream = None
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
         """Have `chunks` read no other file than one of this size and state, as a row says it has.

@@ -23,6 +23,12 @@ from django_stream_zip.members.readers.places import known_place
 from django_stream_zip.members.readers.reader import Metadata, Reader, archived_error, below
 from django_stream_zip.members.readers.transfer import ResponseBody, Transfer
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.storages.gzip_format import (
+    MAX_HEADER_LENGTH,
+    TRAILER_LENGTH,
+    DeflateStream,
+    deflate_stream,
+)
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -32,6 +38,9 @@ CHUNK_LENGTH: Final = 256 << 10
 
 # A store that can't stream is asked for pieces, each as long as all before it.
 _MAX_PIECE_LENGTH: Final = 4 << 20
+
+# What is shorter is asked for at once, where only its beginning and its end are wanted.
+_MAX_WHOLE_LENGTH: Final = 64 << 10
 
 # What a store's answer means for a file.
 _ERRNO: Final = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT}
@@ -75,6 +84,8 @@ class RemoteReader(Reader):
     breaks: ClassVar[tuple[type[Exception], ...]] = (OSError,)
     #: Whether the storage's own `open()` decodes what is stored gzipped.
     opens_decoded = False
+    #: Whether the store decodes by itself what is stored gzipped, unless it is asked not to.
+    serves_decoded: ClassVar[bool] = False
 
     def _place(self) -> str | None:
         return known_place(self.storage)
@@ -128,14 +139,33 @@ class RemoteReader(Reader):
         return None
 
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
-        """Ask once. From now on this version is read and no other."""
-        with self._refusals():
+        """Ask once. From now on this version is read and no other.
+
+        Where a deflate stream may be passed, ask once or twice more, for header and trailer.
+        """
+        with self.translated():
             metadata, encoding = self._head()
         self._seen = Seen(metadata.validator, metadata.size, encoding)
-        return metadata._replace(size=None, crc_32=None) if self.is_encoded else metadata
+        if not self.is_encoded:
+            return metadata
+        if self.may_pass and metadata.size is not None:
+            self.deflate_stream = self._deflate_stream(metadata.size)
+        return metadata._replace(size=None, crc_32=None)
+
+    def _deflate_stream(self, length: int) -> DeflateStream | None:
+        if length <= _MAX_WHOLE_LENGTH:
+            beginning = ending = b"".join(self._stored(0, length))
+        else:
+            beginning = b"".join(self._stored(0, MAX_HEADER_LENGTH))
+            ending = b"".join(self._stored(length - TRAILER_LENGTH, length))
+        return deflate_stream(beginning, ending, length)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`, decoded if they are to be."""
+        if self.deflate_stream is not None:
+            with closing(self._stored(*self.deflate_stream.part(start, stop))) as chunks:
+                yield from chunks
+            return
         if not self.is_encoded:
             with closing(self._stored(start, stop)) as chunks:
                 first = next(chunks, b"")  # and now it is known how they are stored
@@ -161,7 +191,7 @@ class RemoteReader(Reader):
         """Yield the bytes as they are stored."""
         transfer = Transfer(self.name, start, stop)
         while not transfer.is_complete:
-            with self._refusals():
+            with self.translated():
                 body = self._body(transfer.position, transfer.stop, transfer.length)
             if body is None:
                 self._check_end(transfer.position)
@@ -214,7 +244,7 @@ class RemoteReader(Reader):
         return ResponseBody(iter([data]), stop, total, version, encoding)
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """Raise for a store's refusals what Python has for them, with the store's as the cause."""
         try:
             yield
@@ -265,7 +295,7 @@ class ObjectReader(RemoteReader):
         """
         key = self._key(self.name).rstrip("/")
         prefix = f"{key}/" if key else ""
-        with self._refusals():
+        with self.translated():
             for found, metadata, encoding in self._listing(prefix):
                 name = below(self.name, found[len(prefix) :])
                 if found.endswith("/"):

@@ -58,7 +58,7 @@ class SFTPReader(RemoteReader):
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, SFTP_CONNECTIONS)
         self._path = remote_path(storage, name)
-        self._channels = _pools.get(storage, _channels)
+        self._channels = channels_of(storage)
 
     def _place(self) -> str | None:
         params = self.storage.params
@@ -129,7 +129,7 @@ def _windows(file: Any, position: int, stop: int) -> Iterator[bytes]:
             yield chunk
 
 
-class _Channels:
+class Channels:
     """The channels of a storage's connection that nobody uses right now."""
 
     def __init__(self) -> None:
@@ -182,8 +182,10 @@ class _Channels:
         client.close()
 
 
-def _channels(storage: Any) -> _Channels:
-    return _Channels()
+def channels_of(storage: Any) -> Channels:
+    """Return the channels of a storage, the same for all that read and write there."""
+    channels: Channels = _pools.get(storage, lambda storage: Channels())
+    return channels
 
 
 def _is_open(client: SFTPClient) -> bool:

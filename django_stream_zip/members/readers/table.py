@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +21,9 @@ _PACKAGE: Final = "django_stream_zip.members.readers"
 # Paths on both sides: nothing is imported that a project doesn't use.
 _READERS: Final[dict[str, str | ReaderClass]] = {
     "django.core.files.storage.filesystem.FileSystemStorage": f"{_PACKAGE}.local.FileReader",
+    "django_stream_zip.storages.gzipped.GzippedFileSystemStorage": (
+        f"{_PACKAGE}.local.GzippedFileReader"
+    ),
     "django.core.files.storage.memory.InMemoryStorage": f"{_PACKAGE}.local.MemoryReader",
     "storages.backends.s3.S3Storage": f"{_PACKAGE}.s3.S3Reader",
     "storages.backends.gcloud.GoogleCloudStorage": f"{_PACKAGE}.gcloud.GoogleCloudReader",
@@ -34,7 +37,7 @@ def register_reader(storage: type | str, reader: ReaderClass | str) -> None:
 
     Both may be dotted paths. The setting READERS does the same.
     """
-    _READERS[_path(storage)] = reader
+    _READERS[class_path(storage)] = reader
 
 
 def reader_for(storage: Any, name: str, *, decode: bool | None = None) -> Reader:
@@ -69,16 +72,16 @@ def reader_class(storage: Any) -> ReaderClass:
     cls: Any = type(storage)
     configured = tuple(conf.get("READERS").items())
     known, reader = _nearest(cls, tuple(_READERS.items()), configured)
-    return GenericReader if _overrides(storage, known, reader) else reader
+    return GenericReader if overrides(storage, known, reader.bypasses) else reader
 
 
 @lru_cache
 def _nearest(cls: type, known: _Pairs, configured: _Pairs) -> tuple[type, ReaderClass]:
     """Return the nearest class that has a reader, and this: of those known or configured."""
     # By the paths that the classes have themselves, which the setting may not know.
-    readers = dict(known) | {_path(storage): reader for storage, reader in configured}
+    readers = dict(known) | {class_path(storage): reader for storage, reader in configured}
     for base in cls.__mro__:
-        reader = readers.get(_path(base))
+        reader = readers.get(class_path(base))
         if reader is None and "open_stream" in vars(base):
             return base, StreamReader
         if reader is not None:
@@ -86,14 +89,16 @@ def _nearest(cls: type, known: _Pairs, configured: _Pairs) -> tuple[type, Reader
     return cls, GenericReader
 
 
-def _overrides(storage: Any, known: type, reader: ReaderClass) -> bool:
-    for name in reader.bypasses:
+def overrides(storage: Any, known: type, names: Iterable[str]) -> bool:
+    """Return whether a storage does something else under one of these names than a class of it."""
+    for name in names:
         own = getattr(type(storage), name, None)
         if name in getattr(storage, "__dict__", ()) or own is not getattr(known, name, None):
             return True
     return False
 
 
-def _path(storage: type | str) -> str:
+def class_path(storage: type | str) -> str:
+    """Return the path of a class where it is defined; it may be named by any path."""
     cls = import_string(storage) if isinstance(storage, str) else storage
     return f"{cls.__module__}.{cls.__qualname__}"

@@ -27,11 +27,11 @@ from django_stream_zip import (
     ZIP_64,
     ZIP_AUTO,
 )
-from django_stream_zip.delivery.compression import decided
 from django_stream_zip.engine.encoders import stored_blocks_size
 from django_stream_zip.engine.methods import Coding
 from django_stream_zip.members import bytes_member, file_member
 from django_stream_zip.members.build import build_member
+from django_stream_zip.members.compression import decided
 from django_stream_zip.members.files import BytesContent
 from django_stream_zip.response import zip_response
 from django_stream_zip.views import AsyncZipDownloadView, ZipDownloadView

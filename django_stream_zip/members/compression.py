@@ -45,14 +45,15 @@ def _is_better_stored(members: Sequence[Any]) -> bool:
     by_default = others = 0
     is_any = False
     for _, _, _, method, content in members:
+        if method.coding is not DEFLATE and method.content_size is not None:
+            others += method.content_size
+            continue
         size = method.uncompressed_size
         if size is None:
             return False  # there is no length anyhow
-        if method.coding is not DEFLATE:
-            others += size
-        elif getattr(content, "may_grow", False):
+        if getattr(content, "may_grow", False):
             return False  # it shall be read as it is when its turn comes: nobody knows its length
-        elif method.__class__ is DefaultDeflate and _is_sure(method, content):
+        if method.__class__ is DefaultDeflate and _is_sure(method, content):
             is_any = True
             by_default += size
         else:

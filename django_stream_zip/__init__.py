@@ -66,7 +66,7 @@ __all__ = [
 
 # Django's side isn't imported here: an error says where it is.
 _ELSEWHERE: Final = {
-    **dict.fromkeys(["ZipResponse", "zip_response"], "response"),
+    **dict.fromkeys(["ZipInfo", "ZipResponse", "zip_info", "zip_response"], "response"),
     **dict.fromkeys(
         [
             "AsyncQuerySetZipDownloadView",

@@ -8,23 +8,26 @@ that is never read leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 
 from django_stream_zip import conf
-from django_stream_zip.delivery import disposition, ranges
+from django_stream_zip.delivery import disposition, ranges, slots
 from django_stream_zip.delivery.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.cpus import cpu_limiter
 from django_stream_zip.delivery.download import Download
+from django_stream_zip.delivery.info import ZipInfo, zip_info
 from django_stream_zip.delivery.progress import Order
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.streams import make_options
@@ -35,7 +38,9 @@ from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
 
-__all__ = ["ZipResponse", "zip_response"]
+__all__ = ["ZipInfo", "ZipResponse", "zip_info", "zip_response"]
+
+_PLAIN: Final = "text/plain; charset=utf-8"
 
 
 def zip_response(
@@ -48,7 +53,7 @@ def zip_response(
     content_type: str = "application/zip",
     extended_timestamps: bool = True,
     comment: str = "",
-) -> HttpResponseBase:
+) -> HttpResponse:
     """Answer a request with the ZIP archive of `members`.
 
     A sequence of members of which none is compressed has a Content-Length. If their contents can be
@@ -77,7 +82,9 @@ def zip_response(
         comment: The archive's comment, of at most 65,535 bytes in UTF-8. It isn't encrypted.
 
     Returns:
-        The archive or a range of it, or what a condition demands: 304, 412 or 416.
+        The archive or a range of it, or what a condition demands: 304, 412 or 416. Or 503, where
+        MAX_DOWNLOADS or MAX_DOWNLOADS_PER_USER are being sent. It is typed as a HttpResponse, as
+        views are; in truth it is any HttpResponseBase, mostly a ZipResponse.
 
     Raises:
         ZipValueError: The members can't be written, if that is known before; so does a TypeError.
@@ -103,7 +110,20 @@ def zip_response(
     order = Order(request, str(filename), plan, content_type=content_type)
     checksums = CachedChecksums(plan.unknown() if plan else ())
     respond = partial(_respond, members, checksums, options)
-    return _conditional(order, checksums, respond)
+    return cast(HttpResponse, _limited(request, _conditional(order, checksums, respond)))
+
+
+def _limited(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Return the response, or 503 if it would send an archive and as many are being sent."""
+    if not isinstance(response, ZipResponse) or request.method == "HEAD":
+        return response
+    release = slots.take(request)
+    if release is None:
+        text = _("Too many downloads are running. Try again in a moment.")
+        headers = {"Retry-After": str(slots.RETRY_AFTER)}
+        return HttpResponse(text, status=503, headers=headers, content_type=_PLAIN)
+    response.hold(release)
+    return response
 
 
 def _respond(
@@ -224,11 +244,22 @@ class ZipResponse(StreamingHttpResponse):
         self.headers = ZipHeaders(self.headers)
         for name, value in _headers(order):
             self.headers[name] = value
+        self._release: Callable[[], object] | None = None
+
+    def hold(self, release: Callable[[], object]) -> None:
+        """Have something called once: when this is closed, or collected without that."""
+        finalizer = weakref.finalize(self, release)
+        finalizer.atexit = False
+        self._release = finalizer
 
     def close(self) -> None:
         """Close what is open, once: Django's own would send `request_finished` each time."""
         if not self.closed:
-            super().close()
+            try:
+                super().close()
+            finally:
+                if self._release is not None:
+                    self._release()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the blocks to a WSGI server, without empty ones: to some that is the end."""

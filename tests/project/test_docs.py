@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import zipfile
@@ -42,12 +43,14 @@ class Photo(models.Model):
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
+    pattern = rf"\.\. code-block:: {re.escape(language)}\n\n((?:    .*\n|\n)+)"
     return [dedent(block) for block in re.findall(pattern, page.read_text())]
 
 
 def block_with(page: str, word: str) -> str:
-    [block] = [block for block in blocks(ROOT / page, "python") if word in block]
+    languages = ("python", "html+django")
+    found = [block for language in languages for block in blocks(ROOT / page, language)]
+    [block] = [block for block in found if word in block]
     return block
 
 
@@ -291,6 +294,29 @@ def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path
     Photo.objects.update(image="gone.jpg")
     with pytest.raises(Http404):
         album(request, 7)
+
+
+@override_settings(
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"photos/album.html": block_with("docs/recipes.rst", "filesizeformat")},
+                    )
+                ]
+            },
+        }
+    ]
+)
+def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
+    page = run(block_with("docs/recipes.rst", "def size_page"), Photo=Photo)["size_page"]
+    html = " ".join(page(RequestFactory().get("/"), 7).content.decode().split())
+    assert "Download 1 files, 2.1 KB</a>" in html
+    told = page(RequestFactory().get("/", headers={"Accept": "application/json"}), 7).content
+    assert json.loads(told)["is_resumable"] is True
 
 
 def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:

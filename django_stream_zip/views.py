@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -29,14 +29,17 @@ from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.response import zip_response
+from django_stream_zip.selection import zip_link
 
 __all__ = [
     "SELECTION_PARAM",
     "AsyncQuerySetZipDownloadView",
     "AsyncZipDownloadView",
     "QuerySetZipDownloadView",
+    "SignedZipLinkMixin",
     "ZipDownloadView",
     "ZipViewMixin",
+    "zip_link",
 ]
 
 if TYPE_CHECKING:
@@ -173,6 +176,32 @@ class ZipViewMixin:
         if isinstance(error, DownloadTooLargeError):
             return HttpResponse(text, status=413, content_type="text/plain; charset=utf-8")
         raise Http404(text) from error
+
+
+class SignedZipLinkMixin:
+    """Admits who comes by a link of `zip_link`, and nobody else: put it first among the bases.
+
+    The link stands in for a login. `self.request.user` may be anonymous, so the view has to know by
+    its URL alone what to send.
+    """
+
+    def has_access_without_link(self, request: HttpRequest) -> bool:
+        """Return whether somebody without a link may download: by default nobody."""
+        return False
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, if the link is valid.
+
+        Raises:
+            PermissionDenied: It was changed, has expired, or is for another URL.
+        """
+        has_link = selection.LINK_PARAM in request.GET
+        is_admitted = selection.is_linked if has_link else self.has_access_without_link
+        if not is_admitted(request):
+            raise PermissionDenied(_("This download link is no longer valid."))
+        view: Any = super()
+        response: HttpResponseBase = view.dispatch(request, *args, **kwargs)
+        return response
 
 
 class ZipDownloadView(ZipViewMixin, View):

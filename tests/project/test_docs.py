@@ -269,7 +269,17 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-@pytest.mark.parametrize("accept", ["application/zip", "application/json", "text/html"])
+def test_the_viewset_of_the_docs_has_an_action(photo: Photo, tmp_path: Path) -> None:
+    from rest_framework.permissions import AllowAny
+
+    viewset = run(block_with("docs/recipes.rst", "class PhotoViewSet"), Photo=Photo)["PhotoViewSet"]
+    view = viewset.as_view({"get": "download_zip"}, authentication_classes=())
+    assert view(RequestFactory().get("/")).status_code in {401, 403}
+    viewset.permission_classes = [AllowAny]
+    assert members_of(view(RequestFactory().get("/")), tmp_path / "a.zip") == ["Dawn.jpg"]
+
+
+@pytest.mark.parametrize("accept", ["application/zip", "application/json", "*/*"])
 def test_the_rest_framework_view_of_the_docs_takes_any_accept(
     photo: Photo, tmp_path: Path, accept: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
@@ -20,7 +21,6 @@ from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.reader import (
     Metadata,
     Reader,
-    below,
     derived_validator,
 )
 from django_stream_zip.planning.content import ContentChangedError
@@ -45,10 +45,12 @@ class FileReader(Reader):
         self._status: stat_result | None = None
         self._is_prepared = False
 
-    def listed(self) -> Iterator[tuple[str, Metadata]]:
-        """Yield the files below this directory; links are not followed."""
-        for name in files_below(self._path):
-            yield below(self.name, name), Metadata()
+    def _is_inside(self, name: str) -> bool:
+        try:
+            mode = os.lstat(self.storage.path(name)).st_mode
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
     def _place(self) -> str:
         return self._path
@@ -80,21 +82,6 @@ class FileReader(Reader):
             self.expected_validator,
             self._is_prepared,
         )
-
-
-def files_below(directory: str) -> Iterator[str]:
-    """Yield the files below a directory, as paths relative to it with slashes.
-
-    Links are not followed: they may lead out of it, or in a circle. Raises OSError where a
-    directory can't be read.
-    """
-    with os.scandir(directory) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_file(follow_symlinks=False):
-            yield entry.name
-        elif entry.is_dir(follow_symlinks=False):
-            yield from (f"{entry.name}/{name}" for name in files_below(entry.path))
 
 
 def _path(storage: Any, name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -138,11 +139,17 @@ def _matching(root: Path, pattern: str) -> list[str]:
         raise ValueError(f"the pattern {pattern!r} leads out of the directory")
     may_be_hidden = any(part.startswith(".") for part in parts)
     target = root.resolve()
-    found = ((match, match.relative_to(root)) for match in root.glob(pattern))
+
+    @cache
+    def is_reached_without_links(directory: Path) -> bool:
+        return directory.resolve() == target / directory.relative_to(root)
+
     return sorted(
         path.as_posix()
-        for match, path in found
+        for found in root.glob(pattern)
+        for path in (found.relative_to(root),)
         if (may_be_hidden or not any(part.startswith(".") for part in path.parts))
-        and match.resolve() == target / path  # there is no link on the way
-        and match.is_file()
+        and not found.is_symlink()
+        and found.is_file()
+        and is_reached_without_links(found.parent)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import zipfile
@@ -42,12 +43,14 @@ class Photo(models.Model):
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
+    pattern = rf"\.\. code-block:: {re.escape(language)}\n\n((?:    .*\n|\n)+)"
     return [dedent(block) for block in re.findall(pattern, page.read_text())]
 
 
 def block_with(page: str, word: str) -> str:
-    [block] = [block for block in blocks(ROOT / page, "python") if word in block]
+    languages = ("python", "html+django")
+    found = [block for language in languages for block in blocks(ROOT / page, language)]
+    [block] = [block for block in found if word in block]
     return block
 
 
@@ -134,6 +137,7 @@ def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:
         assert archive.read("photos.csv") == b"%d,Dawn\r\n" % photo.pk
 
 
+@pytest.mark.django_db
 def test_the_admin_of_the_readme_passes_the_checks() -> None:
     from django.contrib import admin
 
@@ -239,10 +243,13 @@ def test_the_engine_example_writes_an_archive(
         assert archive.read("lines.txt").splitlines()[999] == b"line 999"
 
 
+@pytest.mark.django_db
 def test_the_settings_page_has_every_key_and_its_default() -> None:
     names = run(block_with("docs/settings.rst", "DJANGO_STREAM_ZIP"))
     assert names["DJANGO_STREAM_ZIP"] == {name: key.default for name, key in conf.KEYS.items()}
-    with override_settings(DJANGO_STREAM_ZIP=names["DJANGO_STREAM_ZIP"]):
+    # Not every environment of the tests has an engine.
+    given = {**names["DJANGO_STREAM_ZIP"], "ENQUEUE": "tests.support.exports.keep"}
+    with override_settings(DJANGO_STREAM_ZIP=given):
         assert [m for m in run_checks() if (m.id or "").startswith("django_stream_zip")] == []
 
 
@@ -266,7 +273,17 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-@pytest.mark.parametrize("accept", ["application/zip", "application/json", "text/html"])
+def test_the_viewset_of_the_docs_has_an_action(photo: Photo, tmp_path: Path) -> None:
+    from rest_framework.permissions import AllowAny
+
+    viewset = run(block_with("docs/recipes.rst", "class PhotoViewSet"), Photo=Photo)["PhotoViewSet"]
+    view = viewset.as_view({"get": "download_zip"}, authentication_classes=())
+    assert view(RequestFactory().get("/")).status_code in {401, 403}
+    viewset.permission_classes = [AllowAny]
+    assert members_of(view(RequestFactory().get("/")), tmp_path / "a.zip") == ["Dawn.jpg"]
+
+
+@pytest.mark.parametrize("accept", ["application/zip", "application/json", "*/*"])
 def test_the_rest_framework_view_of_the_docs_takes_any_accept(
     photo: Photo, tmp_path: Path, accept: str
 ) -> None:
@@ -291,6 +308,29 @@ def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path
     Photo.objects.update(image="gone.jpg")
     with pytest.raises(Http404):
         album(request, 7)
+
+
+@override_settings(
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"photos/album.html": block_with("docs/recipes.rst", "filesizeformat")},
+                    )
+                ]
+            },
+        }
+    ]
+)
+def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
+    page = run(block_with("docs/recipes.rst", "def size_page"), Photo=Photo)["size_page"]
+    html = " ".join(page(RequestFactory().get("/"), 7).content.decode().split())
+    assert "Download 1 files, 2.1 KB</a>" in html
+    told = page(RequestFactory().get("/", headers={"Accept": "application/json"}), 7).content
+    assert json.loads(told)["is_resumable"] is True
 
 
 def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:
@@ -320,3 +360,28 @@ def test_each_name_of_the_design_page_is_in_its_module(path: str, name: str) -> 
     text = (ROOT / "django_stream_zip" / path).read_text()
     for part in name.split("."):
         assert re.search(rf"^\s*((async )?(def|class) )?{part}\b", text, re.MULTILINE), part
+
+
+# Exports: docs/exports.rst.
+
+
+def test_the_site_of_the_exports_page_has_few_lines() -> None:
+    site = blocks(ROOT / "docs/exports.rst", "python")[:3]
+    lines = [line for block in site for line in block.splitlines() if line.strip()]
+    assert len(lines) <= 25
+
+
+def test_the_recipe_and_the_urls_of_the_exports_page_work(photo: Photo) -> None:
+    recipe = run(block_with("docs/exports.rst", "def album_members"), Photo=Photo)
+    assert [member[0] for member in recipe["album_members"](album=7)] == ["dawn.jpg"]
+    urls = run(block_with("docs/exports.rst", "ZipExportView.as_view"))["urlpatterns"]
+    assert urls[1].callback.view_initkwargs == {"recipe": "album", "filename": "album.zip"}
+
+
+def test_the_larger_download_of_the_exports_page_is_sent(photo: Photo) -> None:
+    view = run(block_with("docs/exports.rst", "export_over"), Photo=Photo)["AlbumDownload"]
+    request = RequestFactory().get("/")
+    request.user = User(username="somebody")
+    response = view.as_view()(request, album=7)
+    assert response.status_code == 200
+    response.close()

@@ -107,7 +107,9 @@ def parts_of(
     if token is None:
         return ZipParts(archive, writer.begin(archive.length, part_size, archive.entity_tag))
     parsed = UploadToken.loads(token)
-    if parsed.entity_tag != archive.entity_tag or parsed.name != writer.name:
+    if parsed.name != writer.name:
+        raise ArchiveChangedError(f"the token is of {parsed.name!r}, and not of {writer.name!r}")
+    if parsed.entity_tag != archive.entity_tag:
         raise ArchiveChangedError(
             f"the members are not those that the upload of {parsed.name!r} was begun with"
         )

@@ -116,6 +116,7 @@ def saved_as(
     copy: bool,
 ) -> SavedZip:
     """Do what `save_zip` does with the archive that is made when the name is known to be free."""
+    _check_workers(workers)
     writer = writer_for(storage, name, overwrite=overwrite)
     if resume is None:
         writer.check()
@@ -131,6 +132,11 @@ def saved_as(
     if archive.is_divisible and (workers > 1 or begun is not None):
         return _divided(parts_of(writer, archive, part_size=part_size), workers, done, begun)
     return _in_turn(writer, archive, part_size, done)
+
+
+def _check_workers(workers: Any) -> None:
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers must be a number of threads, 1 or more, not {workers!r}")
 
 
 def sweep(storage: Any, name: str, *, older_than: timedelta = _ABANDONED_AFTER) -> int:
@@ -198,8 +204,12 @@ def _in_turn(
 ) -> SavedZip:
     """Save an archive from its first part to its last one."""
     upload = writer.begin(archive.length, part_size)
-    is_fixed = part_size is not None or archive.length is not None
-    size_of = partial(writer.limits.size_of, part_size=upload.token.part_size, is_fixed=is_fixed)
+    size_of = partial(
+        writer.limits.size_of,
+        part_size=upload.token.part_size,
+        is_fixed=part_size is not None,
+        length=archive.length,
+    )
     with _aborted_on_error(upload.abort, writer.name):
         with closing(archive.blocks()) as blocks:
             for number, data in in_parts(blocks, size_of):
@@ -252,11 +262,14 @@ def _divided(
     parts: ZipParts, workers: int, done: _Done, begun: Callable[[str], object] | None
 ) -> SavedZip:
     """Save an archive in parts that threads make."""
-    if begun is not None:
-        begun(parts.token)
-        return _resumed(parts, workers, done)
+    numbers = range(1, len(parts) + 1)
+    if begun is None:
+        with _aborted_on_error(parts.abort, parts.name):
+            return _completed(parts, numbers, workers, done)
+    # Who hasn't kept the token can't go on.
     with _aborted_on_error(parts.abort, parts.name):
-        return _completed(parts, range(1, len(parts) + 1), workers, done)
+        begun(parts.token)
+    return _completed(parts, numbers, workers, done)
 
 
 def _resumed(parts: ZipParts, workers: int, done: _Done) -> SavedZip:

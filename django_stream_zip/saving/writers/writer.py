@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import repeat
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
@@ -92,8 +93,10 @@ class Limits(NamedTuple):
             )
         return wanted
 
-    def size_of(self, number: int, part_size: int, *, is_fixed: bool) -> int:
-        """Return how long a part is to be, of an archive that is written from first to last.
+    def size_of(
+        self, number: int, part_size: int, *, is_fixed: bool, length: int | None = None
+    ) -> int:
+        """Return how long a part may be, of an archive that is written from first to last.
 
         Raises:
             PartSizeError: It is one part too many.
@@ -103,6 +106,8 @@ class Limits(NamedTuple):
                 f"the archive has more than {self.number:,} parts of {part_size:,} bytes: "
                 "part_size must be larger, or None"
             )
+        if length is not None:
+            return min(part_size, length)
         if is_fixed or self.doubled_after is None:
             return part_size
         return min(self.maximum, part_size << (number - 1) // self.doubled_after)
@@ -148,7 +153,7 @@ class UploadToken(NamedTuple):
         try:
             return cls(**json.loads(text))
         except (TypeError, ValueError):
-            raise ValueError(f"{text[:80]!r} is not the token of an upload") from None
+            raise ValueError(f"{str(text)[:80]!r} is not the token of an upload") from None
 
 
 class Upload(ABC):
@@ -327,6 +332,8 @@ class PartWriter(Writer, ABC):
 
 
 def _valid(given: Any) -> str:
+    if not isinstance(given, str | PurePath):
+        raise TypeError(f"the archive's name must be a str, not {type(given).__name__}")
     name = str(given).replace("\\", "/")
     try:
         validate_file_name(name, allow_relative_path=True)

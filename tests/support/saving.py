@@ -320,3 +320,13 @@ class PartsContract(WriterContract):
                 parts.complete()
         with suppress(SaveError):
             parts.abort()
+
+    def test_whoever_begins_sweeps_what_is_old(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not (self.sweeps and self.tells_gone):
+            pytest.skip("it sweeps by itself, or says nothing of it")
+        self.begun(store, name)
+        monkeypatch.setattr("django_stream_zip.saving.parts.ABANDONED_AFTER", AT_ONCE)
+        self.begun(store, name).abort()
+        assert not self.left_over(store)

@@ -189,7 +189,10 @@ class TemporaryWriter(PartWriter):
         """Return the folder in which the file is to be."""
 
     def _begin(self, token: UploadToken) -> Upload:
-        folder, temporary = self._folder(), f"{self._prefix}{secrets.token_hex(_RANDOM_BYTES)}{_SUFFIX}"
+        folder, temporary = (
+            self._folder(),
+            f"{self._prefix}{secrets.token_hex(_RANDOM_BYTES)}{_SUFFIX}",
+        )
         upload = TemporaryUpload(token._replace(upload_id=temporary), folder)
         folder.create(temporary)
         try:

@@ -290,6 +290,31 @@ class PartsContract(WriterContract):
             assert not store.exists(name)
             assert not self.left_over(store)
 
+    def test_an_answer_that_is_lost_is_asked_for(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = self.begun(store, name)
+        upload = type(parts._upload)
+        parts.abort()
+        publish = upload._publish
+
+        def lost(self: Any, written: Any) -> Any:
+            publish(self, written)
+            raise ConnectionError("no answer came")
+
+        monkeypatch.setattr(upload, "_publish", lost)
+        for workers in (1, 2):
+            saved = save_zip(
+                store,
+                name,
+                self.members(),
+                workers=workers,
+                part_size=self.part_size,
+                overwrite=workers > 1,
+            )
+            assert saved.length == len(self.read(store, name))
+        assert not self.left_over(store)
+
     def test_a_file_that_comes_meanwhile_stays(self, store: Any, name: str) -> None:
         parts = self.begun(store, name)
         for number in parts.missing():

@@ -11,6 +11,7 @@ import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import repeat
 from pathlib import PurePath
@@ -25,9 +26,7 @@ from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.saving.errors import (
     IncompleteError,
     NameRefusedError,
-    NameTakenError,
     PartSizeError,
-    UploadGoneError,
     name_taken,
 )
 from django_stream_zip.saving.writers.copy_source import CopySource
@@ -223,11 +222,16 @@ class Upload(ABC):
             )
         try:
             return self._publish(parts)
-        except (NameTakenError, UploadGoneError):
-            # Somebody else may have completed it just now.
-            if (published := self.published()) is None:
+        except Exception:
+            # Somebody else may have completed it just now, or the answer was lost.
+            if (published := self._published_after_all()) is None:
                 raise
             return published
+
+    def _published_after_all(self) -> Published | None:
+        with suppress(Exception):
+            return self.published()
+        return None
 
     def _sizes(self) -> list[int]:
         if self.token.length is not None:

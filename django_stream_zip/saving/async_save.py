@@ -47,12 +47,13 @@ async def asave_zip(
     Members may be asynchronous, or have asynchronous contents; these are saved by one worker.
     Otherwise it takes, returns and raises the same. When it is cancelled, nothing is published.
     """
-    bridge, sources = _Bridge(), list[ZipSource]()
+    bridge = _Bridge()
 
     def make() -> ZipSource:
-        source = ZipSource(members, password=password, compress=compress, adapted=bridge.members)
-        sources.append(source)
-        return source
+        bridge.source = ZipSource(
+            members, password=password, compress=compress, adapted=bridge.members
+        )
+        return bridge.source
 
     save = partial(
         saved_as,
@@ -67,14 +68,17 @@ async def asave_zip(
         resume=resume,
         copy=copy,
     )
+    return await _awaited(save, bridge.stop)
+
+
+async def _awaited(save: Callable[[], SavedZip], stop: Callable[[], None]) -> SavedZip:
+    """Save in the thread for synchronous code; when cancelled, stop it and wait for its end."""
     task = asyncio.ensure_future(sync_to_async(save)())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
-            for source in sources:
-                source.stop()
-            bridge.cancel()
+            stop()
             await asyncio.wait([task], timeout=_LOOK_AGAIN)
         raise
 
@@ -83,6 +87,8 @@ class _Bridge:
     """Asynchronous members and contents, iterated from a thread that the loop waits for."""
 
     def __init__(self) -> None:
+        #: The archive that is made of them, as soon as it is planned.
+        self.source: ZipSource | None = None
         self._pulls: set[asyncio.Task[Any]] = set()
 
     def members(self, members: Any) -> Any:
@@ -103,8 +109,10 @@ class _Bridge:
         finally:
             async_to_sync(aclose)(iterator)
 
-    def cancel(self) -> None:
-        """Have whoever waits for an item, which may never come, get a CancelledError."""
+    def stop(self) -> None:
+        """Have saving end with an error, also where it waits for an item that may never come."""
+        if self.source is not None:
+            self.source.stop()
         for task in tuple(self._pulls):
             task.cancel()
 

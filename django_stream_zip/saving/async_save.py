@@ -49,19 +49,18 @@ async def asave_zip(
     Members may be asynchronous, or have asynchronous contents; these are saved by one worker.
     Otherwise it takes, returns and raises the same. When it is cancelled, nothing is published.
     """
-    sources: list[ZipSource] = []
+    bridge = _Bridge()
 
     def make() -> ZipSource:
-        source = ZipSource(
+        bridge.source = ZipSource(
             members,
             password=password,
             compress=compress,
             extended_timestamps=extended_timestamps,
             comment=comment,
-            adapted=_bridged,
+            adapted=bridge.members,
         )
-        sources.append(source)
-        return source
+        return bridge.source
 
     save = partial(
         saved_as,
@@ -76,57 +75,81 @@ async def asave_zip(
         resume=resume,
         copy=copy,
     )
+    return await _awaited(save, bridge.stop)
+
+
+async def _awaited(save: Callable[[], SavedZip], stop: Callable[[], None]) -> SavedZip:
+    """Save in the thread for synchronous code; when cancelled, stop it and wait for its end."""
     task = asyncio.ensure_future(sync_to_async(save)())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
-            for source in sources:
-                source.stop()
+            stop()
             await asyncio.wait([task], timeout=_LOOK_AGAIN)
         raise
 
 
-def _bridged(members: Any) -> Any:
-    """Return synchronous members for what may be asynchronous, or have such contents."""
-    if isinstance(members, Sequence):
-        return [_bridged_member(member) for member in members]
-    if isinstance(members, AsyncIterable):
-        members = _pulled(members)
-    return map(_bridged_member, members)
+class _Bridge:
+    """Asynchronous members and contents, iterated from a thread that the loop waits for."""
 
+    def __init__(self) -> None:
+        #: The archive that is made of them, as soon as it is planned.
+        self.source: ZipSource | None = None
+        self._pulls: set[asyncio.Task[Any]] = set()
 
-def _bridged_member(member: Any) -> Any:
-    member = synchronous(member)
-    *opening, content = unpacked(member)
-    return (*opening, _BridgedContent(content)) if hasattr(content, "__aiter__") else member
+    def members(self, members: Any) -> Any:
+        """Return synchronous members for what may be asynchronous, or have such contents."""
+        if isinstance(members, Sequence):
+            return [self._member(member) for member in members]
+        if isinstance(members, AsyncIterable):
+            members = self.pulled(members)
+        return map(self._member, members)
+
+    def pulled(self, items: AsyncIterable[Any]) -> Iterator[Any]:
+        """Yield what an asynchronous iterable yields, each item pulled on the loop."""
+        iterator = aiter(items)
+        pull = async_to_sync(self._next)
+        try:
+            while (item := pull(iterator)) is not _END:
+                yield item
+        finally:
+            async_to_sync(aclose)(iterator)
+
+    def stop(self) -> None:
+        """Have saving end with an error, also where it waits for an item that may never come."""
+        if self.source is not None:
+            self.source.stop()
+        for task in tuple(self._pulls):
+            task.cancel()
+
+    def _member(self, member: Any) -> Any:
+        member = synchronous(member)
+        *opening, content = unpacked(member)
+        is_async = hasattr(content, "__aiter__")
+        return (*opening, _BridgedContent(content, self)) if is_async else member
+
+    async def _next(self, iterator: AsyncIterator[Any]) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        self._pulls.add(task)
+        try:
+            return await anext(iterator, _END)
+        finally:
+            self._pulls.discard(task)
 
 
 class _BridgedContent:
-    """An asynchronous content, iterated from a thread that the loop waits for.
+    """An asynchronous content.
 
-    It has no validator: only that thread can read it, and so no window is made apart from others.
+    It has no validator: only one thread can read it, and so no window is made apart from others.
     """
 
-    def __init__(self, content: Any) -> None:
+    def __init__(self, content: Any, bridge: _Bridge) -> None:
         self.size = getattr(content, "size", None)
         self.crc_32 = getattr(content, "crc_32", None)
         self._content = content
+        self._bridge = bridge
 
     def __iter__(self) -> Iterator[bytes]:
-        return _pulled(self._content)
-
-
-def _pulled(items: AsyncIterable[Any]) -> Iterator[Any]:
-    """Yield what an asynchronous iterable yields, each item pulled on the loop."""
-    iterator = aiter(items)
-    pull = async_to_sync(_next)
-    try:
-        while (item := pull(iterator)) is not _END:
-            yield item
-    finally:
-        async_to_sync(aclose)(iterator)
-
-
-async def _next(iterator: AsyncIterator[Any]) -> Any:
-    return await anext(iterator, _END)
+        return self._bridge.pulled(self._content)

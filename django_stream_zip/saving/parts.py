@@ -6,11 +6,13 @@ makes parts of it: windows of the plan.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.saving.archive import ZipSource
@@ -25,6 +27,11 @@ from django_stream_zip.saving.writers.writer import (
 )
 
 __all__ = ["SavedZip", "ZipParts", "abort_upload", "zip_parts"]
+
+logger = logging.getLogger("django_stream_zip")
+
+#: Nobody saves an archive for a day; if somebody does, the parts come more often than that.
+ABANDONED_AFTER: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +94,25 @@ def zip_parts(
 
     Raises:
         NotDivisibleError: The archive can't be made in parts, or the storage takes none.
-        ArchiveChangedError: The members are others than those that the token is for.
+        ArchiveChangedError: The members, or the name, are others than those that the token is for.
         NameTakenError: There is a file of that name.
+        NameRefusedError: The storage can't have a file of that name.
+        PartSizeError: Parts of that size are too small, too large or too many.
     """
     writer = writer_for(storage, name, overwrite=overwrite)
     if token is None:
         writer.check()
+        sweep_abandoned(writer)
     return parts_of(writer, ZipSource(members, compress=compress), token, part_size)
+
+
+def sweep_abandoned(writer: AnyWriter) -> None:
+    """Sweep, but only warn where that fails: it is no reason not to save."""
+    try:
+        if isinstance(writer, PartWriter):
+            writer.sweep(ABANDONED_AFTER)
+    except Exception:
+        logger.warning("could not sweep old uploads of %r", writer.name, exc_info=True)
 
 
 def parts_of(
@@ -107,7 +126,9 @@ def parts_of(
     if token is None:
         return ZipParts(archive, writer.begin(archive.length, part_size, archive.entity_tag))
     parsed = UploadToken.loads(token)
-    if parsed.entity_tag != archive.entity_tag or parsed.name != writer.name:
+    if parsed.name != writer.name:
+        raise ArchiveChangedError(f"the token is of {parsed.name!r}, and not of {writer.name!r}")
+    if parsed.entity_tag != archive.entity_tag:
         raise ArchiveChangedError(
             f"the members are not those that the upload of {parsed.name!r} was begun with"
         )

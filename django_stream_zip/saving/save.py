@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.members.connections import borrowed_connections
@@ -22,17 +22,21 @@ from django_stream_zip.saving.copying import (
     copy_sources,
     planned,
 )
-from django_stream_zip.saving.parts import SavedZip, ZipParts, parts_of, saved
+from django_stream_zip.saving.parts import (
+    ABANDONED_AFTER,
+    SavedZip,
+    ZipParts,
+    parts_of,
+    saved,
+    sweep_abandoned,
+)
 from django_stream_zip.saving.reader import Progress, ZipReader
-from django_stream_zip.saving.writers.table import AnyWriter, writer_for
+from django_stream_zip.saving.writers.table import writer_for
 from django_stream_zip.saving.writers.writer import PartWriter, StreamWriter
 
 __all__ = ["save_zip", "sweep"]
 
 logger = logging.getLogger("django_stream_zip")
-
-# Nobody saves an archive for a day; if somebody does, the parts come more often than that.
-_ABANDONED_AFTER: Final = timedelta(days=1)
 
 
 def save_zip(
@@ -75,7 +79,8 @@ def save_zip(
         begun: Called with a token as soon as an archive is begun that can be resumed: where all
             CRC-32s are known and the storage takes parts. An error then leaves the parts that are
             there, for `resume` or `abort_upload`.
-        resume: Such a token. Parts that are there are not made again.
+        resume: Such a token. Parts that are there are not made again, and `overwrite` and
+            `part_size` are what they were when it was begun.
         copy: Whether members that the storage has itself are copied inside of it, where it can do
             so: objects of S3 from 10 MiB on, between buckets of the same endpoint. Such an archive
             can't be resumed.
@@ -89,6 +94,8 @@ def save_zip(
         PartSizeError: Parts of that size are too small, too large or too many.
         NotDivisibleError: What is to be resumed can't be.
         ArchiveChangedError: The members are others than those that the token is for.
+        TypeError: An argument is of a wrong type.
+        ValueError: `workers` is no number of threads, or `resume` no token.
         PermissionError: Nobody may write there. What else the storage raises passes through, as
             does what reading the members raises.
     """
@@ -127,10 +134,11 @@ def saved_as(
     copy: bool,
 ) -> SavedZip:
     """Do what `save_zip` does with the archive that is made when the name is known to be free."""
+    _check_workers(workers)
     writer = writer_for(storage, name, overwrite=overwrite)
     if resume is None:
         writer.check()
-        _sweep(writer)
+        sweep_abandoned(writer)
     archive = make()
     done = _Done(progress, archive.length)
     if resume is not None:
@@ -144,10 +152,15 @@ def saved_as(
     return _in_turn(writer, archive, part_size, done)
 
 
-def sweep(storage: Any, name: str, *, older_than: timedelta = _ABANDONED_AFTER) -> int:
+def _check_workers(workers: Any) -> None:
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers must be a number of threads, 1 or more, not {workers!r}")
+
+
+def sweep(storage: Any, name: str, *, older_than: timedelta = ABANDONED_AFTER) -> int:
     """Remove what was begun to be saved under a name and never completed; return how many.
 
-    `save_zip` does so by itself, under its own name.
+    `save_zip` and `zip_parts` do so by themselves, under their own name.
 
     Args:
         storage: The storage.
@@ -156,15 +169,6 @@ def sweep(storage: Any, name: str, *, older_than: timedelta = _ABANDONED_AFTER) 
     """
     writer = writer_for(storage, name)
     return writer.sweep(older_than) if isinstance(writer, PartWriter) else 0
-
-
-def _sweep(writer: AnyWriter) -> None:
-    """Sweep, but only warn where that fails: it is no reason not to save."""
-    try:
-        if isinstance(writer, PartWriter):
-            writer.sweep(_ABANDONED_AFTER)
-    except Exception:
-        logger.warning("could not sweep old uploads of %r", writer.name, exc_info=True)
 
 
 class _Done:
@@ -209,8 +213,12 @@ def _in_turn(
 ) -> SavedZip:
     """Save an archive from its first part to its last one."""
     upload = writer.begin(archive.length, part_size)
-    is_fixed = part_size is not None or archive.length is not None
-    size_of = partial(writer.limits.size_of, part_size=upload.token.part_size, is_fixed=is_fixed)
+    size_of = partial(
+        writer.limits.size_of,
+        part_size=upload.token.part_size,
+        is_fixed=part_size is not None,
+        length=archive.length,
+    )
     with _aborted_on_error(upload.abort, writer.name):
         with closing(archive.blocks()) as blocks:
             for number, data in in_parts(blocks, size_of):
@@ -262,11 +270,14 @@ def _divided(
     parts: ZipParts, workers: int, done: _Done, begun: Callable[[str], object] | None
 ) -> SavedZip:
     """Save an archive in parts that threads make."""
-    if begun is not None:
-        begun(parts.token)
-        return _resumed(parts, workers, done)
+    numbers = range(1, len(parts) + 1)
+    if begun is None:
+        with _aborted_on_error(parts.abort, parts.name):
+            return _completed(parts, numbers, workers, done)
+    # Who hasn't kept the token can't go on.
     with _aborted_on_error(parts.abort, parts.name):
-        return _completed(parts, range(1, len(parts) + 1), workers, done)
+        begun(parts.token)
+    return _completed(parts, numbers, workers, done)
 
 
 def _resumed(parts: ZipParts, workers: int, done: _Done) -> SavedZip:

@@ -1,13 +1,20 @@
-"""The page with all documents, and the two downloads: a selection, or a whole folder."""
+"""The page with all documents, the two downloads (a selection, or a folder), and a folder saved."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.core.files.storage import default_storage
 from django.db.models import Count, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 
+from django_stream_zip.members import queryset_members
+from django_stream_zip.saving import save_zip
 from django_stream_zip.views import SELECTION_PARAM, QuerySetZipDownloadView
 from library.models import Document, Folder
 
@@ -72,3 +79,25 @@ class FolderDownload(QuerySetZipDownloadView):
     def get_filename(self) -> str:
         """Return the folder's name for the ZIP."""
         return f"{self.folder.name}.zip"
+
+
+@require_POST
+@permission_required("library.add_document", raise_exception=True)
+def save_folder(request: HttpRequest, slug: str) -> HttpResponse:
+    """Save a folder as a ZIP beside the documents, and show a link to it.
+
+    It takes as long as the files are large. A site with many of them does this in a task.
+    """
+    folder = Folder.objects.filter(slug=slug).first()
+    if folder is None:
+        return not_found(request, "There is no such folder in the library.")
+    members = queryset_members(folder.documents.all(), "file", **MEMBER_OPTIONS)
+    try:
+        saved = save_zip(default_storage, f"archives/{slug}.zip", members, overwrite=True)
+    except OSError as error:
+        messages.error(request, f"{folder.name} was not saved: {error}")
+    else:
+        said = 'Saved <a href="{}">{}.zip</a>: {} files, {}.'
+        url, size = default_storage.url(saved.name), filesizeformat(saved.length)
+        messages.success(request, format_html(said, url, folder.name, saved.members, size))
+    return redirect("library:index")

@@ -159,3 +159,18 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
         "zip_save", "tests.Document", "file", "--to", str(tmp_path / "a.zip"), stderr=stderr
     )
     assert "100%" in stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--prefix", "nowhere", "--to", "exports:a.zip"], 1),
+        (["--prefix", "../..", "--to", "exports:a.zip"], 2),
+        (["tests.Document", "--to", "exports:a.zip", "--workers", "0"], 2),
+        (["tests.Document", "--to", "-", "--resume", "token"], 2),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_says_so_without_a_traceback(arguments: list[str], code: int) -> None:
+    assert exit_code(*arguments) == code
+    assert storages["exports"].listdir("") == ([], [])

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
@@ -409,3 +410,50 @@ def test_an_empty_selection_leads_back_with_a_message(site: str) -> None:
         assert response.url == f"{site}/"
         page = response.read().decode()
     assert re.search(r'<div class="messages" role="status">\s*<p>Nothing was selected', page)
+
+
+def logged_in(site: str, library: Library) -> Any:
+    """Return a browser in which the admin of the example has logged in."""
+    browser = build_opener(HTTPCookieProcessor())
+    with browser.open(f"{site}/admin/login/", timeout=20) as response:
+        token = token_in(response.read().decode())
+    form = {"username": "admin", "password": password_in(library.said), "next": "/"}
+    data = urlencode({**form, "csrfmiddlewaretoken": token}).encode()
+    browser.open(f"{site}/admin/login/", data, timeout=20).close()
+    return browser
+
+
+def token_in(page: str) -> str:
+    return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
+
+
+def test_a_folder_is_saved_to_the_library(site: str, library: Library) -> None:
+    browser = logged_in(site, library)
+    with browser.open(f"{site}/", timeout=20) as response:
+        page = response.read().decode()
+    assert page.count("Save to library") == 5
+    data = urlencode({"csrfmiddlewaretoken": token_in(page)}).encode()
+    with browser.open(f"{site}/folders/photographs/save/", data, timeout=20) as response:
+        page = response.read().decode()
+    assert re.search(
+        r'Saved <a href="/media/archives/photographs\.zip">Photographs\.zip</a>: 24 files, .+B',
+        page,
+    )
+    saved = (library.data / "media" / "archives" / "photographs.zip").read_bytes()
+    assert unzipped(saved) == archive(f"{site}/folders/photographs/download/")
+
+
+def test_only_who_may_add_documents_saves_a_folder(site: str, library: Library) -> None:
+    assert "Save to library" not in fetch(f"{site}/").decode()
+    browser = logged_in(site, library)
+    url = f"{site}/folders/field-notes/save/"
+    for opener, data, code in (
+        (build_opener(), b"", 403),  # nobody
+        (browser, b"", 403),  # without a token
+        (browser, None, 405),
+    ):
+        with pytest.raises(HTTPError) as caught:
+            opener.open(url, data, timeout=20)
+        with caught.value as error:
+            assert error.code == code
+    assert not (library.data / "media" / "archives" / "field-notes.zip").exists()

@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.files.storage import FileSystemStorage
 
-from django_stream_zip import NO_COMPRESSION_AUTO, stream_zip
+from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, stream_zip
 from django_stream_zip.saving import NameTakenError, asave_zip
 from tests.support.contents import MODE, TIME
 from tests.support.saving import InjectedError, WriterContract
@@ -122,6 +122,27 @@ def test_what_is_cancelled_leaves_nothing(store: Any) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+    async_to_sync(save)()
+    assert os.listdir(store.location) == []
+
+
+@pytest.mark.parametrize("kind", ["members", "content"])
+def test_what_waits_for_ever_can_be_cancelled(kind: str, store: Any) -> None:
+    waits = asyncio.Event()
+
+    async def stalled() -> AsyncIterator[Any]:
+        yield MEMBERS()[0] if kind == "members" else b"data"
+        waits.set()
+        await asyncio.Event().wait()
+
+    async def save() -> None:
+        members = stalled() if kind == "members" else [("a", TIME, MODE, ZIP_32, stalled())]
+        task = asyncio.create_task(asave_zip(store, "a.zip", members))
+        await waits.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
 
     async_to_sync(save)()
     assert os.listdir(store.location) == []

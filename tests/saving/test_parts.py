@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import InMemoryStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from django_stream_zip.saving import (
     zip_parts,
 )
 from django_stream_zip.saving.archive import ZipSource, in_parts
+from django_stream_zip.saving.writers import memory
 from django_stream_zip.saving.writers.writer import (
     MIB,
     Limits,
@@ -68,6 +71,7 @@ def test_parts_of_unknown_number_grow() -> None:
     assert sizes[0] == sizes[999] == 8 * MIB
     assert sizes[1000] == 16 * MIB
     assert sum(sizes) > 5 << 40
+    assert S3.size_of(1, 5 << 30, is_fixed=True, length=22) == 22
     with pytest.raises(PartSizeError, match="more than 10,000 parts"):
         S3.size_of(10_001, 8 * MIB, is_fixed=True)
 
@@ -79,9 +83,32 @@ def test_blocks_become_parts(blocks: list[bytes], size: int) -> None:
     assert [*map(len, parts)] == part_sizes(len(b"".join(blocks)), size)
 
 
-def test_too_many_parts_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from django_stream_zip.saving.writers import memory
+def test_more_than_ten_thousand_parts_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as S3 takes, of one byte each."""
+    store = InMemoryStorage()
+    monkeypatch.setattr(memory.MemoryWriter, "limits", Limits(number=S3.number))
+    members = [stored("a", bytes(S3.number))]
+    with pytest.raises(PartSizeError, match=r"part_size must be 2 or more"):
+        save_zip(store, "a.zip", members, part_size=1)
+    with pytest.raises(PartSizeError, match=r"more than 10,000 parts of 1 bytes"):
+        save_zip(store, "a.zip", iter(members), part_size=1)
+    assert store.listdir("") == ([], [])
+    assert not memory._uploads.get(store)
+    assert save_zip(store, "a.zip", iter(members), part_size=2).members == 1
 
+
+def test_a_part_takes_no_more_memory_than_the_archive(tmp_path: Path) -> None:
+    members = [stored("a", b"data")]
+    tracemalloc.start()
+    try:
+        save_zip(FileSystemStorage(tmp_path), "a.zip", members, part_size=1 << 40)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MIB
+
+
+def test_too_many_parts_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     store = InMemoryStorage()
     monkeypatch.setattr(memory.MemoryWriter, "limits", Limits(number=3))
     members = [stored("a", random.Random(1).randbytes(10_000))]
@@ -149,6 +176,32 @@ def test_a_part_that_is_none_is_refused() -> None:
     for number in (0, len(parts) + 1):
         with pytest.raises(ValueError, match="there is no"):
             parts.save(number)
+
+
+WRONG: list[Any] = [
+    ({"workers": 0}, "workers must be"),
+    ({"workers": 2.5}, "workers must be"),
+    ({"workers": "4"}, "workers must be"),
+    ({"workers": None}, "workers must be"),
+    ({"name": None}, "name must be a str, not NoneType"),
+    ({"name": b"a.zip"}, "name must be a str, not bytes"),
+    ({"storage": "default"}, "expected a storage, got str"),
+    ({"storage": None}, "expected a storage, got NoneType"),
+    ({"storage": InMemoryStorage}, "expected a storage, got InMemoryStorage"),
+    ({"resume": 5}, "'5' is not the token"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG, ids=str)
+def test_wrong_arguments_are_refused_before_anything_is_begun(
+    wrong: dict[str, Any], message: str
+) -> None:
+    store, begun = InMemoryStorage(), list[str]()
+    arguments = {"storage": store, "name": "a.zip", "members": [stored("a", b"data")], **wrong}
+    with pytest.raises((TypeError, ValueError), match=message):
+        save_zip(**arguments, begun=begun.append)
+    assert not begun
+    assert not memory._uploads.get(store)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"name": "a"}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import pytest
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
-from django_stream_zip.saving import NameRefusedError, SaveError, save_zip
+from django_stream_zip.saving import NameRefusedError, SaveError, save_zip, sweep
+from django_stream_zip.saving.writers.local import LocalFolder
 from tests.support.kills import kill_again_and_again
-from tests.support.saving import PartsContract, WriterContract
+from tests.support.saving import AT_ONCE, PartsContract, WriterContract
 
 
 class TestFiles(PartsContract):
@@ -43,6 +45,61 @@ class TestFiles(PartsContract):
         (tmp_path / "a.zip").write_bytes(b"")
         with pytest.raises(OSError, match=r"a\.zip"):
             save_zip(store, "a.zip/b.zip", self.members())
+        assert not self.left_over(store)
+
+    @pytest.mark.parametrize("name", ["x" * 256, "\ud800.zip"])
+    def test_a_name_that_no_file_can_have_is_refused_before_anything_is_read(
+        self, store: Any, name: str
+    ) -> None:
+        members = self.members()
+        for overwrite in (False, True):
+            with pytest.raises(NameRefusedError, match=r"too long|can't be a file's name"):
+                save_zip(store, name, members, overwrite=overwrite)
+        assert members[0][4].opened == 0
+        assert os.listdir(store.location) == []
+
+    def test_a_directory_is_not_overwritten(self, store: Any, tmp_path: Path) -> None:
+        (tmp_path / "a.zip").mkdir()
+        members = self.members()
+        with pytest.raises(NameRefusedError, match="directory"):
+            save_zip(store, "a.zip", members, overwrite=True)
+        assert members[0][4].opened == 0
+        assert not self.left_over(store)
+
+    def test_uploads_to_a_name_that_begins_like_it_are_not_swept(self, store: Any) -> None:
+        parts = self.begun(store, "a.zip")
+        assert sweep(store, "a", older_than=AT_ONCE) == 0
+        assert sweep(store, "a.zip", older_than=AT_ONCE) == 1
+        parts.abort()
+
+    @pytest.mark.parametrize("call", ["create", "write", "sync", "rename"])
+    def test_where_nobody_may_write_nothing_is_left(
+        self, call: str, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Said for the system, as tests may run as root, who may write anywhere."""
+
+        def refused(folder: LocalFolder, name: str, *args: Any) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+
+        monkeypatch.setattr(LocalFolder, call, refused)
+        for workers in (1, 2):
+            with pytest.raises(PermissionError):
+                save_zip(store, name, self.members(), workers=workers, part_size=self.part_size)
+        assert not self.left_over(store)
+
+    def test_a_disk_without_room_for_the_marks_leaves_nothing(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create = LocalFolder.create
+
+        def refused(folder: LocalFolder, name: str) -> None:
+            if ".parts." in name:
+                raise OSError(errno.ENOSPC, "No space left on device", name)
+            create(folder, name)
+
+        monkeypatch.setattr(LocalFolder, "create", refused)
+        with pytest.raises(OSError, match="No space"):
+            self.begun(store, name)
         assert not self.left_over(store)
 
     def test_where_there_are_no_links_a_file_is_renamed(

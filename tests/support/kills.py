@@ -33,15 +33,14 @@ def kill_again_and_again(
     tells_left_over: bool = True,
 ) -> None:
     """Kill processes at random moments, those that save in turn and those that can be resumed."""
-    name, old = "folder/killed.zip", b"what was there"
-    save_zip(storage, name, [], overwrite=True)
-    with storage.open(name) as file:
-        old = file.read()
+    name = "folder/killed.zip"
+    old, whole = (b"".join(stream_zip(each)) for each in ([], members(size)))
     chance, killed = random.Random(kills), 0
     token = tmp_path / "token"
     order = {"storage": path, "options": options, "name": name, "token": str(token)}
     order |= {"size": size, "seconds": 0.01, "part_size": part_size}
     while killed < kills:
+        save_zip(storage, name, [], overwrite=True)
         workers = chance.choice([1, 3])
         child = subprocess.Popen(
             [
@@ -55,14 +54,15 @@ def kill_again_and_again(
         )
         time.sleep(chance.uniform(0.5, 2.5))
         child.kill()
-        if child.wait() == 0:
-            continue  # it was faster
-        killed += 1
+        killed += child.wait() != 0
         with storage.open(name) as file:
-            assert file.read() == old, "something was published"
+            found = file.read()
+        if found == whole:  # it was faster
+            token.unlink(missing_ok=True)
+            continue
+        assert found == old, "something else was published"
         if token.exists():
             resumed_by_what_is_missing(storage, name, token, size)
-            save_zip(storage, name, [], overwrite=True)
         sweep(storage, name, older_than=AT_ONCE)
         assert not left_over() or not tells_left_over
 

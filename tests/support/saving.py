@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import zlib
@@ -258,6 +259,62 @@ class PartsContract(WriterContract):
         # Done is done.
         assert save_zip(store, name, self.members(), resume=tokens[0]).length == saved.length
 
+    @pytest.mark.parametrize("error", [InjectedError(), KeyboardInterrupt()], ids=repr)
+    def test_an_upload_whose_token_nobody_keeps_is_removed(
+        self, error: BaseException, store: Any, name: str
+    ) -> None:
+        def begun(token: str) -> None:
+            raise error
+
+        with pytest.raises(type(error)):
+            save_zip(store, name, self.members(), begun=begun, part_size=self.part_size)
+        assert not self.left_over(store)
+
+    def test_a_part_that_is_refused_leaves_nothing(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = self.begun(store, name)
+        upload = type(parts._upload)
+        parts.abort()
+        write = upload.write_part
+
+        def refused(self: Any, number: int, data: Any, crc_32: int) -> None:
+            if number == 2:
+                raise PermissionError(errno.EACCES, "Permission denied", name)
+            write(self, number, data, crc_32)
+
+        monkeypatch.setattr(upload, "write_part", refused)
+        for workers in (1, 2):
+            with pytest.raises(PermissionError):
+                save_zip(store, name, self.members(), workers=workers, part_size=self.part_size)
+            assert not store.exists(name)
+            assert not self.left_over(store)
+
+    def test_an_answer_that_is_lost_is_asked_for(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = self.begun(store, name)
+        upload = type(parts._upload)
+        parts.abort()
+        publish = upload._publish
+
+        def lost(self: Any, written: Any) -> Any:
+            publish(self, written)
+            raise ConnectionError("no answer came")
+
+        monkeypatch.setattr(upload, "_publish", lost)
+        for workers in (1, 2):
+            saved = save_zip(
+                store,
+                name,
+                self.members(),
+                workers=workers,
+                part_size=self.part_size,
+                overwrite=workers > 1,
+            )
+            assert saved.length == len(self.read(store, name))
+        assert not self.left_over(store)
+
     def test_a_file_that_comes_meanwhile_stays(self, store: Any, name: str) -> None:
         parts = self.begun(store, name)
         for number in parts.missing():
@@ -288,3 +345,13 @@ class PartsContract(WriterContract):
                 parts.complete()
         with suppress(SaveError):
             parts.abort()
+
+    def test_whoever_begins_sweeps_what_is_old(
+        self, store: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not (self.sweeps and self.tells_gone):
+            pytest.skip("it sweeps by itself, or says nothing of it")
+        self.begun(store, name)
+        monkeypatch.setattr("django_stream_zip.saving.parts.ABANDONED_AFTER", AT_ONCE)
+        self.begun(store, name).abort()
+        assert not self.left_over(store)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
 from django.apps import apps
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import FieldError, SuspiciousOperation, ValidationError
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, Storage, storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -30,6 +30,36 @@ _MISSING: Final = 3
 _INTERRUPTED: Final = 130
 _BLOCK_LENGTH: Final = 1 << 20
 
+_ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
+    "--to": {
+        "required": True,
+        "metavar": "STORAGE:NAME|FILE|-",
+        "help": "An alias of STORAGES and a name, a file's path, or - for standard output.",
+    },
+    "--filter": {
+        "action": "append",
+        "default": [],
+        "metavar": "LOOKUP=VALUE",
+        "help": "Only rows that match, as in QuerySet.filter(); may be repeated. For __in, values "
+        "are separated by commas.",
+    },
+    "--name": {"help": 'Names of the members, such as "{folder}/{title}{ext}".'},
+    "--missing": {
+        "choices": ("raise", "report"),
+        "default": "raise",
+        "help": "Whether a missing file is an error, or is listed in the archive.",
+    },
+    "--prefix": {"help": "Instead of a model: a folder of a storage."},
+    "--storage": {"default": "default", "help": "Of --prefix: its alias."},
+    "--overwrite": {"action": "store_true", "help": "Replace a file of that name."},
+    "--workers": {"type": int, "default": 1, "help": "Threads that save parts."},
+    "--resume": {
+        "metavar": "FILE",
+        "help": "Keep in this file where it is, and go on from there if the file is there.",
+    },
+    "--no-progress": {"action": "store_true", "help": "Show no progress on the terminal."},
+}
+
 
 class Command(BaseCommand):
     """Saves the files of a model's rows, or of a storage's folder, as one ZIP archive."""
@@ -44,40 +74,9 @@ class Command(BaseCommand):
         """Add what to save, and where to."""
         parser.add_argument("model", nargs="?", metavar="app_label.Model", help="Whose files.")
         parser.add_argument("fields", nargs="*", metavar="field", help="Its file fields.")
-        parser.add_argument(
-            "--to",
-            required=True,
-            metavar="STORAGE:NAME|FILE|-",
-            help="An alias of STORAGES and a name, a file's path, or - for standard output.",
-        )
-        parser.add_argument(
-            "--filter",
-            action="append",
-            default=[],
-            metavar="LOOKUP=VALUE",
-            help="Only rows that match, as in QuerySet.filter(); may be repeated. For __in, values "
-            "are separated by commas.",
-        )
-        parser.add_argument("--name", help='Names of the members, such as "{folder}/{title}{ext}".')
-        parser.add_argument(
-            "--missing",
-            choices=("raise", "report"),
-            default="raise",
-            help="Whether a missing file is an error, or is listed in the archive.",
-        )
-        parser.add_argument("--prefix", help="Instead of a model: a folder of a storage.")
-        parser.add_argument("--storage", default="default", help="Of --prefix: its alias.")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
-        parser.add_argument("--overwrite", action="store_true", help="Replace a file of that name.")
-        parser.add_argument("--workers", type=int, default=1, help="Threads that save parts.")
-        parser.add_argument(
-            "--resume",
-            metavar="FILE",
-            help="Keep in this file where it is, and go on from there if the file is there.",
-        )
-        parser.add_argument(
-            "--no-progress", action="store_true", help="Show no progress on the terminal."
-        )
+        for flag, options in _ARGUMENTS.items():
+            parser.add_argument(flag, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Save the archive.
@@ -85,7 +84,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: It isn't saved, or files are missing.
         """
-        target = _target(options["to"])
+        target = _target(options)
         members = _found(options)
         is_wanted = options["verbosity"] > 0 and not options["no_progress"]
         line = BytesLine(options["to"], self.stderr, is_shown=is_wanted and self.stderr.isatty())
@@ -165,9 +164,14 @@ class _TokenFile:
             self._path.unlink(missing_ok=True)
 
 
-def _target(to: str) -> StorageTarget | OutputTarget:
+def _target(options: dict[str, Any]) -> StorageTarget | OutputTarget:
     """Return where an archive goes. What looks like an alias has to be one."""
+    to = options["to"]
+    if options["workers"] < 1:
+        _refuse("--workers is 1 or more")
     if to == "-":
+        if options["resume"] is not None:
+            _refuse("standard output can't be resumed: --resume is for storages and files")
         if sys.stdout.isatty():
             _refuse("an archive is not for a terminal: redirect the output")
         return OutputTarget()
@@ -190,25 +194,32 @@ def _found(options: dict[str, Any]) -> list[Any]:
     is_model, is_folder = bool(options["model"]), options["prefix"] is not None
     if is_model == is_folder:
         _refuse("name either a model or a --prefix")
-    if is_folder:
-        storage = _storage(options["storage"])
-        prefix = options["prefix"].rstrip("/")
-        return [
-            storage_member(storage, stored, name=stored.removeprefix(prefix).lstrip("/"))
-            for stored in _files(storage, prefix)
-        ]
     try:
-        queryset = apps.get_model(options["model"])._default_manager.using(options["database"])
-        rows = queryset.filter(**dict(map(_lookup, options["filter"])))
-        return queryset_members(
-            rows, *options["fields"], name=options["name"], missing=options["missing"]
-        )
+        return _in_folder(options) if is_folder else _of_rows(options)
     except CommandError:
         raise
-    except (LookupError, ValueError, FieldError, ValidationError) as error:
+    except (LookupError, ValueError, FieldError, ValidationError, SuspiciousOperation) as error:
         _refuse(str(error))
     except Exception as error:
         raise CommandError(f"not saved: {type(error).__name__}: {error}") from error
+
+
+def _in_folder(options: dict[str, Any]) -> list[Any]:
+    """Return the members of a storage's folder."""
+    storage, prefix = _storage(options["storage"]), options["prefix"].rstrip("/")
+    return [
+        storage_member(storage, stored, name=stored.removeprefix(prefix).lstrip("/"))
+        for stored in _files(storage, prefix)
+    ]
+
+
+def _of_rows(options: dict[str, Any]) -> list[Any]:
+    """Return the members of a model's rows."""
+    queryset = apps.get_model(options["model"])._default_manager.using(options["database"])
+    rows = queryset.filter(**dict(map(_lookup, options["filter"])))
+    return queryset_members(
+        rows, *options["fields"], name=options["name"], missing=options["missing"]
+    )
 
 
 def _lookup(text: str) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,22 @@ class FileWriter(TemporaryWriter):
             self._path = Path(storage.path(self.name))
         except SuspiciousFileOperation as error:
             raise NameRefusedError(str(error)) from error
+
+    def check(self) -> None:
+        """Raise NameTakenError, or NameRefusedError where no file can have this name."""
+        super().check()
+        try:
+            found = os.lstat(self._path)
+        except FileNotFoundError:
+            return
+        except UnicodeEncodeError as error:
+            raise NameRefusedError(f"{self.name!r} can't be a file's name: {error}") from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise NameRefusedError(f"{self.name!r} is too long for a file's name") from error
+        if stat.S_ISDIR(found.st_mode):
+            raise NameRefusedError(f"{self.name!r} is a directory: choose another name")
 
     def exists(self) -> bool:
         """Look whether there is anything of that name, a broken link included."""

@@ -42,6 +42,7 @@ class S3Source(CopySource):
         """
         reader, expected = self._reader, self._reader.version
         if reader.seen_size is None:
+            reader.may_pass = False  # its member is made, of the decoded bytes
             reader.describe()
         if expected not in (None, reader.version):
             raise reader.changed()

@@ -33,8 +33,12 @@ def writer_for(storage: Any, name: str, *, overwrite: bool = False) -> AnyWriter
 
     Raises:
         NameRefusedError: No file can have this name there.
+        TypeError: That is no storage, or no name.
     """
     storage = unwrapped(storage)
+    if isinstance(storage, type) or not callable(getattr(storage, "save", None)):
+        what = storage.__name__ if isinstance(storage, type) else type(storage).__name__
+        raise TypeError(f'expected a storage, got {what}; use storages["default"], for example')
     return writer_class(storage)(storage, name, overwrite=overwrite)
 
 

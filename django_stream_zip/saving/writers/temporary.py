@@ -8,6 +8,7 @@ its mark when others have published the archive.)
 from __future__ import annotations
 
 import posixpath
+import re
 import secrets
 import struct
 import time
@@ -36,6 +37,7 @@ _MARKS_SUFFIX: Final = f".parts{_SUFFIX}"
 _MARK: Final = struct.Struct("<BI")
 # File systems allow 255 bytes.
 _MAX_STEM_BYTES: Final = 200
+_RANDOM_BYTES: Final = 8
 
 
 class Found(NamedTuple):
@@ -187,12 +189,20 @@ class TemporaryWriter(PartWriter):
         """Return the folder in which the file is to be."""
 
     def _begin(self, token: UploadToken) -> Upload:
-        folder, temporary = self._folder(), f"{self._prefix}{secrets.token_hex(8)}{_SUFFIX}"
+        folder, temporary = (
+            self._folder(),
+            f"{self._prefix}{secrets.token_hex(_RANDOM_BYTES)}{_SUFFIX}",
+        )
+        upload = TemporaryUpload(token._replace(upload_id=temporary), folder)
         folder.create(temporary)
-        if token.entity_tag is not None:
-            folder.create(_marks(temporary))
-        mark = folder.look(temporary).identity
-        return TemporaryUpload(token._replace(upload_id=temporary, mark=mark), folder)
+        try:
+            if token.entity_tag is not None:
+                folder.create(_marks(temporary))
+            mark = folder.look(temporary).identity
+        except BaseException:
+            upload.abort()
+            raise
+        return TemporaryUpload(upload.token._replace(mark=mark), folder)
 
     def reopen(self, token: UploadToken) -> Upload:
         """Return an upload that was begun."""
@@ -207,14 +217,18 @@ class TemporaryWriter(PartWriter):
             old = [
                 name
                 for name in folder.names()
-                if name.startswith(self._prefix)
-                and name.endswith(_SUFFIX)
-                and folder.look(name).modified_at <= before
+                if self._pattern.fullmatch(name) and folder.look(name).modified_at <= before
             ]
             for name in old:
                 folder.remove(name)
             return sum(not name.endswith(_MARKS_SUFFIX) for name in old)
         return 0
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        """What temporary files of this name are called, and none of a name that begins like it."""
+        ending = f"[0-9a-f]{{{2 * _RANDOM_BYTES}}}({re.escape(_MARKS_SUFFIX)}|{re.escape(_SUFFIX)})"
+        return re.compile(re.escape(self._prefix) + ending)
 
     @property
     def _prefix(self) -> str:

@@ -11,8 +11,10 @@ import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import repeat
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
@@ -24,9 +26,7 @@ from django_stream_zip.members.readers.combine import combined_parts
 from django_stream_zip.saving.errors import (
     IncompleteError,
     NameRefusedError,
-    NameTakenError,
     PartSizeError,
-    UploadGoneError,
     name_taken,
 )
 from django_stream_zip.saving.writers.copy_source import CopySource
@@ -92,8 +92,10 @@ class Limits(NamedTuple):
             )
         return wanted
 
-    def size_of(self, number: int, part_size: int, *, is_fixed: bool) -> int:
-        """Return how long a part is to be, of an archive that is written from first to last.
+    def size_of(
+        self, number: int, part_size: int, *, is_fixed: bool, length: int | None = None
+    ) -> int:
+        """Return how long a part may be, of an archive that is written from first to last.
 
         Raises:
             PartSizeError: It is one part too many.
@@ -103,6 +105,8 @@ class Limits(NamedTuple):
                 f"the archive has more than {self.number:,} parts of {part_size:,} bytes: "
                 "part_size must be larger, or None"
             )
+        if length is not None:
+            return min(part_size, length)
         if is_fixed or self.doubled_after is None:
             return part_size
         return min(self.maximum, part_size << (number - 1) // self.doubled_after)
@@ -148,7 +152,7 @@ class UploadToken(NamedTuple):
         try:
             return cls(**json.loads(text))
         except (TypeError, ValueError):
-            raise ValueError(f"{text[:80]!r} is not the token of an upload") from None
+            raise ValueError(f"{str(text)[:80]!r} is not the token of an upload") from None
 
 
 class Upload(ABC):
@@ -218,11 +222,16 @@ class Upload(ABC):
             )
         try:
             return self._publish(parts)
-        except (NameTakenError, UploadGoneError):
-            # Somebody else may have completed it just now.
-            if (published := self.published()) is None:
+        except Exception:
+            # Somebody else may have completed it just now, or the answer was lost.
+            if (published := self._published_after_all()) is None:
                 raise
             return published
+
+    def _published_after_all(self) -> Published | None:
+        with suppress(Exception):
+            return self.published()
+        return None
 
     def _sizes(self) -> list[int]:
         if self.token.length is not None:
@@ -327,6 +336,8 @@ class PartWriter(Writer, ABC):
 
 
 def _valid(given: Any) -> str:
+    if not isinstance(given, str | PurePath):
+        raise TypeError(f"the archive's name must be a str, not {type(given).__name__}")
     name = str(given).replace("\\", "/")
     try:
         validate_file_name(name, allow_relative_path=True)

@@ -42,6 +42,15 @@ class LooseBlocks(_Buffer):
         self._held_length += len(piece)
         return held if self._held_length < self._length else (*held, *self.flush())
 
+    def push_all(self, pieces: tuple[bytes, ...]) -> Iterable[bytes]:
+        """Add several pieces; return the blocks that won't get any larger."""
+        total = self._held_length + sum(map(len, pieces))
+        if total < self._length:
+            self._held += pieces
+            self._held_length = total
+            return ()
+        return [block for piece in pieces for block in self.push(piece)]
+
 
 class Blocks(_Buffer):
     """Cuts pieces into blocks of exactly `length` bytes; `flush` returns a shorter last one.

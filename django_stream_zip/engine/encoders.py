@@ -252,6 +252,14 @@ def _block_header(left: int) -> bytes:
     return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
 
 
+def stored_blocks(uncompressed_size: int) -> tuple[bytes, Encoder]:
+    """Return the header of the first stored block, and what encodes the content behind it."""
+    if 0 < uncompressed_size <= spec.STORED_BLOCK_LENGTH:
+        return _block_header(uncompressed_size), STORED  # there is no other
+    encoder = StoredBlocks(uncompressed_size)
+    return encoder.write(b""), encoder
+
+
 def stored_blocks_size(uncompressed_size: int) -> int:
     """Return the exact size of so many bytes in stored blocks."""
     encoder = StoredBlocks(uncompressed_size)

@@ -14,7 +14,13 @@ from django.core.files.storage import FileSystemStorage
 
 from django_stream_zip.engine.streams import close
 from django_stream_zip.members.build import unexpected
-from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
+from django_stream_zip.members.files import (
+    BytesContent,
+    ExpectedFile,
+    FileContent,
+    has_settled,
+    read_short,
+)
 from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
@@ -56,20 +62,13 @@ class FileReader(Reader):
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        return self._expected().chunks(start, stop)
+        size, state = self.expected_size, self.expected_validator
+        file = ExpectedFile(self._path, size, self._status, state, self._is_prepared)
+        return file.chunks(start, stop)
 
     def whole(self) -> bytes | None:
         """Read the file, if it is short."""
-        return self._expected().whole()
-
-    def _expected(self) -> ExpectedFile:
-        return ExpectedFile(
-            self._path,
-            self.expected_size,
-            self._status,
-            self.expected_validator,
-            self._is_prepared,
-        )
+        return read_short(self._path, self.expected_size, self._status, self.expected_validator)
 
 
 def _path(storage: Any, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.core.cache import caches
 
 from django_stream_zip import conf
-from django_stream_zip.delivery.groups import Groups
+from django_stream_zip.delivery.groups import Groups, Noted, is_lasting, state_of
 from django_stream_zip.engine import spec
 from django_stream_zip.planning.content import Description
 
@@ -41,18 +41,13 @@ class CachedChecksums:
         self._contents = contents
         self._alias = conf.get("CRC_32_CACHE")
         self._learned: dict[str, int | tuple[int, ...]] = {}
-        self._number_learned = 0
+        self._noted: list[Noted] = []
         self._asked: dict[str, Any] = {}
 
     def key(self, content: Description) -> str:
         """Return the cache key of a content in its present state."""
-        state = f"{len(content.identity)} {content.identity} {content.validator}"
-        # What only this host knows of a file: its inode, for example.
-        if (local_state := getattr(content, "local_state", None)) is not None:
-            state += f" {local_state}"
-        return (
-            f"django_stream_zip:crc_32:{sha256(state.encode(errors='surrogatepass')).hexdigest()}"
-        )
+        digest = sha256(state_of(content).encode(errors="surrogatepass")).hexdigest()
+        return f"django_stream_zip:crc_32:{digest}"
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
         """Return those that are in the cache, by their keys. Each is asked for once."""
@@ -84,17 +79,19 @@ class CachedChecksums:
 
     def learn(self, content: Description, crc_32: int) -> Callable[[], None] | None:
         """Record one, if it is of use later. Returns `save` when enough are recorded."""
-        # A file that is modified again within the same tick of its clock keeps its state.
-        is_settled = getattr(content, "is_settled", True)
-        if not self._alias or content.validator is None or not is_settled:
+        self._noted.append((content, crc_32))
+        if len(self._noted) < _BATCH:
             return None
-        if _is_read_fast(content):
-            self._learned |= self._groups.learn(content, crc_32)
-        else:
-            self._learned[self.key(content)] = crc_32
-        self._number_learned += 1
-        is_enough = self._learned and self._number_learned >= _BATCH
-        return self.save if is_enough else None
+        self._sort()
+        return self.save if self._learned else None
+
+    def _sort(self) -> None:
+        """Find out which of those that were noted are of use, and by which keys."""
+        noted, self._noted = self._noted, []
+        if self._alias:
+            self._learned |= self._groups.learn(noted)
+            others = [one for one in noted if not _is_read_fast(one[0]) and is_lasting(one[0])]
+            self._learned |= {self.key(content): crc_32 for content, crc_32 in others}
 
     def invalidate(self, entity_tag: str) -> None:
         """Record that an archive is not as declared: a content has another size or CRC-32.
@@ -110,7 +107,8 @@ class CachedChecksums:
 
     def save(self) -> None:
         """Write to the cache what was recorded since."""
-        learned, self._learned, self._number_learned = self._learned, {}, 0
+        self._sort()
+        learned, self._learned = self._learned, {}
         if learned:
             self._cache("set_many", learned, conf.get("CRC_32_CACHE_TIMEOUT"))
 

@@ -188,6 +188,10 @@ class FileContent:
         """Return all bytes of the file that was described, if they are few."""
         return read_short(self._path, self.size, self.status)
 
+    def whole_now(self) -> bytes | None:
+        """Return all bytes of the file as it is now, if they are few."""
+        return read_short_now(self._path, self.size)
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
         return ExpectedFile(self._path).chunks()
@@ -232,10 +236,25 @@ def read_short(
     state: str | None = None,
 ) -> bytes | None:
     """Return what the chunks of an `ExpectedFile` are, if that is one; None where it may not be."""
-    if size is None and status is not None:
-        size = status.st_size
-    if not size or size > CHUNK_LENGTH or not may_wait():
+    likely = status.st_size if size is None and status is not None else size
+    if not likely or likely > CHUNK_LENGTH or not may_wait():
         return None
+    return _read_if_short(path, size, status, state)
+
+
+def read_short_now(path: str, likely: int | None) -> bytes | None:
+    """Do the same with a file that may be any when it is opened, but has a likely size."""
+    if not likely or likely > CHUNK_LENGTH or not may_wait():
+        return None
+    return _read_if_short(path)
+
+
+def _read_if_short(
+    path: str,
+    size: int | None = None,
+    status: os.stat_result | None = None,
+    state: str | None = None,
+) -> bytes | None:
     file = _opened(path)
     try:
         opened = _expected(file, path, size, status, state)

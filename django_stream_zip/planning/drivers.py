@@ -34,7 +34,7 @@ def driven(
         for step in steps:
             if isinstance(step, WholeMember) and (pieces := step.at_once()) is not None:
                 source.skip(step.content)
-                yield from blocks.push_all(pieces)
+                yield from blocks.push_few(pieces)
             elif isinstance(step, bytes):
                 yield from blocks.push(step)
             elif isinstance(step, Reading):

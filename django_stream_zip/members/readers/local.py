@@ -20,6 +20,7 @@ from django_stream_zip.members.files import (
     FileContent,
     has_settled,
     read_short,
+    read_short_now,
 )
 from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.gzipped import cut, decoded
@@ -69,6 +70,10 @@ class FileReader(Reader):
     def whole(self) -> bytes | None:
         """Read the file, if it is short."""
         return read_short(self._path, self.expected_size, self._status, self.expected_validator)
+
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Read the file as it is now, if it is short."""
+        return read_short_now(self._path, likely)
 
 
 def _path(storage: Any, name: str) -> str:
@@ -128,6 +133,10 @@ class GzippedFileReader(FileReader):
     def whole(self) -> bytes | None:
         """Read the file, if it is short and not gzipped."""
         return None if self._is_encoded else super().whole()
+
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Read the file as it is now, if it is short and not gzipped."""
+        return None if self._is_encoded else super().whole_now(likely)
 
 
 def _decoded(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:

@@ -133,6 +133,10 @@ class Reader(ABC):
         """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
         return None
 
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Return what an `afresh` reader's `chunks` yields, at once, if it has the likely size."""
+        return None
+
 
 def kept_validator(metadata: Metadata) -> str:
     """Return the validator as rows keep it: "" where there is none, or one too long to be kept."""

@@ -21,14 +21,14 @@ from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
 from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
-from django_stream_zip.engine.methods import Method
+from django_stream_zip.engine.methods import STORE, Method
 from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
 from django_stream_zip.planning.prepared import Prepared
 from django_stream_zip.planning.steps import Reading, Step
-from django_stream_zip.planning.whole import WholeMember, is_simple
+from django_stream_zip.planning.whole import WholeMember
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 from django_stream_zip.prefetch.waiting import may_wait
 
@@ -244,7 +244,7 @@ class Plan:
             following = self._offsets[number + 1]
             is_whole = window.start <= position and following <= window.stop
             crc_32: int | None
-            if is_whole and is_simple(member[3], following):
+            if is_whole and _is_simple(member[3], following):
                 whole.begin(number, member)
                 yield whole
                 crc_32 = whole.crc_32
@@ -360,6 +360,18 @@ class _Window:
         for piece in pieces:
             yield self.cut(position, piece)
             position += len(piece)
+
+
+def _is_simple(method: Method, following: int) -> bool:
+    """Return whether a member's records and data follow from its central directory header.
+
+    It is stored, without Zip64: `following` is where the next one starts. What is empty, or so long
+    that its CRC-32 is learned in parts, takes more steps.
+    """
+    _, coding, zip64, size, crc_32, _, _, _ = method
+    if coding is not STORE or zip64 or following > spec.MAX_32 or not size:
+        return False
+    return crc_32 is not None or not is_long(size)
 
 
 def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:

@@ -13,22 +13,8 @@ from django_stream_zip.engine.directory import KnownDirectory
 from django_stream_zip.engine.encoders import STORED, Encoder, stored_blocks
 from django_stream_zip.engine.entry import check_content
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes
-from django_stream_zip.engine.methods import STORE, Method
-from django_stream_zip.planning.checksums import is_long
 from django_stream_zip.planning.content import Content
 from django_stream_zip.planning.steps import Reading
-
-
-def is_simple(method: Method, following: int) -> bool:
-    """Return whether a member's records and data follow from its central directory header.
-
-    It is stored, without Zip64: `following` is where the next one starts. What is empty, or so long
-    that its CRC-32 is learned in parts, takes more steps.
-    """
-    _, coding, zip64, size, crc_32, _, _, _ = method
-    if coding is not STORE or zip64 or following > spec.MAX_32 or not size:
-        return False
-    return crc_32 is not None or not is_long(size)
 
 
 class WholeMember(Reading):

@@ -172,7 +172,9 @@ async def _async_response(storage: Any, files: Files) -> AsyncIterator[bytes]:
 def async_response(storage: Any, files: Files) -> Iterator[bytes]:
     blocks = _async_response(storage, files)
     with asyncio.Runner() as runner:
-        while block := runner.run(anext(blocks, b"")):  # type: ignore[arg-type]
+        # Not by `run`: to set the signal's handler, it has each block's `repr` made, in 0.5 ms.
+        run = runner.get_loop().run_until_complete
+        while block := run(anext(blocks, b"")):
             yield block
 
 

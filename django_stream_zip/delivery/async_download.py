@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from django_stream_zip import AsyncMemberFile, MemberFile
-from django_stream_zip.delivery.download import DownloadBase
+from django_stream_zip.delivery.download import DownloadBase, PromptBlocks
 from django_stream_zip.engine.members import unpacked
 from django_stream_zip.engine.streams import aclose, async_stream_with
 from django_stream_zip.planning.drivers import adriven
@@ -56,7 +56,8 @@ class AsyncDownload(DownloadBase):
     def _archive(self) -> AsyncGenerator[bytes, None]:
         plan = self.order.plan
         if plan is None or plan.entity_tag is None:
-            return async_stream_with(self._options, self._peeked(), workers=self._workers)
+            blocks = PromptBlocks()
+            return async_stream_with(self._options, self._peeked(), blocks, workers=self._workers)
         return adriven(self._window(plan), self._source)
 
     async def _peeked(self) -> AsyncIterator[AsyncMemberFile]:

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from hashlib import sha256
-from itertools import accumulate
 from typing import Any, Final
 
 from django.core.cache import caches
 
 from django_stream_zip import conf
+from django_stream_zip.delivery.groups import Groups, Noted, is_lasting, state_of
 from django_stream_zip.engine import spec
 from django_stream_zip.planning.content import Description
 
@@ -40,49 +40,58 @@ class CachedChecksums:
     def __init__(self, contents: Iterable[Description] = ()) -> None:
         self._contents = contents
         self._alias = conf.get("CRC_32_CACHE")
-        self._learned: dict[str, int] = {}
-        self._asked: dict[str, int | None] = {}
+        self._learned: dict[str, int | tuple[int, ...]] = {}
+        self._noted: list[Noted] = []
+        self._asked: dict[str, Any] = {}
 
     def key(self, content: Description) -> str:
         """Return the cache key of a content in its present state."""
-        state = f"{len(content.identity)} {content.identity} {content.validator}"
-        # What only this host knows of a file: its inode, for example.
-        if (local_state := getattr(content, "local_state", None)) is not None:
-            state += f" {local_state}"
-        return (
-            f"django_stream_zip:crc_32:{sha256(state.encode(errors='surrogatepass')).hexdigest()}"
-        )
+        digest = sha256(state_of(content).encode(errors="surrogatepass")).hexdigest()
+        return f"django_stream_zip:crc_32:{digest}"
 
     def known(self, contents: Iterable[Description]) -> Mapping[str, int]:
         """Return those that are in the cache, by their keys. Each is asked for once."""
         if not self._alias:
             return {}
-        keys = [self.key(content) for content in contents if self._is_worth_asking(content)]
+        contents = list(contents)
+        asked = [self.key(content) for content in contents if not _is_read_fast(content)]
+        places = list(self._groups.places(filter(_is_read_fast, contents)))
+        self._ask([*asked, *dict.fromkeys(key for _, key, _ in places)])
+        known = {key: self._asked.get(key) for key in asked}
+        for content, key, place in places:
+            group = self._asked.get(key)
+            if type(group) is tuple and place < len(group):
+                known[self.key(content)] = group[place]
+        # Anything else in a cache would break the archive each time it is resumed.
+        return {
+            key: crc_32
+            for key, crc_32 in known.items()
+            if type(crc_32) is int and 0 <= crc_32 <= spec.MAX_32
+        }
+
+    def _ask(self, keys: list[str]) -> None:
+        """Ask the cache for what it wasn't asked for yet."""
         new = [key for key in keys if key not in self._asked]
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._asked |= dict.fromkeys(batch)
-            # Anything else in a cache would break the archive each time it is resumed.
-            self._asked |= {
-                key: crc_32
-                for key, crc_32 in (self._cache("get_many", batch) or {}).items()
-                if type(crc_32) is int and 0 <= crc_32 <= spec.MAX_32
-            }
-        known = ((key, self._asked.get(key)) for key in keys)
-        return {key: crc_32 for key, crc_32 in known if crc_32 is not None}
+            self._asked |= self._cache("get_many", batch) or {}
 
     def learn(self, content: Description, crc_32: int) -> Callable[[], None] | None:
         """Record one, if it is of use later. Returns `save` when enough are recorded."""
-        # A file that is modified again within the same tick of its clock keeps its state.
-        is_settled = getattr(content, "is_settled", True)
-        if (
-            self._alias
-            and content.validator is not None
-            and is_settled
-            and self._is_worth_asking(content)
-        ):
-            self._learned[self.key(content)] = crc_32
-        return self.save if len(self._learned) >= _BATCH else None
+        self._noted.append((content, crc_32))
+        if len(self._noted) < _BATCH:
+            return None
+        self._sort()
+        return self.save if self._learned else None
+
+    def _sort(self) -> None:
+        """Find out which of those that were noted are of use, and by which keys."""
+        noted, self._noted = self._noted, []
+        if self._alias:
+            self._learned |= self._groups.learn(noted)
+            others = [one for one in noted if not _is_read_fast(one[0]) and is_lasting(one[0])]
+            self._learned |= {self.key(content): crc_32 for content, crc_32 in others}
 
     def invalidate(self, entity_tag: str) -> None:
         """Record that an archive is not as declared: a content has another size or CRC-32.
@@ -98,22 +107,21 @@ class CachedChecksums:
 
     def save(self) -> None:
         """Write to the cache what was recorded since."""
+        self._sort()
         learned, self._learned = self._learned, {}
         if learned:
             self._cache("set_many", learned, conf.get("CRC_32_CACHE_TIMEOUT"))
 
-    def _is_worth_asking(self, content: Description) -> bool:
-        return not _is_read_fast(content) or self._are_short_ones_too_long
-
     @cached_property
-    def _are_short_ones_too_long(self) -> bool:
-        """Whether short local files are, all together, too long to be read again for a range.
+    def _groups(self) -> Groups:
+        """Short local files, if they are, all together, too long to be read again for a range.
 
         Half of what may be: the rest is for what is read again of a long one (see `plan`).
         """
         budget = conf.get("MAX_UNSENT_BYTES")
-        short = (content.size or 0 for content in self._contents if _is_read_fast(content))
-        return budget is not None and any(length > budget // 2 for length in accumulate(short))
+        short = [content for content in self._contents if _is_read_fast(content)]
+        length = sum(content.size or 0 for content in short)
+        return Groups(short if budget is not None and length > budget // 2 else ())
 
     def _cache(self, method: str, *args: Any) -> Any:
         if self._alias is None:

@@ -205,7 +205,8 @@ class Download(DownloadBase):
     def _archive(self) -> Generator[bytes, None, None]:
         plan = self.order.plan
         if plan is None or plan.entity_tag is None:
-            return _joined(stream_with(self._options, self._peeked(), workers=self._workers))
+            blocks = PromptBlocks()
+            return stream_with(self._options, self._peeked(), blocks, workers=self._workers)
         return driven(self._window(plan), self._source)
 
     def _peeked(self) -> Iterator[MemberFile]:
@@ -220,24 +221,17 @@ class Download(DownloadBase):
                 name, modified_at, mode, method, content = unpacked(member)
                 self._progress.begin(name)
                 if hasattr(content, "__iter__"):
-                    content = _Peeked(iter(content))
-                    content.peek()
+                    content = _begun(content)
                 yield name, modified_at, mode, method, content
         finally:
             close(members)
 
 
-def _joined(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """Join the blocks of small members: to send one takes as long as to make it."""
-    blocks = PromptBlocks()
-    with closing(pieces):
-        for piece in pieces:
-            yield from blocks.push(piece)
-    yield from blocks.flush()
-
-
 class PromptBlocks(LooseBlocks):
-    """Joins pieces that come one upon the other; what was waited for goes on at once."""
+    """Joins pieces that come one upon the other; what was waited for goes on at once.
+
+    To send a block of a small member takes as long as to make it.
+    """
 
     _pushed = -math.inf
 
@@ -246,6 +240,16 @@ class PromptBlocks(LooseBlocks):
         before, self._pushed = self._pushed, time.monotonic()
         blocks = super().push(piece)
         return (*blocks, *self.flush()) if self._pushed - before > _PROMPT else blocks
+
+
+def _begun(content: Any) -> Iterable[bytes]:
+    """Return the chunks of a content of which the first one has been read."""
+    whole_now = getattr(content, "whole_now", None)
+    if whole_now is not None and (data := whole_now()) is not None:
+        return (data,)
+    peeked = _Peeked(iter(content))
+    peeked.peek()
+    return peeked
 
 
 class _Peeked:

@@ -87,14 +87,12 @@ class KnownDirectory:
 
     def local_file_header(self, number: int) -> bytes:
         """Return the local file header of a member without Zip64."""
-        return records.local_file_header_of(self._header(number))
+        starts = self.starts
+        return records.local_file_header_of(self._headers, starts[number], starts[number + 1])
 
     def data_descriptor(self, number: int, crc_32: int) -> bytes:
         """Return the data descriptor of a member without Zip64."""
-        return records.data_descriptor_of(self._header(number), crc_32)
-
-    def _header(self, number: int) -> bytearray:
-        return self._headers[self.starts[number] : self.starts[number + 1]]
+        return records.data_descriptor_of(self._headers, self.starts[number], crc_32)
 
     def set_crc_32(self, number: int, crc_32: int) -> None:
         """Set the CRC-32 in one of the headers."""

@@ -69,6 +69,8 @@ class StoredBlocks:
     its first byte, or with an empty chunk before it.
     """
 
+    __slots__ = ("_headers", "_position", "_size")
+
     slow_from = Stored.slow_from
 
     def __init__(self, uncompressed_size: int) -> None:
@@ -116,6 +118,8 @@ class StoredBlocks:
 
 class Deflated:
     """Whatever the compression object makes of the content."""
+
+    __slots__ = ("_compress", "_limiter", "end")
 
     slow_from = 1 << 15  # zlib takes 1 ms for 32 KiB at level 9
 
@@ -252,7 +256,17 @@ def _block_header(left: int) -> bytes:
     return _BLOCK_HEADER.pack(length == left, length, length ^ spec.MAX_16)
 
 
+def stored_blocks(uncompressed_size: int) -> tuple[bytes, Encoder]:
+    """Return the header of the first stored block, and what encodes the content behind it."""
+    if 0 < uncompressed_size <= spec.STORED_BLOCK_LENGTH:
+        return _block_header(uncompressed_size), STORED  # there is no other
+    encoder = StoredBlocks(uncompressed_size)
+    return encoder.write(b""), encoder
+
+
 def stored_blocks_size(uncompressed_size: int) -> int:
     """Return the exact size of so many bytes in stored blocks."""
+    if 0 < uncompressed_size <= spec.STORED_BLOCK_LENGTH:
+        return spec.STORED_BLOCK_HEADER_LENGTH + uncompressed_size
     encoder = StoredBlocks(uncompressed_size)
     return encoder.skip(uncompressed_size) + len(encoder.end())

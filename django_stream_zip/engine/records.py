@@ -130,23 +130,23 @@ def central_directory_header(
     )
 
 
-def local_file_header_of(central_directory_header: bytearray) -> bytes:
+def local_file_header_of(headers: bytearray, start: int, stop: int) -> bytes:
     """Return the local file header of a member without Zip64: the other header has it all.
 
-    All but offset and attributes is in both, in the same order. With a data descriptor, CRC-32 and
-    sizes are there.
+    That is in `headers`, from `start` to `stop`. All but offset and attributes is in both, in the
+    same order. With a data descriptor, CRC-32 and sizes are there.
     """
-    header = central_directory_header
-    common, names = header[6:32], header[CENTRAL_DIRECTORY_HEADER_LENGTH:]
-    if header[8] & spec.FLAG_DATA_DESCRIPTOR:
+    common = headers[start + 6 : start + 32]
+    names = headers[start + CENTRAL_DIRECTORY_HEADER_LENGTH : stop]
+    if common[2] & spec.FLAG_DATA_DESCRIPTOR:
         common[10:22] = bytes(12)
     return spec.LOCAL_FILE_HEADER_SIGNATURE + common + names
 
 
-def data_descriptor_of(central_directory_header: bytearray, crc_32: int) -> bytes:
-    """Return the data descriptor of a member without Zip64: the header has its sizes."""
-    sizes = central_directory_header[20:28]
-    return b"".join((spec.DATA_DESCRIPTOR_SIGNATURE, _CRC_32.pack(crc_32), sizes))
+def data_descriptor_of(headers: bytearray, start: int, crc_32: int) -> bytes:
+    """Return the data descriptor of a member without Zip64: its header there has the sizes."""
+    sizes = headers[start + 20 : start + 28]
+    return spec.DATA_DESCRIPTOR_SIGNATURE + _CRC_32.pack(crc_32) + sizes
 
 
 def set_crc_32(headers: bytearray, start: int, crc_32: int) -> None:

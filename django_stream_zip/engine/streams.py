@@ -24,7 +24,7 @@ from typing import Any, Final
 from django_stream_zip.engine.accelerators import ZLIB, CompressObj
 from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
-from django_stream_zip.engine.blocks import Blocks
+from django_stream_zip.engine.blocks import AnyBlocks, Blocks
 from django_stream_zip.engine.encoders import UNLIMITED
 from django_stream_zip.engine.entry import Options, archive_comment
 from django_stream_zip.engine.errors import not_chunks, not_members
@@ -97,14 +97,18 @@ def stream_zip(
     options = make_options(
         password, get_compressobj, extended_timestamps, get_crypto_random, comment=comment
     )
-    return stream_with(options, files, chunk_size, workers=workers)
+    return stream_with(options, files, Blocks(chunk_size), workers=workers)
 
 
 def stream_with(
-    options: Options, files: Iterable[MemberFile], chunk_size: int = 65536, *, workers: int = 0
+    options: Options,
+    files: Iterable[MemberFile],
+    blocks: AnyBlocks | None = None,
+    *,
+    workers: int = 0,
 ) -> Generator[bytes, None, None]:
-    """Do what `stream_zip` does, with options that are made already."""
-    blocks = Blocks(chunk_size)
+    """Do what `stream_zip` does, with options that are made already, and blocks of your own."""
+    blocks = Blocks() if blocks is None else blocks
     pool = Pool(options, workers) if workers else None
     if not _can_iterate(files, "__iter__"):
         raise not_members("stream_zip", files)
@@ -135,18 +139,18 @@ def async_stream_zip(
     options = make_options(
         password, get_compressobj, extended_timestamps, get_crypto_random, comment=comment
     )
-    return async_stream_with(options, files, chunk_size, workers=workers)
+    return async_stream_with(options, files, Blocks(chunk_size), workers=workers)
 
 
 def async_stream_with(
     options: Options,
     files: AsyncIterable[AsyncMemberFile],
-    chunk_size: int = 65536,
+    blocks: AnyBlocks | None = None,
     *,
     workers: int = 0,
 ) -> AsyncGenerator[bytes, None]:
-    """Do what `async_stream_zip` does, with options that are made already."""
-    blocks = Blocks(chunk_size)
+    """Do what `async_stream_zip` does, with such options and blocks."""
+    blocks = Blocks() if blocks is None else blocks
     pool = Pool(options, workers) if workers else None
     if not _can_iterate(files, "__aiter__"):
         raise not_members("async_stream_zip", files)
@@ -156,7 +160,7 @@ def async_stream_with(
 
 
 def _stream(
-    files: Iterable[MemberFile], archive: Archive, blocks: Blocks
+    files: Iterable[MemberFile], archive: Archive, blocks: AnyBlocks
 ) -> Generator[bytes, None, None]:
     members: Iterator[MemberFile] = iter(files)
     chunks: Iterable[bytes] = ()
@@ -181,7 +185,7 @@ def _stream(
 
 
 async def _async_stream(
-    files: AsyncIterable[AsyncMemberFile], archive: Archive, blocks: Blocks
+    files: AsyncIterable[AsyncMemberFile], archive: Archive, blocks: AnyBlocks
 ) -> AsyncGenerator[bytes, None]:
     members: Any = aiter(files)
     chunks: Any = None
@@ -206,13 +210,13 @@ async def _async_stream(
         raise
 
 
-def _ending(method: Method, archive: Archive, blocks: Blocks) -> Iterator[bytes]:
+def _ending(method: Method, archive: Archive, blocks: AnyBlocks) -> Iterator[bytes]:
     if method.buffered:
         yield from _released(archive, blocks)
     yield from blocks.push(archive.end())
 
 
-def _released(archive: Archive, blocks: Blocks) -> Iterator[bytes]:
+def _released(archive: Archive, blocks: AnyBlocks) -> Iterator[bytes]:
     """Yield the blocks of a member that was held: its header first, as that of any other."""
     held = archive.release()
     yield from blocks.flush_with(next(held))
@@ -267,7 +271,9 @@ async def _gathered(chunks: AsyncIterable[bytes], archive: Archive) -> AsyncIter
         yield portion
 
 
-async def _written(archive: Archive, portion: Sequence[bytes], blocks: Blocks) -> Iterable[bytes]:
+async def _written(
+    archive: Archive, portion: Sequence[bytes], blocks: AnyBlocks
+) -> Iterable[bytes]:
     """Write chunks, in a thread if that would block the loop; return the blocks that are full."""
     if sum(map(len, portion)) >= archive.slow_from:
         return await asyncio.to_thread(lambda: list(blocks.push(_write(archive, portion))))
@@ -281,7 +287,7 @@ def _write(archive: Archive, portion: Sequence[bytes]) -> bytes:
 
 
 def _stream_pooled(
-    files: Iterable[MemberFile], pool: Pool, blocks: Blocks
+    files: Iterable[MemberFile], pool: Pool, blocks: AnyBlocks
 ) -> Generator[bytes, None, None]:
     archive, queue = Archive(pool.options), SegmentQueue(pool.number)
     segments = _segments(files, pool)
@@ -298,7 +304,7 @@ def _stream_pooled(
 
 
 async def _async_stream_pooled(
-    files: AsyncIterable[AsyncMemberFile], pool: Pool, blocks: Blocks
+    files: AsyncIterable[AsyncMemberFile], pool: Pool, blocks: AnyBlocks
 ) -> AsyncGenerator[bytes, None]:
     archive, queue = Archive(pool.options), SegmentQueue(pool.number)
     segments = _async_segments(files, pool)
@@ -366,7 +372,7 @@ async def _async_segments(
 
 
 def _written_segment(
-    segment: Segment, archive: Archive, blocks: Blocks, queue: SegmentQueue
+    segment: Segment, archive: Archive, blocks: AnyBlocks, queue: SegmentQueue
 ) -> Iterator[bytes]:
     """Yield the blocks that a segment fills; or raise an error, after all that comes before it.
 

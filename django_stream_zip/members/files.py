@@ -48,6 +48,8 @@ _HEADER_LENGTH: Final = 1024
 
 # On Windows, bytes as they are.
 _READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# Without a wait for who writes to it, if it is a pipe.
+_READING_NOW: Final = _READING | getattr(os, "O_NONBLOCK", 0)
 
 
 def file_member(
@@ -184,7 +186,11 @@ class FileContent:
 
     def whole(self) -> bytes | None:
         """Return all bytes of the file that was described, if they are few."""
-        return self._described().whole()
+        return read_short(self._path, self.size, self.status)
+
+    def whole_now(self) -> bytes | None:
+        """Return all bytes of the file as it is now, if they are few."""
+        return read_short_now(self._path, self.size)
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
@@ -213,7 +219,7 @@ class ExpectedFile(NamedTuple):
             yield b""
         file = _opened(self.path)
         try:
-            opened = self._checked(file)
+            opened = _expected(file, self.path, self.size, self.status, self.state)
             if start == 0 and stop is None and 0 < opened.st_size <= CHUNK_LENGTH:
                 yield _read_at_once(self.path, file, opened)
                 return
@@ -222,31 +228,56 @@ class ExpectedFile(NamedTuple):
         finally:
             os.close(file)
 
-    def whole(self) -> bytes | None:
-        """Return what `chunks` yields, if that is one chunk; None where it isn't, or may not be."""
-        size = self.status.st_size if self.size is None and self.status else self.size
-        if not size or size > CHUNK_LENGTH or not may_wait():
-            return None
-        file = _opened(self.path)
-        try:
-            opened = self._checked(file)
-            is_short = 0 < opened.st_size <= CHUNK_LENGTH
-            return _read_at_once(self.path, file, opened) if is_short else None
-        finally:
-            os.close(file)
 
-    def _checked(self, file: int) -> os.stat_result:
-        """Return what the opened file is; raise ContentChangedError if that isn't expected."""
-        opened = os.fstat(file)
-        path, size, status, state, _ = self
+def read_short(
+    path: str,
+    size: int | None = None,
+    status: os.stat_result | None = None,
+    state: str | None = None,
+) -> bytes | None:
+    """Return what the chunks of an `ExpectedFile` are, if that is one; None where it may not be."""
+    likely = status.st_size if size is None and status is not None else size
+    if not likely or likely > CHUNK_LENGTH or not may_wait():
+        return None
+    return _read_if_short(path, size, status, state)
+
+
+def read_short_now(path: str, likely: int | None) -> bytes | None:
+    """Do the same with a file that may be any when it is opened, but has a likely size."""
+    if not likely or likely > CHUNK_LENGTH or not may_wait():
+        return None
+    return _read_if_short(path)
+
+
+def _read_if_short(
+    path: str,
+    size: int | None = None,
+    status: os.stat_result | None = None,
+    state: str | None = None,
+) -> bytes | None:
+    file = _opened(path)
+    try:
+        opened = _expected(file, path, size, status, state)
+        is_short = 0 < opened.st_size <= CHUNK_LENGTH
+        return _read_at_once(path, file, opened) if is_short else None
+    finally:
+        os.close(file)
+
+
+def _expected(
+    file: int, path: str, size: int | None, status: os.stat_result | None, state: str | None
+) -> os.stat_result:
+    """Return what the opened file is; raise ContentChangedError if that isn't expected."""
+    opened = os.fstat(file)
+    if not stat.S_ISREG(opened.st_mode):
         _check_regular(path, opened)
-        if status is not None and opened.st_mtime_ns != status.st_mtime_ns:
-            raise ContentChangedError(f"{path} was modified after it was described")
-        # What says that it has no bytes may have some: reading them shows how many.
-        is_other = size is not None and opened.st_size not in (0, size)
-        if is_other or (state is not None and state != state_of(opened)):
-            raise unexpected(path)
-        return opened
+    if status is not None and opened.st_mtime_ns != status.st_mtime_ns:
+        raise ContentChangedError(f"{path} was modified after it was described")
+    # What says that it has no bytes may have some: reading them shows how many.
+    is_other = size is not None and opened.st_size not in (0, size)
+    if is_other or (state is not None and state != state_of(opened)):
+        raise unexpected(path)
+    return opened
 
 
 def state_of(status: os.stat_result) -> str:
@@ -259,9 +290,8 @@ def _state(size: int, modified_at: int) -> str:
 
 
 def _opened(path: str) -> int:
-    """Open a file, but don't wait for who writes to it if it is a pipe."""
     try:
-        return os.open(path, _READING | getattr(os, "O_NONBLOCK", 0))
+        return os.open(path, _READING_NOW)
     except BlockingIOError:  # somebody holds a lease, as Samba does, and is asked to release it
         return os.open(path, _READING)
 
@@ -306,12 +336,7 @@ def _read_at_once(name: str, file: int, opened: os.stat_result) -> bytes:
     content = os.read(file, opened.st_size)
     if len(content) < opened.st_size:  # as file systems of a network may do
         content += b"".join(_read(file, len(content), opened.st_size))
-
-    def is_same() -> bool:
-        os.lseek(file, 0, os.SEEK_SET)
-        return b"".join(_read(file, 0, len(content))) == content
-
-    _look_again(name, file, opened, is_settled, is_same)
+    _look_again(name, file, opened, is_settled, partial(_is_still, file, content))
     return content
 
 
@@ -363,6 +388,9 @@ def _look_again(
     `is_same` does.
     """
     after = os.fstat(file)
+    is_touched = after.st_mtime_ns != opened.st_mtime_ns or after.st_ctime_ns != opened.st_ctime_ns
+    if is_settled and not is_touched and after.st_size == opened.st_size:
+        return  # as most are
     has_grown = after.st_size > opened.st_size
     # What had settled gets a later time by an append, unless somebody puts it back. What hadn't
     # may get the same one, or an earlier one than of a clock that is ahead.
@@ -394,6 +422,11 @@ def _has_digest(
 ) -> bool:
     os.lseek(file, 0, os.SEEK_SET)
     return reduce(lambda value, chunk: add(chunk, value), _read(file, start, stop), 0) == digest
+
+
+def _is_still(file: int, content: bytes) -> bool:
+    os.lseek(file, 0, os.SEEK_SET)
+    return b"".join(_read(file, 0, len(content))) == content
 
 
 def _was_written_to(before: os.stat_result, after: os.stat_result) -> bool:

@@ -245,6 +245,10 @@ class StorageContent:
         """Return all bytes of the file that was described, if they are few and of this machine."""
         return self.reader.whole()
 
+    def whole_now(self) -> bytes | None:
+        """Return all bytes of the file as it is now, if they are few and of this machine."""
+        return self.reader.whole_now(self.size)
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield all bytes of the file as it is when it is opened."""
         return self.reader.afresh().chunks()

@@ -134,11 +134,10 @@ class WindowChecksums:
             return 0
         return unsent.length - self.before(unsent)[0]
 
-    def learn(self, content: Description, crc_32: int | None) -> Iterator[Action]:
-        """Remember a CRC-32, if it is one."""
+    def learn(self, content: Description, crc_32: int | None) -> tuple[Action, ...]:
+        """Remember a CRC-32, if it is one; return what is to be done for it."""
         save = None if crc_32 is None else self._checksums.learn(content, crc_32)
-        if save is not None:
-            yield Call(save)
+        return () if save is None else (Call(save),)
 
     def read(
         self, member: MemberFile | AsyncMemberFile, source: Source

@@ -53,9 +53,10 @@ class Description(Protocol):
 class Content(Description, Protocol):
     """A member's content that can be read again, from any position.
 
-    One more method is optional: `whole()` returns all that `chunks()` yields, in one piece, or None
-    where that is more than a chunk, or takes longer than a file of this machine does. It costs less
-    than a generator; under ASGI it isn't called on the event loop.
+    Two more methods are optional: `whole()` returns all that `chunks()` yields, in one piece, or
+    None where that is more than a chunk, or takes longer than a file of this machine does. It costs
+    less than a generator; under ASGI it isn't called on the event loop. `whole_now()` does so with
+    what iterating yields.
     """
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

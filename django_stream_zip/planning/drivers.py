@@ -11,7 +11,8 @@ from asgiref.sync import sync_to_async
 
 from django_stream_zip.engine.blocks import LooseBlocks
 from django_stream_zip.engine.streams import aclose, close
-from django_stream_zip.planning.steps import Reading, Step, WholeReading
+from django_stream_zip.planning.steps import Reading, Step
+from django_stream_zip.planning.whole import WholeMember
 from django_stream_zip.prefetch.batches import Threaded
 from django_stream_zip.prefetch.source import Source
 from django_stream_zip.prefetch.waiting import defers, may_wait
@@ -31,11 +32,11 @@ def driven(
     blocks = LooseBlocks(block_length)
     with closing(steps):
         for step in steps:
-            if isinstance(step, bytes):
-                yield from blocks.push(step)
-            elif isinstance(step, WholeReading) and (piece := step.at_once()) is not None:
+            if isinstance(step, WholeMember) and (pieces := step.at_once()) is not None:
                 source.skip(step.content)
-                yield from blocks.push(piece)
+                yield from blocks.push_few(pieces)
+            elif isinstance(step, bytes):
+                yield from blocks.push(step)
             elif isinstance(step, Reading):
                 yield from _read(step, source, blocks)
             else:
@@ -77,6 +78,7 @@ async def adriven(
 
 
 def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[bytes, None, None]:
+    yield from blocks.push(reading.header)
     # What is verified by inflating it takes its time, too.
     waits = not defers(reading.content) or reading.slow_from <= _CHUNK_LENGTH
     if waits and not may_wait():
@@ -93,11 +95,14 @@ def _read(reading: Reading, source: Source, blocks: LooseBlocks) -> Generator[by
     finally:
         close(chunks)
     reading.end()
+    yield from blocks.push(reading.tail())
 
 
 async def _aread(
     reading: Reading, source: Source, blocks: LooseBlocks
 ) -> AsyncGenerator[bytes, None]:
+    for block in blocks.push(reading.header):
+        yield block
     chunks: Any = source.chunks(reading.content, reading.start, reading.stop)
     if not hasattr(chunks, "__aiter__"):
         chunks = Threaded(chunks, defers=defers(reading.content))
@@ -111,6 +116,8 @@ async def _aread(
     finally:
         await aclose(chunks)
     reading.end()
+    for block in blocks.push(reading.tail()):
+        yield block
 
 
 async def _taken(reading: Reading, chunk: bytes) -> bytes:

@@ -16,27 +16,24 @@ from itertools import chain
 from typing import Any, Final, NamedTuple, cast
 
 from django_stream_zip.engine import spec
-from django_stream_zip.engine.accelerators import crc32
 from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
-from django_stream_zip.engine.encoders import STORED
-from django_stream_zip.engine.entry import Options, archive_comment, check_content, encoder_for
-from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes, unpacked
-from django_stream_zip.engine.methods import Coding, Method
+from django_stream_zip.engine.entry import Options, archive_comment
+from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, unpacked
+from django_stream_zip.engine.methods import STORE, Method
 from django_stream_zip.engine.streams import default_compressobj
 from django_stream_zip.planning.checksums import Checksums, Unsent, WindowChecksums, is_long
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.drivers import driven
 from django_stream_zip.planning.prepared import Prepared
-from django_stream_zip.planning.steps import Reading, Step, WholeReading
+from django_stream_zip.planning.steps import Reading, Step
+from django_stream_zip.planning.whole import WholeMember
 from django_stream_zip.prefetch.source import Direct, Source, is_remote
 from django_stream_zip.prefetch.waiting import may_wait
 
 AnyMember = MemberFile | AsyncMemberFile
 
-# To look a name up in an Enum takes 70 ns.
-_STORE: Final = Coding.STORE
 # So many members' states are digested at a time.
 _BATCH: Final = 1000
 _OPTIONS: Final = Options(default_compressobj)
@@ -261,7 +258,7 @@ class Plan:
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
         archive = Archive(self._options, directory=NoDirectory())
-        stored, prepared = _StoredContent(), Prepared(self.members)
+        whole, prepared = WholeMember(directory), Prepared(self.members)
         last = bisect_left(self._offsets, window.stop, hi=len(self.members))
         for number in range(self._first(window), last):
             if not may_wait():
@@ -272,17 +269,15 @@ class Plan:
             is_whole = window.start <= position and following <= window.stop
             crc_32: int | None
             if is_whole and _is_simple(member[3], following):
-                yield directory.local_file_header(number) + stored.begin(member)
-                size = member[3].uncompressed_size or 0
-                yield WholeReading(member, 0, size, stored.write, STORED.slow_from)
-                crc_32 = stored.end()
+                whole.begin(number, member)
+                yield whole
+                crc_32 = whole.crc_32
                 if member[3].crc_32 is None:
                     yield from crc_32s.learn(cast(Description, member[4]), crc_32)
-                    yield directory.data_descriptor(number, crc_32)
             else:
                 archive.offset = position
                 crc_32 = yield from _cut(archive, member, window, crc_32s)
-            if crc_32 is not None and member[3].crc_32 is None and window.needs_directory:
+            if member[3].crc_32 is None and crc_32 is not None and window.needs_directory:
                 directory.set_crc_32(number, crc_32)
 
     def _first(self, window: _Window) -> int:
@@ -400,35 +395,10 @@ def _is_simple(method: Method, following: int) -> bool:
     It is stored, without Zip64: `following` is where the next one starts. What is empty, or so long
     that its CRC-32 is learned in parts, takes more steps.
     """
-    size = method.uncompressed_size or 0
-    is_short = method.crc_32 is not None or not is_long(size)
-    is_stored = method.coding is _STORE and not method.zip64 and following <= spec.MAX_32
-    return is_stored and is_short and size > 0
-
-
-class _StoredContent:
-    """The content of members that are in the window as a whole, one after the other."""
-
-    def begin(self, member: AnyMember) -> bytes:
-        """Begin a member; return what comes before its content, which is sent without a copy."""
-        self._name, _, _, self._method, _ = member
-        is_declared = self._method.crc_32 is not None  # then it is sent as it is
-        self._encoder = STORED if is_declared else encoder_for(self._name, self._method, _OPTIONS)
-        self._crc_32 = 0
-        return self._encoder.write(b"")
-
-    def write(self, chunk: bytes) -> bytes:
-        """Take content, return what is to be sent for it."""
-        if chunk.__class__ is not bytes:
-            chunk = as_bytes(self._name, chunk)
-        self._crc_32 = crc32(chunk, self._crc_32)
-        return self._encoder.write(chunk)
-
-    def end(self) -> int:
-        """Return its CRC-32. Raises CRC32IntegrityError if another one is declared."""
-        if self._crc_32 != self._method.crc_32:
-            check_content(self._name, self._method, None, 0, self._crc_32)
-        return self._crc_32
+    _, coding, zip64, size, crc_32, _, _, _ = method
+    if coding is not STORE or zip64 or following > spec.MAX_32 or not size:
+        return False
+    return crc_32 is not None or not is_long(size)
 
 
 def _writing(archive: Archive, window: _Window) -> Callable[[bytes], bytes]:

@@ -22,9 +22,10 @@ class Reading:
     """Content that has to be read: its bytes from `start` to `stop` (None: the end).
 
     Pass each chunk to `take`, which returns what is to be sent for it, and call `end` at last.
+    `header` comes before all of that, and what `tail` returns after it.
     """
 
-    __slots__ = ("_left", "become", "content", "name", "slow_from", "start", "stop")
+    __slots__ = ("_left", "become", "content", "header", "name", "slow_from", "start", "stop")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Reading:
         self.become = become
         #: Length from which a chunk shouldn't be taken on an event loop, in bytes.
         self.slow_from = slow_from
+        self.header = b""
         self._left = stop - start
 
     def take(self, chunk: bytes) -> bytes:
@@ -59,27 +61,15 @@ class Reading:
         if self._left:
             self._changed("fewer")
 
+    def tail(self) -> bytes:
+        """Return what comes behind it."""
+        return b""
+
     def _changed(self, how: str) -> NoReturn:
         raise ContentChangedError(
             f"member {self.name!r}: its content has {how} bytes than were declared when the "
             "download was planned: it was replaced since, or the size (in a row, perhaps) is wrong"
         )
-
-
-class WholeReading(Reading):
-    """All of a member's content, in the window: `expect` told the source of it."""
-
-    __slots__ = ()
-
-    def at_once(self) -> bytes | None:
-        """Read it if it comes at once; return what is to be sent, None if it has to be iterated."""
-        whole = getattr(self.content, "whole", None)
-        if whole is None or (content := whole()) is None:
-            return None
-        piece = self.take(content)
-        if self._left:
-            self.end()
-        return piece
 
 
 class Action(Protocol):

@@ -71,24 +71,34 @@ class Prefetch(PrefetchBase):
     def members(self, members: Iterable[MemberFile]) -> Generator[MemberFile, None, None]:
         """Yield the members, with the contents of the remote ones being fetched."""
         iterator = iter(members)
-        queue: deque[Any] = deque()
         try:
-            while True:
-                self._pull(iterator, queue)
-                if not queue:
-                    return
-                member = queue.popleft()
-                if isinstance(member, Exception):
-                    raise member
-                yield member
+            for following in iterator:
+                member = self.begun(following)
                 if isinstance(member[4], Fetch):
-                    member[4].close()  # it won't be read any more
+                    yield from self._fetched_members(member, iterator)
+                else:
+                    yield member
         finally:
             close(iterator)
 
-    def _pull(self, members: Iterator[MemberFile], queue: deque[Any]) -> None:
+    def _fetched_members(
+        self, first: MemberFile, members: Iterator[MemberFile]
+    ) -> Iterator[MemberFile]:
+        """Yield a remote member and those that were pulled while it was fetched."""
+        queue: deque[Any] = deque([first])
+        enough = 2
+        while queue:
+            self._pull(members, queue, enough)
+            member = queue.popleft()
+            if isinstance(member, Exception):
+                raise member
+            yield member
+            if isinstance(member[4], Fetch):
+                member[4].close()  # it won't be read any more
+            enough = len(queue) + 2
+
+    def _pull(self, members: Iterator[MemberFile], queue: deque[Any], enough: int) -> None:
         """Pull members until there are enough in the queue."""
-        enough = len(queue) + 2
         while self.wants(queue, enough):
             try:
                 queue.append(self.begun(next(members)))

@@ -543,6 +543,35 @@ def test_short_local_files_are_learned_where_they_are_too_long_all_together(
     assert opened(members) == [0] * 300
 
 
+def test_short_local_files_take_few_entries_of_the_cache(settings: Any) -> None:
+    use(settings, MAX_UNSENT_BYTES=600_000)
+    download([local_member(f"{n}.jpg", CONTENT[n : n + 3000]) for n in range(300)])
+    assert sum(number for name, number in CALLS if name == "set_many") == 5
+
+
+def test_a_group_of_short_files_is_another_one_where_one_of_them_is(settings: Any) -> None:
+    use(settings, MAX_UNSENT_BYTES=600_000)
+    members = [local_member(f"{n}.jpg", CONTENT[n : n + 3000]) for n in range(300)]
+    download(members)
+    changed = local_member("70.jpg", CONTENT[:3000][::-1], local_state="inode 2")
+    members[70] = changed
+    archive = archive_of(members)
+    forget(members)
+    start = archive.index(b"PK\x01\x02")
+    assert download(members, f"bytes={start}-") == archive[start:]
+    assert opened(members) == [int(64 <= n < 128) for n in range(300)]
+
+
+def test_nothing_is_learned_of_a_group_of_which_a_file_may_change_without_a_sign(
+    settings: Any,
+) -> None:
+    use(settings, MAX_UNSENT_BYTES=600_000)
+    members = [local_member(f"{n}.jpg", CONTENT[n : n + 3000]) for n in range(300)]
+    vars(members[299][4])["is_settled"] = False
+    download(members)
+    assert sum(number for name, number in CALLS if name == "set_many") == 4
+
+
 def interrupted(members: list[ContentMember], length: int) -> None:
     """Download so much, then go away."""
     response: Any = zip_response(RequestFactory().get("/"), members)

@@ -334,7 +334,9 @@ CENTRAL: dict[str, Any] = {
 
 def test_one_header_of_a_stored_member_follows_from_the_other() -> None:
     central = bytearray(records.central_directory_header(**HEADER, **CENTRAL))
-    assert records.local_file_header_of(central) == records.local_file_header(**HEADER)
+    assert records.local_file_header_of(central, 0, len(central)) == records.local_file_header(
+        **HEADER
+    )
 
 
 def test_header_and_descriptor_of_a_member_follow_from_its_other_header() -> None:
@@ -343,8 +345,8 @@ def test_header_and_descriptor_of_a_member_follow_from_its_other_header() -> Non
         **header | {"crc_32": 0, "compressed_size": 0, "uncompressed_size": 0}
     )
     central = bytearray(records.central_directory_header(**header | {"crc_32": 0}, **CENTRAL))
-    assert records.local_file_header_of(central) == local
-    assert records.data_descriptor_of(central, 0xA1A2A3A4) == records.data_descriptor(
+    assert records.local_file_header_of(central, 0, len(central)) == local
+    assert records.data_descriptor_of(central, 0, 0xA1A2A3A4) == records.data_descriptor(
         0xA1A2A3A4, 0xB1B2B3B4, 0xB1B2B3B4
     )
 

@@ -15,7 +15,14 @@ from django.core.files.storage import FileSystemStorage
 
 from django_stream_zip.engine.streams import close
 from django_stream_zip.members.build import unexpected
-from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
+from django_stream_zip.members.files import (
+    BytesContent,
+    ExpectedFile,
+    FileContent,
+    has_settled,
+    read_short,
+    read_short_now,
+)
 from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.reader import (
@@ -68,20 +75,17 @@ class FileReader(Reader):
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
-        return self._expected().chunks(start, stop)
+        size, state = self.expected_size, self.expected_validator
+        file = ExpectedFile(self._path, size, self._status, state, self._is_prepared)
+        return file.chunks(start, stop)
 
     def whole(self) -> bytes | None:
         """Read the file, if it is short."""
-        return self._expected().whole()
+        return read_short(self._path, self.expected_size, self._status, self.expected_validator)
 
-    def _expected(self) -> ExpectedFile:
-        return ExpectedFile(
-            self._path,
-            self.expected_size,
-            self._status,
-            self.expected_validator,
-            self._is_prepared,
-        )
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Read the file as it is now, if it is short."""
+        return read_short_now(self._path, likely)
 
 
 def _path(storage: Any, name: str) -> str:
@@ -141,6 +145,10 @@ class GzippedFileReader(FileReader):
     def whole(self) -> bytes | None:
         """Read the file, if it is short and not gzipped."""
         return None if self._is_encoded else super().whole()
+
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Read the file as it is now, if it is short and not gzipped."""
+        return None if self._is_encoded else super().whole_now(likely)
 
 
 def _decoded(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:

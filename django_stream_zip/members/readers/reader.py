@@ -156,6 +156,10 @@ class Reader(ABC):
         """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
         return None
 
+    def whole_now(self, likely: int | None) -> bytes | None:
+        """Return what an `afresh` reader's `chunks` yields, at once, if it has the likely size."""
+        return None
+
 
 def below(folder: str, name: str) -> str:
     """Return the name of something in a folder, of which "" is the whole storage."""

@@ -192,9 +192,11 @@ class Download(DownloadBase):
                 yield b""  # what comes in the end may
         except (Exception, CancelledError) as error:
             # A synchronous download is never cancelled itself: some content's own work was.
-            failure = self._failed(error)
-            if not may_wait():
-                yield b""
+            try:
+                if not may_wait():
+                    yield b""  # so may handlers of logs
+            finally:
+                failure = self._failed(error)
             raise failure from error
         finally:
             for action in self._after():

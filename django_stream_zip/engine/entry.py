@@ -36,7 +36,7 @@ from django_stream_zip.engine.errors import (
     not_a_mode,
     not_a_name,
 )
-from django_stream_zip.engine.layout import layout_of, outgrown
+from django_stream_zip.engine.layout import Layout, layout_of, outgrown
 from django_stream_zip.engine.methods import DEFLATE, ENCODED, NO_COMPRESSION_32, STORE, Method
 
 
@@ -128,6 +128,26 @@ def _data_lengths(
     return length, length
 
 
+def _layout(
+    method: Method, stored: bool, length: int | None, bound: int, offset: int, encrypted: bool
+) -> Layout:
+    """Return what records a member has, whose data have this length, or at most the bound."""
+    zip64_sizes = zip64_offset = method.zip64
+    if zip64_sizes is None:
+        # A large offset is no reason for 64-bit sizes: Java's ZipInputStream (17) refuses a
+        # 64-bit data descriptor behind a small member, while bsdtar, unzip and 7-Zip read
+        # either, also beyond 4 GiB.
+        zip64_sizes, zip64_offset = bound > spec.MAX_32, offset > spec.MAX_32
+    return layout_of(
+        spec.METHOD_STORED if stored else spec.METHOD_DEFLATED,
+        not (stored or method.coding is ENCODED),
+        zip64_sizes,
+        zip64_offset,
+        encrypted,
+        may_grow=length is None and method.zip64 is None,
+    )
+
+
 class Entry:
     """A member's records and encoded data, sizes and CRC-32.
 
@@ -170,23 +190,7 @@ class Entry:
         encrypted = options.encryption is not None
         stored = _is_stored(method, encrypted)
         length, bound = _data_lengths(name, method, stored, encrypted, encoder is not None)
-        zip64_sizes = zip64_offset = method.zip64
-        if zip64_sizes is None:
-            # A large offset is no reason for 64-bit sizes: Java's ZipInputStream (17) refuses a
-            # 64-bit data descriptor behind a small member, while bsdtar, unzip and 7-Zip read
-            # either, also beyond 4 GiB.
-            zip64_sizes, zip64_offset = bound > spec.MAX_32, offset > spec.MAX_32
-        may_grow = length is None and method.zip64 is None
-        compression_method = spec.METHOD_STORED if stored else spec.METHOD_DEFLATED
-        has_data_descriptor = not (stored or method.coding is ENCODED)
-        layout = layout_of(
-            compression_method,
-            has_data_descriptor,
-            zip64_sizes,
-            zip64_offset,
-            encrypted,
-            may_grow,
-        )
+        layout = _layout(method, stored, length, bound, offset, encrypted)
         self._layout = layout
         self._name = name
         self._file_name = _file_name(name)

@@ -100,8 +100,8 @@ def described(reader: Reader, known: Metadata) -> Metadata:
     """Return what the caller knows of a file, and else what the storage does.
 
     The storage is asked unless both size and time are known, or where that costs next to nothing.
-    Raises what it raises, and
-    ContentChangedError where the caller knows another validator than the storage.
+    Raises what it raises, and ContentChangedError where the caller knows another validator than the
+    storage.
     """
     size, crc_32, modified_at, validator = known
     if size is None or modified_at is None or reader.is_always_asked:

@@ -39,8 +39,10 @@ def driven(
             elif isinstance(step, Reading):
                 yield from _read(step, source, blocks)
             else:
-                yield b""
+                if not may_wait():
+                    yield b""
                 step.run()
+                yield b""
     yield from blocks.flush()
 
 

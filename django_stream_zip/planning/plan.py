@@ -273,7 +273,8 @@ class Plan:
             crc_32: int | None
             if is_whole and _is_simple(member[3], following):
                 yield directory.local_file_header(number) + stored.begin(member)
-                yield WholeReading(member, 0, member[3].uncompressed_size or 0, stored.write)
+                size = member[3].uncompressed_size or 0
+                yield WholeReading(member, 0, size, stored.write, STORED.slow_from)
                 crc_32 = stored.end()
                 if member[3].crc_32 is None:
                     yield from crc_32s.learn(cast(Description, member[4]), crc_32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterator
+from copy import copy
 from itertools import chain
 from typing import Any, Final
 
@@ -24,14 +25,15 @@ class GzippedFileSystemStorage(FileSystemStorage):
     The file `logs/a.txt` is then kept as `logs/a.txt.gz`, and found under its own name, as is one
     that was gzipped by others. Name, size and content are those of `logs/a.txt`; `path()` is where
     its bytes are. Where there are both, the one that isn't gzipped is the file.
+
+    What is itself called `a.txt.gz` is gzipped in any case: it must not be taken for `a.txt`.
     """
 
     def path(self, name: str) -> str:
         """Return where a file is kept; with `.gz` if it is kept so."""
-        path = super().path(name)
-        if os.path.lexists(path):
+        path, gzipped_path = super().path(name), super().path(f"{name}{_SUFFIX}")
+        if os.path.lexists(path) and not (_is_gz(name) and os.path.isfile(gzipped_path)):
             return path
-        gzipped_path = super().path(f"{name}{_SUFFIX}")
         return gzipped_path if os.path.isfile(gzipped_path) else path
 
     def is_gzipped(self, name: str) -> bool:
@@ -39,7 +41,10 @@ class GzippedFileSystemStorage(FileSystemStorage):
         return self.path(name) != super().path(name)
 
     def size(self, name: str) -> int:
-        """Return the number of bytes that `open()` reads."""
+        """Return the number of bytes that `open()` reads, as a gzip file's trailer tells it.
+
+        It isn't that of several gzip members of which the last one is the largest.
+        """
         if not self.is_gzipped(name):
             return super().size(name)
         with open(self.path(name), "rb") as file:
@@ -74,10 +79,11 @@ class GzippedFileSystemStorage(FileSystemStorage):
         chunks = iter(content.chunks())
         first = next(chunks, b"")
         is_small = (getattr(content, "size", None) or MODULUS) < MODULUS  # and will be known
-        if is_small and _is_compressible(first):
+        if is_small and (_is_gz(name) or _is_compressible(first)):
             content = _Chunks(gzipped(chain([first], chunks)))
             saved = self._write(f"{name}{_SUFFIX}", content).removesuffix(_SUFFIX)
-            self._overwrite(super().path(name))
+            if not _is_gz(name):  # else it is another file's
+                self._overwrite(super().path(name))
             return saved
         self._overwrite(super().path(f"{name}{_SUFFIX}"))
         if not hasattr(content, "temporary_file_path"):  # such a file is moved
@@ -85,13 +91,20 @@ class GzippedFileSystemStorage(FileSystemStorage):
         return self._write(name, content)
 
     def _write(self, name: str, content: Any) -> str:
-        saved: str = super()._save(name, content)  # type: ignore[misc] # not in the stubs
+        """Save a file on the disk by that very name."""
+        as_named = copy(self)
+        as_named.path = super().path  # type: ignore[method-assign]
+        saved: str = super(GzippedFileSystemStorage, as_named)._save(name, content)  # type: ignore[misc] # not in the stubs
         return saved
 
     def _overwrite(self, path: str) -> None:
         """Remove the other form of a file that is overwritten."""
         if self._allow_overwrite and os.path.isfile(path):  # type: ignore[attr-defined] # likewise
             os.remove(path)
+
+
+def _is_gz(name: str) -> bool:
+    return name.endswith(_SUFFIX)
 
 
 class _Chunks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from django.core.files.storage import FileSystemStorage
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip.delivery.download import ZipDownloadError
-from django_stream_zip.members import bytes_member, file_member, page_cache, storage_member
+from django_stream_zip.members import bytes_member, file_member, files, page_cache, storage_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished
 from tests.support.contents import counting_member
@@ -229,22 +230,33 @@ def test_what_is_changed_meanwhile_is_never_a_mixture(
 
 
 @pytest.mark.parametrize("is_broken", [False, True])
-def test_the_end_is_reported_in_a_thread(is_broken: bool, photos: list[Path]) -> None:
+def test_the_end_is_reported_in_a_thread(
+    is_broken: bool, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads = []
+    # As if the files were old: what was written to just before is looked at again in a thread.
+    monkeypatch.setattr(files, "_SETTLES_AFTER", -60)
 
     def finish(**values: Any) -> None:
         threads.append(get_ident())
 
+    def log(record: logging.LogRecord) -> bool:
+        threads.append(get_ident())
+        return True
+
     zip_download_finished.connect(finish)
+    logger = logging.getLogger("django_stream_zip")
+    logger.addFilter(log)
     try:
         change = (lambda: truncated(photos[0])) if is_broken else bool
         by_asgi(of_paths(photos), after_first=change)
     except ZipDownloadError:
         assert is_broken
     finally:
+        logger.removeFilter(log)
         zip_download_finished.disconnect(finish)
-    assert len(threads) == 1
-    assert threads[0] != get_ident()
+    assert len(threads) == 1 + is_broken
+    assert get_ident() not in threads
 
 
 @pytest.mark.parametrize("blocks_taken", [1, 10, 25])

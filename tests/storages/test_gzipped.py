@@ -153,6 +153,36 @@ def test_where_files_are_overwritten_one_form_replaces_the_other(tmp_path: Path)
             assert file.read() == data
 
 
+def test_of_several_gzip_members_the_right_size_has_all_decoded(
+    storage: GzippedFileSystemStorage,
+) -> None:
+    Path(storage.location, "a.log.gz").write_bytes(gzip.compress(TEXT) * 2)
+    member = storage_member(storage, "a.log", size=2 * len(TEXT))
+    assert_reads(b"".join(stream_zip([member])), {"a.log": TEXT * 2}, only=PYTHON_READERS)
+    with pytest.raises(ZipDownloadError):
+        list(zip_response(RequestFactory().get("/"), [storage_member(storage, "a.log")]))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("names", [("a.txt", "a.txt.gz"), ("a.txt.gz", "a.txt")])
+@pytest.mark.parametrize("data", [TEXT, NOISE, gzip.compress(TEXT[::-1])])
+def test_what_is_called_gz_is_another_file(names: Any, data: bytes, tmp_path: Path) -> None:
+    storage = GzippedFileSystemStorage(tmp_path, allow_overwrite=True)
+    contents = {"a.txt": data, "a.txt.gz": gzip.compress(TEXT)}
+    for name in names * 2:
+        assert saved(storage, contents[name], name) == name
+    for name, content in contents.items():
+        with storage.open(name) as file:
+            assert file.read() == content
+        assert storage.size(name) == len(content)
+    assert sorted(storage.listdir("")[1]) == sorted(names)
+    members = [storage_member(storage, name) for name in contents]
+    assert_reads(b"".join(stream_zip(members)), contents, only=PYTHON_READERS)
+    storage.delete(names[0])
+    assert storage.listdir("")[1] == [names[1]]
+    with storage.open(names[1]) as file:
+        assert file.read() == contents[names[1]]
+
+
 def test_it_is_not_opened_to_be_written_to(storage: GzippedFileSystemStorage) -> None:
     name = saved(storage)
     for mode in ("ab", "r+b", "wb"):

@@ -50,18 +50,14 @@ async def asave_zip(
     Otherwise it takes, returns and raises the same. When it is cancelled, nothing is published.
     """
     bridge = _Bridge()
-
-    def make() -> ZipSource:
-        bridge.source = ZipSource(
-            members,
-            password=password,
-            compress=compress,
-            extended_timestamps=extended_timestamps,
-            comment=comment,
-            adapted=bridge.members,
-        )
-        return bridge.source
-
+    make = partial(
+        bridge.planned,
+        members,
+        password=password,
+        compress=compress,
+        extended_timestamps=extended_timestamps,
+        comment=comment,
+    )
     save = partial(
         saved_as,
         storage,
@@ -94,9 +90,13 @@ class _Bridge:
     """Asynchronous members and contents, iterated from a thread that the loop waits for."""
 
     def __init__(self) -> None:
-        #: The archive that is made of them, as soon as it is planned.
-        self.source: ZipSource | None = None
+        self._source: ZipSource | None = None
         self._pulls: set[asyncio.Task[Any]] = set()
+
+    def planned(self, members: Any, **options: Any) -> ZipSource:
+        """Return the archive of such members."""
+        self._source = ZipSource(members, **options, adapted=self.members)
+        return self._source
 
     def members(self, members: Any) -> Any:
         """Return synchronous members for what may be asynchronous, or have such contents."""
@@ -118,8 +118,8 @@ class _Bridge:
 
     def stop(self) -> None:
         """Have saving end with an error, also where it waits for an item that may never come."""
-        if self.source is not None:
-            self.source.stop()
+        if self._source is not None:
+            self._source.stop()
         for task in tuple(self._pulls):
             task.cancel()
 

@@ -667,6 +667,18 @@ def test_blocks_that_come_at_once_are_joined() -> None:
     assert len(blocks) < 500
 
 
+def test_blocks_that_come_at_once_are_joined_on_the_event_loop_too() -> None:
+    async def members() -> AsyncIterator[Any]:
+        for n in range(1000):
+            yield f"{n}", TIME, MODE, ZIP_32, [b"content"]
+
+    async def read() -> list[bytes]:
+        response: Any = zip_response(AsyncRequestFactory().get("/"), members())
+        return [block async for block in response]
+
+    assert len(asyncio.run(read())) < 500
+
+
 def test_what_was_waited_for_goes_on_at_once() -> None:
     blocks = PromptBlocks()
     assert [*blocks.push(b"first")] == [b"first"]

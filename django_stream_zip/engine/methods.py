@@ -137,8 +137,9 @@ def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Me
     Raises ZipValueError where a value can't be a size or a CRC-32.
     """
     name = "NO_COMPRESSION_AUTO"
-    size = _size(name, uncompressed_size)
-    crc_32 = None if crc_32 is None else _crc_32(name, crc_32)
+    size = _integer(name, "uncompressed_size", uncompressed_size, spec.MAX_64)
+    if crc_32 is not None:
+        crc_32 = _integer(name, "crc_32", crc_32, spec.MAX_32)
     # As above: in less time.
     return tuple.__new__(Method, (name, STORE, None, size, crc_32, None, False, None))
 

@@ -67,8 +67,9 @@ def build_member(
     Whatever the name is made of (a title that somebody typed, say), it becomes a safe one. If it
     has no extension, that of `stored_name` decides.
     """
-    check_time(name, modified_at)
-    name = safe_name(text(name))
+    if modified_at.__class__ is not datetime:
+        check_time(name, modified_at)
+    name = safe_name(name if name.__class__ is str else text(name))
     if compress is None:
         suffix = _suffix(name) or _suffix(stored_name)
         is_compressed = suffix[1:].lower() in COMPRESSED

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -52,6 +52,10 @@ class Reader(ABC):
     is_remote: ClassVar[bool] = False
     #: Whether it never waits where nothing may: see `prefetch.waiting`.
     defers: bool = False
+    #: What returns the place of a file, given its storage and its name, of a class whose readers can
+    #: be made later, with this as their `path`: by it alone it is settled which file it is. Only a
+    #: class that defines it has it: a subclass may have more to settle.
+    locate: ClassVar[Callable[[Any, str], str]]
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True
@@ -148,4 +152,7 @@ def archived_error(name: str, how: str) -> ArchivedError:
 
 def derived_validator(size: int, modified_at: datetime) -> str:
     """Return the validator of a file of which nothing else is known."""
-    return f"{size:x}-{seconds_of(modified_at)}"
+    seconds = seconds_of(modified_at)
+    # In microseconds: a fourth of the time that a float's digits take.
+    time = f"{round(seconds * 1e6):x}" if isinstance(seconds, float) else seconds
+    return f"{size:x}-{time}"

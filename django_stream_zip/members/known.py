@@ -1,0 +1,117 @@
+"""Files of which rows know enough, in a storage of this machine: nothing is asked for a member.
+
+What the storage decides is decided once for all of its files, and a file's reader is made when it
+is read: that of a file is large beside what a row knows of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django_stream_zip.members.misuse import check_known
+from django_stream_zip.members.readers.reader import Metadata, Reader
+from django_stream_zip.members.readers.table import reader_class, unwrapped
+from django_stream_zip.members.storage import StorageContent, identity_around, row_validator
+
+
+class KnownFiles:
+    """The files of one storage."""
+
+    def __init__(self, storage: Any, reader: type[Reader], decode: bool | None) -> None:
+        self.storage = storage
+        self.decode = decode
+        self.reader = reader
+        self.locate = vars(reader)["locate"].__func__
+        self.identity = identity_around(storage, decode)
+
+    @classmethod
+    def of(cls, storage: Any, decode: bool | None) -> KnownFiles | None:
+        """Return those of a storage; None where a file's reader has to be made at once."""
+        storage = unwrapped(storage)
+        reader = reader_class(storage)
+        return cls(storage, reader, decode) if "locate" in vars(reader) else None
+
+    def content(self, stored_name: str, metadata: Metadata) -> KnownContent:
+        """Return the content of a file, which is where the storage has it now."""
+        size, crc_32, modified_at, validator = metadata
+        check_known(stored_name, metadata)
+        path = self.locate(self.storage, stored_name)
+        return KnownContent(self, stored_name, path, size, crc_32, modified_at, validator)
+
+
+class KnownContent(StorageContent):
+    """A file of which a row knows size and time. Its reader is made when it is read."""
+
+    __slots__ = (
+        "_files",
+        "_kept_validator",
+        "_modified_at",
+        "_name",
+        "_path",
+        "_prepared",
+        "crc_32",
+        "size",
+    )
+
+    local_state = None
+    is_settled = True
+    is_deflated = False
+    is_remote = False
+
+    def __init__(
+        self,
+        files: KnownFiles,
+        name: str,
+        path: str,
+        size: Any,
+        crc_32: int | None,
+        modified_at: Any,
+        validator: str | None,
+    ) -> None:
+        self._files = files
+        self._name = name
+        self._path = path
+        self.size: int = size
+        self.crc_32 = crc_32
+        self._modified_at: datetime = modified_at
+        self._kept_validator = validator
+        self._prepared: Reader | None = None
+
+    @property
+    def identity(self) -> str:
+        """The storage and the place in it."""
+        before, behind = self._files.identity
+        return f"{before}{self._path}:{self._name}{behind}"
+
+    @property
+    def validator(self) -> str:
+        """What the row knows of the file's state."""
+        return row_validator(self.size, self._modified_at, self._kept_validator)
+
+    @property
+    def reader(self) -> Reader:
+        """A reader of the file. No two are the same, unless it was prepared."""
+        if self._prepared is not None:
+            return self._prepared
+        files: Any = self._files
+        reader: Reader = files.reader(
+            files.storage, self._name, decode=files.decode, path=self._path
+        )
+        reader.expect(self.size, self._kept_validator or None)
+        return reader
+
+    @property
+    def stored_name(self) -> str:
+        """The file's name in its storage."""
+        return self._name
+
+    @property
+    def defers(self) -> bool:
+        """Whether its chunks never wait where nothing may."""
+        return self._files.reader.defers
+
+    def prepare(self) -> None:
+        """Make ready to be opened where nothing may wait."""
+        self._prepared = reader = self.reader
+        reader.prepare()

@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, MutableSequence
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -146,6 +146,16 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     """Return safe names for all members of an archive, no two alike. See `Names`."""
     distinct = Names()
     return [distinct.of(name) for name in names]
+
+
+def are_distinct(names: Sequence[str]) -> bool:
+    """Return whether `distinct_names` leaves all names as they are, if that is seen at a glance.
+
+    False may mean that it takes a closer look.
+    """
+    if not all(map(_PLAIN.match, names)):  # in ASCII, and of one component
+        return False
+    return len(set(map(str.lower, names))) == len(names)
 
 
 class Names:

@@ -24,7 +24,7 @@ from django_stream_zip.members.build import DEFAULT_MODE, ContentMember, build_m
 from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
-from django_stream_zip.members.known import KnownFiles
+from django_stream_zip.members.known import KnownContent, KnownFiles
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
 from django_stream_zip.members.readers.table import readers_of
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
@@ -187,7 +187,7 @@ class Collector:
 
     def _known_member(self, file: StoredFile, name: str) -> ContentMember:
         _, stored_name, _, metadata = file
-        content = self._known.content(stored_name, metadata)
+        content = KnownContent(self._known, stored_name, metadata)
         at: Any = metadata[2]
         return build_member(name, at, DEFAULT_MODE, self._compress, content, stored_name)
 

@@ -203,7 +203,7 @@ def all_described(members: Any) -> Any:
     """
     number = conf.get("DESCRIBE_AT_ONCE")
     if isinstance(members, Sequence):
-        is_pending = any(isinstance(member, PendingMember) for member in members)
+        is_pending = any(issubclass(kind, PendingMember) for kind in set(map(type, members)))
         return list(_described(members, number)) if is_pending else members
     if hasattr(members, "__aiter__"):
         return _adescribed(members, max(number, 1))  # in a thread, not to hold the event loop

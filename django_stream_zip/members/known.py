@@ -32,16 +32,12 @@ class KnownFiles:
         reader = reader_class(storage)
         return cls(storage, reader, decode) if "locate" in vars(reader) else None
 
-    def content(self, stored_name: str, metadata: Metadata) -> KnownContent:
-        """Return the content of a file, which is where the storage has it now."""
-        size, crc_32, modified_at, validator = metadata
-        check_known(stored_name, metadata)
-        path = self.locate(self.storage, stored_name)
-        return KnownContent(self, stored_name, path, size, crc_32, modified_at, validator)
-
 
 class KnownContent(StorageContent):
-    """A file of which a row knows size and time. Its reader is made when it is read."""
+    """A file of which a row knows size and time: the one that is there when its member is made.
+
+    Its reader is made when it is read.
+    """
 
     __slots__ = (
         "_files",
@@ -59,19 +55,14 @@ class KnownContent(StorageContent):
     is_deflated = False
     is_remote = False
 
-    def __init__(
-        self,
-        files: KnownFiles,
-        name: str,
-        path: str,
-        size: Any,
-        crc_32: int | None,
-        modified_at: Any,
-        validator: str | None,
-    ) -> None:
+    def __init__(self, files: KnownFiles, stored_name: str, metadata: Metadata) -> None:
+        check_known(stored_name, metadata)
+        size: Any
+        modified_at: Any
+        size, crc_32, modified_at, validator = metadata
         self._files = files
-        self._name = name
-        self._path = path
+        self._name = stored_name
+        self._path = files.locate(files.storage, stored_name)
         self.size: int = size
         self.crc_32 = crc_32
         self._modified_at: datetime = modified_at

@@ -45,6 +45,16 @@ from django_stream_zip.engine.methods import DEFLATE, ENCODED, STORE, Method
 _SURE_TO_FIT: Final = spec.MAX_32 - 3 * spec.MAX_16
 
 
+def _is_same(modified_at: datetime, other: object) -> bool:
+    """Return whether two times have the same digits and zone: their instants alone don't do."""
+    return (
+        isinstance(other, datetime)
+        and modified_at.tzinfo is other.tzinfo
+        and modified_at.fold == other.fold
+        and modified_at == other
+    )
+
+
 class Archive:
     """An archive that is being written. `offset` is the position of its next byte.
 
@@ -317,6 +327,8 @@ class Archive:
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):
             raise not_a_time(name, modified_at)
+        if _is_same(modified_at, self._modified_at):
+            return
         self._modified = records.msdos_time(modified_at)
         if self._options.extended_timestamps:
             self._timestamp = records.extended_timestamp(modified_at)

@@ -96,11 +96,12 @@ def wall_clock(modified_at: datetime) -> datetime:
 
     It is the zone of TIME_ZONE and not the client's: an archive is the same for everybody.
     """
-    zone = timezone.get_default_timezone()
-    if modified_at.tzinfo is None or modified_at.tzinfo is zone:
+    zone, own = timezone.get_default_timezone(), modified_at.tzinfo
+    if own is None or own is zone:
         return modified_at
     try:
-        return modified_at if modified_at.utcoffset() is None else modified_at.astimezone(zone)
+        is_aware = own is UTC or modified_at.utcoffset() is not None
+        return modified_at.astimezone(zone) if is_aware else modified_at
     except (OverflowError, ValueError):
         return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
 

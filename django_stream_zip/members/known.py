@@ -6,6 +6,7 @@ is read: that of a file is large beside what a row knows of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +19,13 @@ from django_stream_zip.members.storage import StorageContent, identity_around, r
 class KnownFiles:
     """The files of one storage."""
 
-    def __init__(self, storage: Any, reader: type[Reader], decode: bool | None) -> None:
+    def __init__(self, storage: Any, reader: type[Any], decode: bool | None) -> None:
         self.storage = storage
-        self.decode = decode
-        self.reader = reader
-        self.locate = vars(reader)["locate"].__func__
+        self.locate: Callable[[Any, str], str] = vars(reader)["locate"].__func__
+        self.defers: bool = reader.defers
         self.identity = identity_around(storage, decode)
+        #: Of no file: its `at` makes those of files.
+        self.reader = reader(storage, "", decode=decode, path="")
 
     @classmethod
     def of(cls, storage: Any, decode: bool | None) -> KnownFiles | None:
@@ -85,10 +87,7 @@ class KnownContent(StorageContent):
         """A reader of the file. No two are the same, unless it was prepared."""
         if self._prepared is not None:
             return self._prepared
-        files: Any = self._files
-        reader: Reader = files.reader(
-            files.storage, self._name, decode=files.decode, path=self._path
-        )
+        reader: Reader = self._files.reader.at(self._name, self._path)
         reader.expect(self.size, self._kept_validator or None)
         return reader
 
@@ -100,7 +99,7 @@ class KnownContent(StorageContent):
     @property
     def defers(self) -> bool:
         """Whether its chunks never wait where nothing may."""
-        return self._files.reader.defers
+        return self._files.defers
 
     def prepare(self) -> None:
         """Make ready to be opened where nothing may wait."""

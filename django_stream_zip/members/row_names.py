@@ -150,7 +150,7 @@ def _basename(file_field: str, stored_name: str) -> str:
 
 _FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
     "basename": _basename,
-    "ext": lambda file_field, stored_name: extension(stored_name[stored_name.rfind("/") + 1 :]),
+    "ext": lambda _, stored_name: extension(stored_name[stored_name.rfind("/") + 1 :]),
     "field": lambda file_field, stored_name: file_field,
 }
 

@@ -139,7 +139,10 @@ def safe_name(name: str) -> str:
 
 def extension(name: str) -> str:
     """Return what numbering leaves behind the number: ".tar.gz" of "a.tar.gz", "" of ".bashrc"."""
-    return _usual_extension(name) or _split(name)[1]
+    ending = name[name.rfind(".") :]
+    if ending.lower() in _USUAL and name[0] != ".":
+        return ending  # as the pattern finds it, in a third of the time
+    return _split(name)[1]
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
@@ -316,17 +319,9 @@ def _harmless(component: str) -> str:
 
 def _split(component: str) -> tuple[str, str]:
     """Split a file's name into stem and extension. ".bashrc" is all stem: its dot hides it."""
-    if usual := _usual_extension(component):
-        return component[: -len(usual)], usual
     found = _EXTENSION.search(component[-_MAX_EXTENSION:])
     stem = component[: -len(found[0])] if found else ""
     return (stem, component[len(stem) :]) if stem.strip(".") else (component, "")
-
-
-def _usual_extension(component: str) -> str:
-    """Return what the pattern finds, in a third of the time, or "" where that is to be asked."""
-    found = component[component.rfind(".") :]
-    return found if found.lower() in _USUAL and component[0] != "." else ""
 
 
 def _unsplit(component: str) -> tuple[str, str]:

@@ -39,6 +39,8 @@ COMPRESSED: Final = frozenset(
 )
 
 
+_COMPRESSED: Final = frozenset(f".{extension}" for extension in COMPRESSED)
+
 #: Extensions of files that are written to for as long as a program runs.
 _GROWING: Final = frozenset({".log"})
 
@@ -72,7 +74,7 @@ def build_member(
     name = safe_name(name if name.__class__ is str else text(name))
     if compress is None:
         suffix = _suffix(name) or _suffix(stored_name)
-        is_compressed = suffix[1:].lower() in COMPRESSED
+        is_compressed = suffix.lower() in _COMPRESSED
         method = _method(not is_compressed, content, DefaultDeflate)
     else:
         method = _method(compress, content)

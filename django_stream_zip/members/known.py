@@ -20,8 +20,7 @@ class KnownFiles:
     """The files of one storage."""
 
     def __init__(self, storage: Any, reader: type[Any], decode: bool | None) -> None:
-        self.storage = storage
-        self.locate: Callable[[Any, str], str] = vars(reader)["locate"].__func__
+        self.locate: Callable[[str], str] = reader.locator(storage)
         self.defers: bool = reader.defers
         self.identity = identity_around(storage, decode)
         #: Of no file: its `at` makes those of files.
@@ -32,7 +31,7 @@ class KnownFiles:
         """Return those of a storage; None where a file's reader has to be made at once."""
         storage = unwrapped(storage)
         reader = reader_class(storage)
-        return cls(storage, reader, decode) if "locate" in vars(reader) else None
+        return cls(storage, reader, decode) if "locator" in vars(reader) else None
 
 
 class KnownContent(StorageContent):
@@ -64,7 +63,7 @@ class KnownContent(StorageContent):
         size, crc_32, modified_at, validator = metadata
         self._files = files
         self._name = stored_name
-        self._path = files.locate(files.storage, stored_name)
+        self._path = files.locate(stored_name)
         self.size: int = size
         self.crc_32 = crc_32
         self._modified_at: datetime = modified_at

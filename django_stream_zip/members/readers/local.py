@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from os import stat_result
@@ -25,15 +25,18 @@ from django_stream_zip.storages.gzip_format import deflate_stream_in
 _JOINED: Final = re.compile(r"(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*\Z")
 
 
-def _path(storage: Any, name: str) -> str:
-    """Return what `storage.path()` does, in a tenth of the time where it only joins."""
-    if type(storage).path is FileSystemStorage.path and "path" not in storage.__dict__:
+def _locator(storage: Any) -> Callable[[str], str]:
+    """Return what does the same as `storage.path`, in a tenth of the time where that only joins."""
+    path: Callable[[str], str] = storage.path
+    if type(storage).path is not FileSystemStorage.path or "path" in storage.__dict__:
+        return path
+
+    def joined(name: str) -> str:
         # Asked each time: whose folder it is may depend on who asks.
         folder = _folder(storage.location)
-        if folder is not None and _JOINED.match(name):
-            return folder + name
-    path: str = storage.path(name)
-    return path
+        return folder + name if folder is not None and _JOINED.match(name) else path(name)
+
+    return joined
 
 
 @lru_cache
@@ -49,12 +52,12 @@ class FileReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     defers = True
-    locate = staticmethod(_path)
+    locator = staticmethod(_locator)
 
     def __init__(
         self, storage: Any, name: str, *, decode: bool | None = None, path: str | None = None
     ) -> None:
-        self._path = _path(storage, name) if path is None else path
+        self._path = _locator(storage)(name) if path is None else path
         super().__init__(storage, name, decode=decode)
 
     def at(self, name: str, path: str) -> Self:

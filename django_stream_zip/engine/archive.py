@@ -310,7 +310,7 @@ class Archive:
 
     def _stored_entry(self, method: Method) -> StoredEntry | None:
         """Return what serves a member in the short way; None where it takes the long one."""
-        if not isinstance(method, Method):
+        if method.__class__ is not Method:
             return None
         _, coding, zip64, size, crc_32, _, _, _ = method
         if (

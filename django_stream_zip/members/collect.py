@@ -57,9 +57,10 @@ class StoredFile(NamedTuple):
     name: str | None = None
     metadata: Metadata = Metadata()
 
-    # As it is, it stands among questions where there is nothing to ask.
-    is_remote = False
-    future = None
+    @property
+    def is_remote(self) -> bool:
+        """False. Where nothing is to be asked about it, it stands among questions as it is."""
+        return False
 
 
 def _is_limit(value: Any) -> bool:
@@ -147,10 +148,11 @@ class Collector:
         with closing(prefetched(map(self._question, files))) as questions:
             for question in questions:
                 is_known = question.__class__ is StoredFile
-                file = question if is_known else question.subject
-                name = _name_of(file)
+                name = _name_of(question if is_known else question.subject)
+                make: Callable[[Any, str], ContentMember]
+                make = self._known_member if is_known else self._asked_member
                 try:
-                    member = (self._known_member if is_known else self._asked_member)(question, name)
+                    member = make(question, name)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -168,7 +170,7 @@ class Collector:
             yield self._report()
 
     def _question(self, file: StoredFile) -> Question | StoredFile:
-        """Return what to ask about a file for its reader and its metadata; itself if it is known."""
+        """Return what to ask about a file for its reader and its metadata; a known one as it is."""
         storage, _, _, (size, _, modified_at, _) = file
         try:
             if storage is not self._storage:
@@ -187,6 +189,7 @@ class Collector:
 
     def _known_member(self, file: StoredFile, name: str) -> ContentMember:
         _, stored_name, _, metadata = file
+        assert self._known is not None
         content = KnownContent(self._known, stored_name, metadata)
         at: Any = metadata[2]
         return build_member(name, at, DEFAULT_MODE, self._compress, content, stored_name)

@@ -149,26 +149,27 @@ class _Queue:
         self._pool = (
             ThreadPoolExecutor(number, thread_name_prefix="zip_describe") if number else None
         )
-        self._questions: deque[Question] = deque()
+        self._questions: deque[Any] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._questions)
 
-    def append(self, question: Question) -> None:
+    def append(self, question: Any) -> None:
         if self._pool is not None and question.is_remote:
             question = question._replace(future=self._pool.submit(question.ask))
         self._questions.append(question)
 
-    def due(self) -> Iterator[Question]:
+    def due(self) -> Iterator[Any]:
         """Yield those to answer now: what isn't remote is answered before more is looked at."""
         while self._questions and self._is_due():
             yield self._questions.popleft()
 
     def _is_due(self) -> bool:
-        first, last = self._questions[0].future, self._questions[-1].future
+        # Of what isn't a question there is none to wait for.
+        first, last = (getattr(self._questions[at], "future", None) for at in (0, -1))
         return len(self._questions) >= self._number or last is None or first is None or first.done()
 
-    def rest(self) -> Iterator[Question]:
+    def rest(self) -> Iterator[Any]:
         while self._questions:
             yield self._questions.popleft()
 
@@ -178,12 +179,11 @@ class _Queue:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def prefetched(
-    questions: Iterable[Question], number: int | None = None
-) -> Generator[Question, None, None]:
+def prefetched(questions: Iterable[Any], number: int | None = None) -> Generator[Any, None, None]:
     """Yield the questions in their order, to be answered in this order.
 
-    What is behind a remote one is looked at while it is asked, up to the setting's number.
+    What is behind a remote one is looked at while it is asked, up to the setting's number. Whatever
+    has a false `is_remote` may stand among them.
     """
     with closing(_Queue(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as queue:
         for question in questions:

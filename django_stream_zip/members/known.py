@@ -28,7 +28,12 @@ class KnownFiles:
 
     @classmethod
     def of(cls, storage: Any, decode: bool | None) -> KnownFiles | None:
-        """Return those of a storage; None where a file's reader has to be made at once."""
+        """Return those of a storage; None where a file's reader has to be made at once.
+
+        A class whose readers can be made later has a `locator`, which settles by a path what file
+        it is, and `at`, which makes the reader of that. To inherit them isn't enough: a subclass
+        may have more to settle.
+        """
         storage = unwrapped(storage)
         reader = reader_class(storage)
         return cls(storage, reader, decode) if "locator" in vars(reader) else None

@@ -217,7 +217,7 @@ class StorageContent:
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # it would be in the way of attributes
         size: int | None
         crc_32: int | None
         local_state: str | None
@@ -225,11 +225,16 @@ class StorageContent:
         is_deflated: bool
 
         @property
-        def identity(self) -> str: ...
+        def identity(self) -> str:
+            """Name of the content."""
+
         @property
-        def validator(self) -> str | None: ...
+        def validator(self) -> str | None:
+            """What tells its states apart."""
+
         @property
-        def reader(self) -> Reader: ...
+        def reader(self) -> Reader:
+            """What reads it."""
 
     @property
     def stored_name(self) -> str:
@@ -270,6 +275,10 @@ class StorageContent:
 
 class ReaderContent(StorageContent):
     """A file whose reader was made with its member, and may have described it."""
+
+    identity: str
+    validator: str | None
+    reader: Reader
 
     def __init__(self, reader: Reader, metadata: Metadata) -> None:
         self.identity = _identity(reader)

@@ -52,6 +52,7 @@ class FileReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     defers = True
+    #: How it is settled which file it is, where a reader is made later: see `known`.
     locator = staticmethod(_locator)
 
     def __init__(

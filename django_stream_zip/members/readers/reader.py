@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -51,10 +51,6 @@ class Reader(ABC):
     is_remote: ClassVar[bool] = False
     #: Whether it never waits where nothing may: see `prefetch.waiting`.
     defers: bool = False
-    #: Given a storage, returns what returns the path of a file by its name, of a class whose readers
-    #: can be made later: by this path, another reader's `at` makes them. It alone settles which
-    #: file it is. Only a class that defines it has it: a subclass may have more to settle.
-    locator: ClassVar[Callable[[Any], Callable[[str], str]]]
     #: Of what was described: see `content.Description`.
     local_state: str | None = None
     is_settled: bool = True

@@ -28,12 +28,18 @@ STARTED = ("database", "moto", "localstack", "swift", "google", "azure", "sshd",
 # Modules whose tests share what was started, or look at what the whole machine has.
 TOGETHER = ("test_example_on_s3", "test_example_project", "test_example_page")
 
+# What is left to `-m matrix`: an S3 that shows what moto does, in four times as long, and the
+# example project once more with its files on S3.
+MATRIX = ("swift", "test_example_on_s3")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that share a server: `--dist loadgroup` keeps them together."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         module = item.path.stem
+        if any(name in (*fixtures, module) for name in MATRIX):
+            item.add_marker(pytest.mark.matrix)
         groups = [module] if module in TOGETHER else [name for name in STARTED if name in fixtures]
         for group in groups[:1]:
             item.add_marker(pytest.mark.xdist_group(group))

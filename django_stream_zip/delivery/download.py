@@ -35,6 +35,7 @@ from django_stream_zip.prefetch.ambient import Ambient, AmbientBlocks, carried
 from django_stream_zip.prefetch.batches import ordinary
 from django_stream_zip.prefetch.source import Direct
 from django_stream_zip.prefetch.threads import Prefetch
+from django_stream_zip.prefetch.waiting import may_wait
 from django_stream_zip.signals import zip_download_finished, zip_download_started
 
 logger = logging.getLogger("django_stream_zip")
@@ -189,11 +190,13 @@ class Download(DownloadBase):
                     self._progress.count(block)
                     yield block
             self._is_exhausted = True
-            yield b""  # what comes in the end may wait
+            if not may_wait():
+                yield b""  # what comes in the end may
         except (Exception, CancelledError) as error:
             # A synchronous download is never cancelled itself: some content's own work was.
             failure = self._failed(error)
-            yield b""
+            if not may_wait():
+                yield b""
             raise failure from error
         finally:
             for action in self._after():

@@ -22,7 +22,6 @@ from django_stream_zip.members.storage import ReaderContent
 from django_stream_zip.response import zip_response
 from tests.storages import test_servers, test_stubs
 from tests.storages.servers import require_packages
-from tests.storages.test_servers import folder, moto, swift  # noqa: F401  # fixtures
 from tests.support import clients
 from tests.support.contents import Pattern
 from tests.support.contract import DATA, MIB, TIME, Faulty, Place
@@ -126,7 +125,7 @@ class TestMoto(test_servers.S3Contract):
     test_what_was_stored_packed_is_read_both_ways: Any = None
 
     @pytest.fixture
-    def place(self, moto: Any) -> Any:  # noqa: F811
+    def place(self, moto: Any) -> Any:
         return looped(Place(moto))
 
 
@@ -136,7 +135,7 @@ class TestSwift(test_servers.S3Contract):
     test_what_was_stored_packed_is_read_both_ways: Any = None
 
     @pytest.fixture
-    def place(self, swift: Any) -> Any:  # noqa: F811
+    def place(self, swift: Any) -> Any:
         return looped(Place(swift))
 
 

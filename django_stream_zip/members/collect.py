@@ -57,11 +57,6 @@ class StoredFile(NamedTuple):
     name: str | None = None
     metadata: Metadata = Metadata()
 
-    @property
-    def is_remote(self) -> bool:
-        """False. Where nothing is to be asked about it, it stands among questions as it is."""
-        return False
-
 
 def _is_limit(value: Any) -> bool:
     return value is None or isinstance(value, Limit) or (type(value) is int and value >= 0)
@@ -149,10 +144,11 @@ class Collector:
             for question in questions:
                 is_known = question.__class__ is StoredFile
                 name = _name_of(question if is_known else question.subject)
-                make: Callable[[Any, str], ContentMember]
-                make = self._known_member if is_known else self._asked_member
                 try:
-                    member = make(question, name)
+                    if is_known:
+                        member = self._known_member(question, name)
+                    else:
+                        member = self._asked_member(question, name)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -164,6 +160,10 @@ class Collector:
                     if content.size is None:
                         content = self._bounded(content)
                     yield own, modified_at, mode, method, content
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[ContentMember]:
+        """Yield what comes behind the files' members."""
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:

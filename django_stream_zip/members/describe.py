@@ -149,29 +149,27 @@ class _Queue:
         self._pool = (
             ThreadPoolExecutor(number, thread_name_prefix="zip_describe") if number else None
         )
-        self._questions: deque[Any] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._questions)
+        self.waiting: deque[Any] = deque()
 
     def append(self, question: Any) -> None:
-        if self._pool is not None and question.is_remote:
+        is_remote = isinstance(question, Question) and question.is_remote
+        if self._pool is not None and is_remote:
             question = question._replace(future=self._pool.submit(question.ask))
-        self._questions.append(question)
+        self.waiting.append(question)
 
     def due(self) -> Iterator[Any]:
         """Yield those to answer now: what isn't remote is answered before more is looked at."""
-        while self._questions and self._is_due():
-            yield self._questions.popleft()
+        while self.waiting and self._is_due():
+            yield self.waiting.popleft()
 
     def _is_due(self) -> bool:
         # Of what isn't a question there is none to wait for.
-        first, last = (getattr(self._questions[at], "future", None) for at in (0, -1))
-        return len(self._questions) >= self._number or last is None or first is None or first.done()
+        first, last = (getattr(self.waiting[at], "future", None) for at in (0, -1))
+        return len(self.waiting) >= self._number or last is None or first is None or first.done()
 
     def rest(self) -> Iterator[Any]:
-        while self._questions:
-            yield self._questions.popleft()
+        while self.waiting:
+            yield self.waiting.popleft()
 
     def close(self) -> None:
         """Ask no more. Threads that are asking end with their answers."""
@@ -182,12 +180,13 @@ class _Queue:
 def prefetched(questions: Iterable[Any], number: int | None = None) -> Generator[Any, None, None]:
     """Yield the questions in their order, to be answered in this order.
 
-    What is behind a remote one is looked at while it is asked, up to the setting's number. Whatever
-    has a false `is_remote` may stand among them.
+    What is behind a remote one is looked at while it is asked, up to the setting's number. Among
+    them may stand what isn't a `Question`, and keeps its place.
     """
     with closing(_Queue(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as queue:
+        waiting = queue.waiting
         for question in questions:
-            if question.is_remote or queue:
+            if waiting or (question.__class__ is Question and question.is_remote):
                 queue.append(question)
                 yield from queue.due()
             else:

@@ -22,6 +22,7 @@ class KnownFiles:
     def __init__(self, storage: Any, reader: type[Any], decode: bool | None) -> None:
         self.locate: Callable[[str], str] = reader.locator(storage)
         self.defers: bool = reader.defers
+        self.whole_of: Callable[[str, int, str | None], bytes | None] = reader.whole_of
         self.identity = identity_around(storage, decode)
         #: Of no file: its `at` makes those of files.
         self.reader = reader(storage, "", decode=decode, path="")
@@ -31,8 +32,8 @@ class KnownFiles:
         """Return those of a storage; None where a file's reader has to be made at once.
 
         A class whose readers can be made later has a `locator`, which settles by a path what file
-        it is, and `at`, which makes the reader of that. To inherit them isn't enough: a subclass
-        may have more to settle.
+        it is, `at`, which makes the reader of that, and `whole_of`, which needs none. To inherit
+        them isn't enough: a subclass may have more to settle.
         """
         storage = unwrapped(storage)
         reader = reader_class(storage)
@@ -104,6 +105,10 @@ class KnownContent(StorageContent):
     def defers(self) -> bool:
         """Whether its chunks never wait where nothing may."""
         return self._files.defers
+
+    def whole(self) -> bytes | None:
+        """Return all bytes of the file, if they are few."""
+        return self._files.whole_of(self._path, self.size, self._kept_validator or None)
 
     def prepare(self) -> None:
         """Make ready to be opened where nothing may wait."""

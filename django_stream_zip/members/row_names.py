@@ -75,7 +75,8 @@ class _ByFormat(Naming):
     ) -> Any:
         of_file = [value(file_field, stored_name) for value in self._of_file.values()]
         name = self._text((*values, *of_file, None))
-        if name[name.rfind("/") + 1 :][:1].isalnum():
+        start = name.rfind("/") + 1
+        if name[start : start + 1].isalnum():
             return name
         blank = self._text((*[None] * len(values), *of_file, None))
         return _with_stem(name, blank, _basename(file_field, stored_name))

@@ -68,6 +68,11 @@ class FileReader(Reader):
         reader.name, reader.place, reader._path = name, path, path
         return reader
 
+    @staticmethod
+    def whole_of(path: str, size: int, validator: str | None) -> bytes | None:
+        """Return what `whole` does of a file of which this is expected, without a reader of it."""
+        return ExpectedFile(path, size, None, validator).whole()
+
     def _forget(self) -> None:
         super()._forget()
         self._status: stat_result | None = None

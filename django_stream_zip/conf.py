@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from pkgutil import resolve_name
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -55,6 +56,24 @@ def _is_writer(value: Any) -> bool:
     return hasattr(value, "check") and (hasattr(value, "begin") or hasattr(value, "save"))
 
 
+def _is_function(value: Any) -> bool:
+    try:
+        return callable(resolve_name(value))
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return False
+
+
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and {"", ".", ".."}.isdisjoint(value.split("/"))
+
+
+def _is_sendfile(value: Any) -> bool:
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    return is_pair and value[0] in _SENDFILE_HEADERS and isinstance(value[1], str)
+
+
+_SENDFILE_HEADERS: Final = ("X-Accel-Redirect", "X-Sendfile")
+
 KEYS: Final = {
     # zlib's level for members that the builders deflate. None is the fastest way to a good size:
     # ISA-L at level 2 where the extra `fast` is installed, else zlib-ng or zlib at level 6. Level 9
@@ -79,6 +98,56 @@ KEYS: Final = {
     # description is a round trip with hardly a byte, so more of them than bodies can be under way:
     # 200 files 30 ms away take a quarter of a second. 0: one after the other.
     "DESCRIBE_AT_ONCE": Key(32, "a number of files, 0 to 128", _is_integer(0, 128)),
+    # What hands a task to the site's task engine: called with its name and its arguments. None is
+    # django.tasks, or its backport on Django 5.2.
+    "ENQUEUE": Key(
+        None,
+        "the dotted path of a function, which can be imported, or None",
+        _is_none_or(_is_function),
+    ),
+    # How often an export is begun again without getting further, before it has failed.
+    "EXPORT_ATTEMPTS": Key(5, "a number, 1 or more", _is_integer(1, 1000)),
+    # Where exports are in the storage.
+    "EXPORT_FOLDER": Key("zip_exports", 'a relative path without "." and ".."', _is_folder),
+    # For how many seconds the row of an export that is over is kept.
+    "EXPORT_KEEP_ROWS": Key(
+        30 * 24 * 60 * 60, "a number of seconds, 0 or more", _is_integer(0, 2**31)
+    ),
+    # For how many seconds a URL signed by the storage is valid. The download must begin within
+    # them: permission was checked before it was made.
+    "EXPORT_LINK_AGE": Key(300, "a number of seconds, 1 or more", _is_integer(1, 7 * 24 * 60 * 60)),
+    # For how many seconds an export can be downloaded.
+    "EXPORT_MAX_AGE": Key(
+        7 * 24 * 60 * 60, "a number of seconds, 1 or more", _is_integer(1, 2**31)
+    ),
+    # The model of exports: one that extends AbstractZipExport can have more columns.
+    "EXPORT_MODEL": Key(
+        "zip_exports.ZipExport",
+        'the label of a model, "app.Model"',
+        lambda value: isinstance(value, str) and value.count(".") == 1,
+    ),
+    # Length of the parts that are written to the storage. None: what the storage takes.
+    "EXPORT_PART_SIZE": Key(
+        None, "a number of bytes, 1 or more, or None", _is_none_or(_is_integer(1, 2**40))
+    ),
+    # How a web server is told to send a file of this machine, and what its path begins with there.
+    "EXPORT_SENDFILE": Key(
+        None,
+        f"a header, one of {' and '.join(_SENDFILE_HEADERS)}, with a prefix for the file's name, "
+        "or None",
+        _is_none_or(_is_sendfile),
+    ),
+    # After how many seconds without a sign of life an export is given to another worker.
+    "EXPORT_STALLED_AFTER": Key(300, "a number of seconds, 1 or more", _is_integer(1, 2**31)),
+    # The storage of exports.
+    "EXPORT_STORAGE": Key(
+        "default",
+        "the alias of a storage in STORAGES",
+        lambda value: isinstance(value, str) and value in settings.STORAGES,
+    ),
+    # About how many bytes a task makes. A task plans the archive first, which takes a second for
+    # 100,000 members; and a worker that is stopped loses one part, not the task.
+    "EXPORT_TASK_BYTES": Key(256 << 20, "a number of bytes, 1 or more", _is_integer(1, 2**50)),
     # How much larger an archive may become by storing what could be deflated, 0.1 for a tenth. If
     # all members are stored it has a length and can be resumed, which is worth more than that.
     # None: by any share, so nothing is deflated unless a builder has `compress=True`.

@@ -86,9 +86,21 @@ def zip_response(
         if _is_wsgi(request):
             members = all_synchronous(members)
         plan = Plan.of(members, encrypted=password is not None)
-    order = Order(request, str(filename), plan)
+    return answer(request, members, plan, filename=str(filename), password=text(password))
+
+
+def answer(
+    request: HttpRequest,
+    members: AnyMembers,
+    plan: Plan | None,
+    *,
+    filename: str,
+    password: str | None = None,
+) -> HttpResponseBase:
+    """Answer a request with the archive that is planned, if one is; see `zip_response`."""
+    order = Order(request, filename, plan)
     checksums = CachedChecksums(plan.unknown() if plan else ())
-    respond = partial(_respond, members, checksums, text(password))
+    respond = partial(_respond, members, checksums, password)
     return _conditional(order, checksums, respond)
 
 

@@ -276,7 +276,7 @@ def link_token(model: type[Model], scope: str, keys: Iterable[Any], max_age: int
 
     Only the same scope can open it.
     """
-    compact = _compact(model, keys)
+    compact = compacted(model, keys)
     token = signing.dumps(compact, salt=_SALT + scope, compress=True)
     if len(token) <= _MAX_TOKEN_LENGTH:
         return token
@@ -298,7 +298,7 @@ def opened(model: type[Model], scope: str, token: str, max_age: int) -> set[Any]
             raise LostSelectionError(_("This selection is no longer stored. Select again."))
         compact = _verified(scope, stored, max_age)
     try:
-        return _keys(model, compact)
+        return expanded(model, compact)
     except (ValidationError, ValueError, TypeError) as error:
         raise LostSelectionError(_("This download link is no longer valid.")) from error
 
@@ -310,7 +310,7 @@ def _verified(scope: str, token: str, max_age: int) -> Any:
         raise LostSelectionError(_("This download link is no longer valid.")) from error
 
 
-def _compact(model: type[Model], keys: Iterable[Any]) -> dict[str, Any]:
+def compacted(model: type[Model], keys: Iterable[Any]) -> dict[str, Any]:
     """Return keys in the form that compresses best: 100,000 integers in a row become 300 bytes."""
     pk: Any = model._meta.pk
     listed = list(keys)
@@ -330,7 +330,7 @@ def _spelled(field: Field[Any, Any], value: Any) -> str:
     return str(field.value_to_string(cast(Any, SimpleNamespace(**{field.attname: value}))))
 
 
-def _keys(model: type[Model], compact: dict[str, Any]) -> set[Any]:
+def expanded(model: type[Model], compact: dict[str, Any]) -> set[Any]:
     pk: Any = model._meta.pk
     if "steps" in compact:
         return set(accumulate(compact["steps"]))

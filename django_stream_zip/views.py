@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils.decorators import classonlymethod
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -27,7 +28,7 @@ from django_stream_zip.members import DownloadTooLargeError, async_member, query
 from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
-from django_stream_zip.response import zip_response
+from django_stream_zip.response import ZipResponse, zip_response
 
 __all__ = [
     "SELECTION_PARAM",
@@ -55,6 +56,11 @@ _VALUES: Final[_Values] = (
         "text or None",
     ),
     ("compress", is_choice, "True, False or None"),
+    (
+        "export_over",
+        lambda value: value is None or (type(value) is int and value >= 0),
+        "a number of bytes or None",
+    ),
 )
 _VALUES_OF_ROWS: Final[_Values] = (
     (
@@ -102,6 +108,11 @@ class ZipViewMixin:
     allow_empty = False
     #: Whether to deflate members whose builder had no `compress`: see `zip_response`.
     compress: bool | None = None
+    #: Archives of more bytes than that are not sent: the client is redirected to `get_export_url`.
+    #: It has no effect where the length isn't known. None: all are sent.
+    export_over: int | None = None
+    #: The name of the URL of the view that has them built in the background: see `exports`.
+    export_view: str | None = None
 
     def get_filename(self) -> str:
         """Return the name to save the archive under."""
@@ -119,21 +130,32 @@ class ZipViewMixin:
         """Return whether to send an archive without members."""
         return self.allow_empty
 
+    def get_export_url(self) -> str:
+        """Return the URL to redirect to where an archive is larger than `export_over`."""
+        if self.export_view is None:
+            raise ImproperlyConfigured(f"{type(self).__name__} needs an export_view")
+        view = cast(View, self)
+        return reverse(self.export_view, args=view.args, kwargs=view.kwargs)
+
     def render_to_zip(self, request: HttpRequest, members: AnyMembers) -> HttpResponseBase:
-        """Answer with the archive of these members.
+        """Answer with the archive of these members, or redirect to where a large one is prepared.
 
         Raises:
             Http404: There are none, and `get_allow_empty()` is false.
         """
         if isinstance(members, Sequence) and not members and not self.get_allow_empty():
             raise Http404(_("There are no files to download."))
-        return zip_response(
+        response = zip_response(
             request,
             members,
             filename=self.get_filename(),
             password=self.get_password(),
             compress=self.get_compress(),
         )
+        plan = response.download.order.plan if isinstance(response, ZipResponse) else None
+        if self.export_over is None or plan is None or plan.length <= self.export_over:
+            return response
+        return HttpResponseRedirect(self.get_export_url())
 
     def without_members(self, error: Exception) -> HttpResponseBase:
         """Answer where there are no members to send: over a limit, or as a file is missing.

@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django_stream_zip",
+    "django_stream_zip.exports",
     "tests",
 ]
 
@@ -49,3 +50,6 @@ ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# Tasks of exports are kept, and run by the tests.
+DJANGO_STREAM_ZIP = {"ENQUEUE": "tests.support.exports.keep"}

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from stat import S_IFREG
 
+from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import models
 from django.http import HttpRequest, HttpResponseBase
@@ -24,6 +25,7 @@ from django_stream_zip import (
     async_stream_zip,
     stream_zip,
 )
+from django_stream_zip.exports import State, ZipExportView, request_zip, zip_export
 from django_stream_zip.members import bytes_member, file_member, queryset_members, storage_member
 from django_stream_zip.models import ZipMetadataModel
 from django_stream_zip.planning.content import Content
@@ -112,3 +114,27 @@ def facts_of(recording: Recording) -> tuple[int | None, int | None, datetime | N
 
 def known(recordings: models.QuerySet[Recording]) -> list[MemberFile]:
     return [*queryset_members(recordings.filter(zip_size__gt=0), "file")]
+
+
+def may_see(user: User, *, album: int) -> bool:
+    return user.is_active and album > 0
+
+
+@zip_export("typed album", allowed=may_see, shareable=True)
+def album(*, album: int) -> list[MemberFile]:
+    return [bytes_member(b"abc", f"{album}.txt")]
+
+
+class AlbumExport(ZipExportView):
+    recipe = "typed album"
+    filename = "album.zip"
+
+    def get_arguments(self) -> dict[str, int]:
+        return {"album": 7}
+
+
+def prepared(user: User) -> str:
+    export = request_zip("typed album", owner=user, album=7)
+    if export.shown_state == State.READY and export.fraction == 1:
+        return export.get_share_url(max_age=60)
+    return export.get_absolute_url()

@@ -225,7 +225,10 @@ class Collector:
         lines = [_("These files could not be included:"), ""]
         lines += [f"{safe_name(name)}: {_reason(error)}" for name, error in self._missing]
         data = "\r\n".join([*lines, ""]).encode(errors="replace")
-        return bytes_member(data, self._names.of(REPORT_NAME), compress=False)
+        report = bytes_member(data, self._names.of(REPORT_NAME), compress=False)
+        # For who wants to say how many they are.
+        report[4].missing_files = len(self._missing)  # type: ignore[attr-defined]
+        return report
 
 
 class _CountedContent:

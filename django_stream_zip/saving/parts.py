@@ -148,12 +148,20 @@ class ZipParts:
 
     def missing(self) -> list[int]:
         """Ask the storage, and return the numbers of the parts that it doesn't have."""
+        found = self.found()
+        return [number for number in range(1, len(self) + 1) if number not in found]
+
+    def found(self) -> dict[int, int | None]:
+        """Ask the storage, and return the CRC-32s of the parts that it has, by their numbers.
+
+        Each is None if the storage keeps none: see `complete`.
+        """
         there = self._upload.parts()
-        return [
-            number
+        return {
+            number: there[number].crc_32
             for number, size in enumerate(self.sizes, 1)
-            if number not in there or there[number].size != size
-        ]
+            if number in there and there[number].size == size
+        }
 
     def save(self, number: int) -> int:
         """Make a part and write it; return its CRC-32.

@@ -134,6 +134,7 @@ def test_the_report_of_the_docs_works(photo: Photo, tmp_path: Path) -> None:
         assert archive.read("photos.csv") == b"%d,Dawn\r\n" % photo.pk
 
 
+@pytest.mark.django_db
 def test_the_admin_of_the_readme_passes_the_checks() -> None:
     from django.contrib import admin
 
@@ -239,10 +240,13 @@ def test_the_engine_example_writes_an_archive(
         assert archive.read("lines.txt").splitlines()[999] == b"line 999"
 
 
+@pytest.mark.django_db
 def test_the_settings_page_has_every_key_and_its_default() -> None:
     names = run(block_with("docs/settings.rst", "DJANGO_STREAM_ZIP"))
     assert names["DJANGO_STREAM_ZIP"] == {name: key.default for name, key in conf.KEYS.items()}
-    with override_settings(DJANGO_STREAM_ZIP=names["DJANGO_STREAM_ZIP"]):
+    # Not every environment of the tests has an engine.
+    given = {**names["DJANGO_STREAM_ZIP"], "ENQUEUE": "tests.support.exports.keep"}
+    with override_settings(DJANGO_STREAM_ZIP=given):
         assert [m for m in run_checks() if (m.id or "").startswith("django_stream_zip")] == []
 
 
@@ -320,3 +324,28 @@ def test_each_name_of_the_design_page_is_in_its_module(path: str, name: str) -> 
     text = (ROOT / "django_stream_zip" / path).read_text()
     for part in name.split("."):
         assert re.search(rf"^\s*((async )?(def|class) )?{part}\b", text, re.MULTILINE), part
+
+
+# Exports: docs/exports.rst.
+
+
+def test_the_site_of_the_exports_page_has_few_lines() -> None:
+    site = blocks(ROOT / "docs/exports.rst", "python")[:3]
+    lines = [line for block in site for line in block.splitlines() if line.strip()]
+    assert len(lines) <= 25
+
+
+def test_the_recipe_and_the_urls_of_the_exports_page_work(photo: Photo) -> None:
+    recipe = run(block_with("docs/exports.rst", "def album_members"), Photo=Photo)
+    assert [member[0] for member in recipe["album_members"](album=7)] == ["dawn.jpg"]
+    urls = run(block_with("docs/exports.rst", "ZipExportView.as_view"))["urlpatterns"]
+    assert urls[1].callback.view_initkwargs == {"recipe": "album", "filename": "album.zip"}
+
+
+def test_the_larger_download_of_the_exports_page_is_sent(photo: Photo) -> None:
+    view = run(block_with("docs/exports.rst", "export_over"), Photo=Photo)["AlbumDownload"]
+    request = RequestFactory().get("/")
+    request.user = User(username="somebody")
+    response = view.as_view()(request, album=7)
+    assert response.status_code == 200
+    response.close()

@@ -19,6 +19,9 @@ from django_stream_zip.members import bytes_member, queryset_members
 from django_stream_zip.response import zip_response
 from tests.models import Document
 
+# Since Django 6.1 the check of a JSONField asks the database what it can.
+pytestmark = pytest.mark.django_db
+
 PACKAGE = Path(django_stream_zip.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "settings.rst").read_text()
 
@@ -28,6 +31,9 @@ WRITER = "django_stream_zip.saving.writers.generic.GenericWriter"
 
 
 def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
+    # Without an engine, exports have something to say, too: see `exports/test_checks.py`.
+    if isinstance(value, dict):
+        value = {"ENQUEUE": "tests.support.exports.keep", **value}
     with override_settings(DJANGO_STREAM_ZIP=value):
         messages = [m for m in run_checks() if (m.id or "").startswith("django_stream_zip.")]
     return [(message.id, f"{message.msg} {message.hint or ''}") for message in messages]
@@ -37,7 +43,7 @@ def ids_and_text(value: Any) -> list[tuple[str | None, str]]:
     "value",
     [
         {},
-        {name: key.default for name, key in conf.KEYS.items()},
+        {name: key.default for name, key in conf.KEYS.items() if name != "ENQUEUE"},
         {"CRC_32_CACHE": None, "CRC_32_CACHE_TIMEOUT": None, "COMPRESSION_LEVEL": -1},
         {"READERS": {STORAGE: READER}},
         {"WRITERS": {STORAGE: WRITER}},

@@ -1,0 +1,15 @@
+"""Signals that report exports, once each: for a mail to the owner, for example.
+
+`zip_export_ready` and `zip_export_failed` are sent with `export`, its row, by the process that was
+last at it and in the language of the request. The sender is the model. What receivers raise is
+logged.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+__all__ = ["zip_export_failed", "zip_export_ready"]
+
+zip_export_ready = Signal()
+zip_export_failed = Signal()

@@ -1,0 +1,1 @@
+"""A small site with workers: what its processes share is a folder, with database and files."""

@@ -1,0 +1,139 @@
+"""The sweep, and the command that runs it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from django_stream_zip.exports import State, ZipExport, run_task, sweep_exports
+from django_stream_zip.exports.finishing import cancel
+from django_stream_zip.exports.signals import zip_export_ready
+from django_stream_zip.saving.writers.local import LocalFolder
+from tests.support import exports as support
+from tests.support.counting import CountingStorage
+from tests.support.exports import again, make_user, requested, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timezone.now() - timedelta(days=100)
+
+
+def swept() -> list[str]:
+    """Sweep, and give what was done."""
+    return [action.what for action in sweep_exports()]
+
+
+def test_there_is_nothing_to_do_for_what_goes_its_way(root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [3000])
+    requested()
+    assert swept() == []
+    run_task(*support.queue.popleft())
+    assert swept() == []
+    run_all()
+    assert swept() == []
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_what_has_stalled_is_enqueued_once(
+    steps: int, root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", [9000])
+    export = requested()
+    for _ in range(steps):
+        run_task(*support.queue.popleft())
+    support.queue.clear()  # the engine has lost all of it
+    ZipExport.objects.update(heartbeat=LONG_AGO, enqueued=LONG_AGO)
+    assert swept() == ["resumed"]
+    assert swept() == []
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_what_only_lacks_its_end_is_completed(root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [9000])
+    export = requested()
+    with (
+        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
+        pytest.raises(ConnectionError),
+    ):
+        run_all()
+    assert again(export).state == State.FINISHING
+    ZipExport.objects.update(enqueued=LONG_AGO)
+    assert swept() == ["resumed"]
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_what_has_expired_is_removed_and_its_row_later(
+    root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", [3000])
+    mine, other = requested(), requested(owner=make_user("grace"))
+    run_all()
+    ZipExport.objects.filter(pk=mine.pk).update(expires=LONG_AGO)
+    assert swept() == ["expired"]
+    assert support.files_in(root) == [again(other).file], "it is shared"
+    ZipExport.objects.filter(pk=other.pk).update(expires=LONG_AGO)
+    assert swept() == ["expired"]
+    assert support.files_in(root) == []
+    ZipExport.objects.update(ended=timezone.now() - timedelta(hours=1))
+    assert swept() == ["cleaned", "cleaned"]
+    assert swept() == []
+    ZipExport.objects.update(ended=LONG_AGO)
+    assert swept() == ["forgotten", "forgotten"]
+    assert not ZipExport.objects.exists()
+
+
+def test_a_dead_upload_is_removed_later(root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [3000])
+    export = requested()
+    run_task(*support.queue.popleft())
+    with mock.patch.object(LocalFolder, "remove", side_effect=ConnectionError("away")):
+        cancel(again(export))
+    assert support.files_in(root) != []
+    assert swept() == []
+    assert support.files_in(root) == []
+    ZipExport.objects.update(ended=timezone.now() - timedelta(hours=1))
+    assert swept() == ["cleaned"]
+    assert again(export).token == again(export).file == ""
+
+
+def test_a_signal_that_nobody_has_sent_is_sent_once(root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [3000])
+    export = requested()
+    run_all()
+    sent: list[Any] = []
+
+    def ready(export: Any, **kwargs: Any) -> None:
+        sent.append(export.pk)
+
+    zip_export_ready.connect(ready)
+    ZipExport.objects.update(announced=False, ready=timezone.now() - timedelta(hours=1))
+    assert swept() == ["announced"]
+    assert swept() == []
+    assert sent == [export.pk]
+
+
+def test_a_dry_run_only_says_what_is_to_be_done(root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [3000])
+    export = requested()
+    ZipExport.objects.update(enqueued=LONG_AGO)
+    for options, text in [
+        ({"dry_run": True}, f"resumed: {export.pk} 'archive.zip'\n1 resumed\n"),
+        ({"dry_run": True}, f"resumed: {export.pk} 'archive.zip'\n1 resumed\n"),
+        ({}, "1 resumed\n"),
+        ({}, "nothing to do\n"),
+        ({"verbosity": 0}, ""),
+    ]:
+        output = StringIO()
+        call_command("zip_exports", stdout=output, **options)  # type: ignore[arg-type]
+        assert output.getvalue() == text

@@ -66,9 +66,17 @@ __all__ = [
 
 # Django's side isn't imported here: an error says where it is.
 _ELSEWHERE: Final = {
-    **dict.fromkeys(["ZipResponse", "zip_response"], "response"),
+    **dict.fromkeys(["ZipInfo", "ZipResponse", "zip_info", "zip_response"], "response"),
     **dict.fromkeys(
-        ["AsyncZipDownloadView", "QuerySetZipDownloadView", "ZipDownloadView"], "views"
+        [
+            "AsyncQuerySetZipDownloadView",
+            "AsyncZipDownloadView",
+            "QuerySetZipDownloadView",
+            "SignedZipLinkMixin",
+            "ZipDownloadView",
+            "zip_link",
+        ],
+        "views",
     ),
     **dict.fromkeys(["ZipDownloadAdminMixin", "download_as_zip"], "admin"),
     **dict.fromkeys(
@@ -93,10 +101,12 @@ _ELSEWHERE: Final = {
             "bytes_member",
             "field_member",
             "file_member",
+            "folder_members",
             "lazy_queryset_members",
             "async_member",
             "queryset_members",
             "storage_member",
+            "storage_members",
         ],
         "members",
     ),

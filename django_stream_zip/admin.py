@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import django
@@ -144,6 +145,9 @@ class ZipDownloadAdminMixin(_Admin):
             queryset, fields = None, ()
         if type(self).get_zip_members is not ZipDownloadAdminMixin.get_zip_members:
             return  # which may take others
+        if _names_members(self) and "name" in self.zip_options:
+            yield "zip_options", "get_zip_member_name names members, so it can't have a name too"
+            return
         try:
             check_options(queryset, *fields, **self.zip_options)
         except (ValueError, TypeError) as error:
@@ -157,7 +161,14 @@ class ZipDownloadAdminMixin(_Admin):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> Iterable[MemberFile]:
         """Return the members for these rows."""
-        return _members(self, queryset)
+        return _members(self, request, queryset)
+
+    def get_zip_member_name(self, request: HttpRequest, instance: Any, stored_name: str) -> str:
+        """Return a file's name in the archive, in place of `name` in `zip_options`.
+
+        It is not called unless it is overridden: instances are loaded only for it.
+        """
+        raise NotImplementedError
 
     def get_zip_filename(self, request: HttpRequest) -> str:
         """Return the name to save the archive under."""
@@ -234,7 +245,7 @@ def download_as_zip(
     there is the mixin.
     """
     try:
-        members = _members(modeladmin, queryset)
+        members = _members(modeladmin, request, queryset)
         if members:
             filename, compress = _filename(modeladmin), _option(modeladmin, "zip_compress")
             return zip_response(request, members, filename=filename, compress=compress)
@@ -251,9 +262,18 @@ def _option(modeladmin: Any, name: str) -> Any:
     return getattr(modeladmin, name, getattr(ZipDownloadAdminMixin, name))
 
 
-def _members(modeladmin: Any, queryset: QuerySet[Any]) -> list[ContentMember]:
+def _members(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> list[ContentMember]:
     file_fields = _option(modeladmin, "zip_file_fields")
-    return queryset_members(queryset, *file_fields, **_member_options(modeladmin))
+    options = _member_options(modeladmin)
+    if _names_members(modeladmin):
+        options["name"] = partial(modeladmin.get_zip_member_name, request)
+    return queryset_members(queryset, *file_fields, **options)
+
+
+def _names_members(modeladmin: Any) -> bool:
+    """Return whether a ModelAdmin has a `get_zip_member_name` of its own."""
+    method = getattr(type(modeladmin), "get_zip_member_name", None)
+    return method not in (None, ZipDownloadAdminMixin.get_zip_member_name)
 
 
 def _member_options(modeladmin: Any) -> dict[str, Any]:

@@ -156,6 +156,11 @@ KEYS: Final = {
         "a number, 0 or more, or None",
         _is_none_or(lambda value: type(value) in (int, float) and 0 <= value < inf),
     ),
+    # How many downloads each process sends at a time, and to one user of them. None: any number.
+    "MAX_DOWNLOADS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**31))),
+    "MAX_DOWNLOADS_PER_USER": Key(
+        None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**31))
+    ),
     # How many members, and bytes of content, a queryset's archive may have. None: any number.
     "MAX_MEMBERS": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),
     "MAX_BYTES": Key(None, "a number, 1 or more, or None", _is_none_or(_is_integer(1, 2**63))),

@@ -8,26 +8,29 @@ that is never read leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 
 from django_stream_zip import conf
-from django_stream_zip.delivery import disposition, ranges
+from django_stream_zip.delivery import disposition, ranges, slots
 from django_stream_zip.delivery.async_download import AnyMembers, AsyncDownload
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.cpus import cpu_limiter
 from django_stream_zip.delivery.download import Download
+from django_stream_zip.delivery.info import ZipInfo, zip_info
 from django_stream_zip.delivery.progress import Order
-from django_stream_zip.engine.encoders import UNLIMITED
+from django_stream_zip.engine.entry import Options
+from django_stream_zip.engine.streams import make_options
 from django_stream_zip.members import misuse
 from django_stream_zip.members.build import text
 from django_stream_zip.members.ready import all_synchronous, is_async, ready
@@ -35,7 +38,9 @@ from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
 
-__all__ = ["ZipResponse", "zip_response"]
+__all__ = ["ZipInfo", "ZipResponse", "zip_info", "zip_response"]
+
+_PLAIN: Final = "text/plain; charset=utf-8"
 
 
 def zip_response(
@@ -45,7 +50,10 @@ def zip_response(
     filename: str = "archive.zip",
     password: str | None = None,
     compress: bool | None = None,
-) -> HttpResponseBase:
+    content_type: str = "application/zip",
+    extended_timestamps: bool = True,
+    comment: str = "",
+) -> HttpResponse:
     """Answer a request with the ZIP archive of `members`.
 
     A sequence of members of which none is compressed has a Content-Length. If their contents can be
@@ -68,9 +76,15 @@ def zip_response(
         compress: What is done with the members that their builder would deflate, where nothing
             else was asked for. None stores them where they are so little of the archive that a
             length is worth more (MAX_GROWTH_BY_STORING), False stores them in any case, True none.
+        content_type: The media type, for formats that are ZIPs: "application/epub+zip".
+        extended_timestamps: Whether times are also written in seconds since 1970, in a field that
+            EPUB forbids for its first member.
+        comment: The archive's comment, of at most 65,535 bytes in UTF-8. It isn't encrypted.
 
     Returns:
-        The archive or a range of it, or what a condition demands: 304, 412 or 416.
+        The archive or a range of it, or what a condition demands: 304, 412 or 416. Or 503, where
+        MAX_DOWNLOADS or MAX_DOWNLOADS_PER_USER are being sent. It is typed as a HttpResponse, as
+        views are; in truth it is any HttpResponseBase, mostly a ZipResponse.
 
     Raises:
         ZipValueError: The members can't be written, if that is known before; so does a TypeError.
@@ -80,32 +94,56 @@ def zip_response(
     """
     misuse.check_request(request, members)
     misuse.check_filename(filename)
+    comment = text(comment)
+    options = make_options(text(password), extended_timestamps=extended_timestamps, comment=comment)
     members = ready(members, compress)
     plan = None
     if isinstance(members, Sequence):
         if _is_wsgi(request):
             members = all_synchronous(members)
-        plan = Plan.of(members, encrypted=password is not None)
-    return answer(request, members, plan, filename=str(filename), password=text(password))
+        plan = Plan.of(
+            members,
+            encrypted=password is not None,
+            extended_timestamps=extended_timestamps,
+            comment=comment,
+        )
+    response = answer(
+        request, members, plan, options, filename=str(filename), content_type=content_type
+    )
+    return cast(HttpResponse, response)
 
 
 def answer(
     request: HttpRequest,
     members: AnyMembers,
     plan: Plan | None,
+    options: Options,
     *,
     filename: str,
-    password: str | None = None,
+    content_type: str = "application/zip",
 ) -> HttpResponseBase:
     """Answer a request with the archive that is planned, if one is; see `zip_response`."""
-    order = Order(request, filename, plan)
+    order = Order(request, filename, plan, content_type=content_type)
     checksums = CachedChecksums(plan.unknown() if plan else ())
-    respond = partial(_respond, members, checksums, password)
-    return _conditional(order, checksums, respond)
+    respond = partial(_respond, members, checksums, options)
+    return _limited(request, _conditional(order, checksums, respond))
+
+
+def _limited(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Return the response, or 503 if it would send an archive and as many are being sent."""
+    if not isinstance(response, ZipResponse) or request.method == "HEAD":
+        return response
+    release = slots.take(request)
+    if release is None:
+        text = _("Too many downloads are running. Try again in a moment.")
+        headers = {"Retry-After": str(slots.RETRY_AFTER)}
+        return HttpResponse(text, status=503, headers=headers, content_type=_PLAIN)
+    response.hold(release)
+    return response
 
 
 def _respond(
-    members: AnyMembers, checksums: CachedChecksums, password: str | None, order: Order
+    members: AnyMembers, checksums: CachedChecksums, options: Options, order: Order
 ) -> ZipResponse:
     is_wsgi = _is_wsgi(order.request)
     kind: type[Download | AsyncDownload] = AsyncDownload if is_async(members) else Download
@@ -116,8 +154,9 @@ def _respond(
             "asynchronous members need ASGI, and this request came through WSGI: "
             "use synchronous ones, which stream under both"
         )
-    limiter: AbstractContextManager[Any] = UNLIMITED if is_wsgi else cpu_limiter()
-    return ZipResponse(kind(order, members, checksums, password=password, limiter=limiter))
+    if not is_wsgi:
+        options = replace(options, limiter=cpu_limiter())
+    return ZipResponse(kind(order, members, checksums, options))
 
 
 def _is_wsgi(request: HttpRequest) -> bool:
@@ -214,18 +253,29 @@ class ZipResponse(StreamingHttpResponse):
 
     def __init__(self, download: Download | AsyncDownload, **kwargs: Any) -> None:
         order = download.order
-        kwargs.setdefault("content_type", "application/zip")
+        kwargs.setdefault("content_type", order.content_type)
         kwargs.setdefault("status", 200 if order.content_range is None else 206)
         self.download = download
         super().__init__(download, **kwargs)
         self.headers = ZipHeaders(self.headers)
         for name, value in _headers(order):
             self.headers[name] = value
+        self._release: Callable[[], object] | None = None
+
+    def hold(self, release: Callable[[], object]) -> None:
+        """Have something called once: when this is closed, or collected without that."""
+        finalizer = weakref.finalize(self, release)
+        finalizer.atexit = False
+        self._release = finalizer
 
     def close(self) -> None:
         """Close what is open, once: Django's own would send `request_finished` each time."""
         if not self.closed:
-            super().close()
+            try:
+                super().close()
+            finally:
+                if self._release is not None:
+                    self._release()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the blocks to a WSGI server, without empty ones: to some that is the end."""

@@ -3,20 +3,24 @@
 A download that was started by a POST can't be resumed. So a POST redirects to a GET whose URL has
 the primary keys, signed for one user, one place and a limited time. If they are too many for a URL,
 it has the digest of a token that is stored on the server.
+
+`zip_link` signs a whole URL instead, for somebody without an account.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
 from itertools import accumulate, chain, pairwise
 from types import SimpleNamespace
 from typing import Any, Final, cast
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -49,17 +53,24 @@ from django_stream_zip import conf
 from django_stream_zip.members import TooManyMembersError
 
 __all__ = [
+    "LINK_PARAM",
     "LostSelectionError",
     "SelectionError",
     "UnknownRowsError",
+    "is_linked",
     "keys_of",
     "link_token",
     "opened",
     "rows",
     "scope_of",
+    "zip_link",
 ]
 
+#: The parameter that `zip_link` adds to a URL.
+LINK_PARAM: Final = "zip_link"
+
 _SALT: Final = "django_stream_zip.selection"
+_LINK_SALT: Final = "django_stream_zip.link"
 # Browsers and servers take URLs of 8 KB, gunicorn of 4 KB. The rest of the URL is short.
 _MAX_TOKEN_LENGTH: Final = 1500
 # The key of a session of ours that holds tokens, and how many it holds: the newest.
@@ -342,6 +353,62 @@ def expanded(model: type[Model], compact: dict[str, Any]) -> set[Any]:
         }
     field = _target(pk)
     return {field.to_python(key) for key in compact["keys"]}
+
+
+# Links for somebody without an account.
+
+
+def zip_link(url: str, *, max_age: float | timedelta, request: HttpRequest | None = None) -> str:
+    """Return a link to a view with SignedZipLinkMixin that works without an account for a time.
+
+    Whoever has the link may download what the view sends for exactly this URL: host, path and query
+    are signed, with the settings' SECRET_KEY. (Keys in SECRET_KEY_FALLBACKS open it, too.)
+
+    Args:
+        url: What to link to, such as `reverse("album-zip", args=[7])`, with its query if it has
+            one. Without a host, that of the `request`.
+        max_age: For how long downloads can be started or resumed, in seconds or as a timedelta.
+        request: The request whose host it is, where the URL has none.
+
+    Raises:
+        ValueError: The URL has no host and there is no request, or `max_age` isn't positive.
+    """
+    absolute = str(url) if request is None else request.build_absolute_uri(url)
+    parts = urlsplit(absolute)
+    seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+    if not parts.netloc:
+        raise ValueError("a link needs a host: pass request=, or a URL that begins with https://")
+    if seconds <= 0:
+        raise ValueError(f"max_age must be more than 0 seconds, not {max_age!r}")
+    expires = str(int(time.time() + seconds))
+    query = _pairs(parts.query)
+    token = _link_signer(parts.netloc, unquote(parts.path), query).sign(expires)
+    signed = urlencode([*query, (LINK_PARAM, token)], errors="surrogateescape")
+    return urlunsplit(parts._replace(path=parts.path or "/", query=signed, fragment=""))
+
+
+def is_linked(request: HttpRequest) -> bool:
+    """Return whether a request is for a URL that `zip_link` made, host and all, in its time."""
+    query = _pairs(request.META.get("QUERY_STRING", ""))
+    tokens = [value for name, value in query if name == LINK_PARAM]
+    rest = [(name, value) for name, value in query if name != LINK_PARAM]
+    # A body could say more than the URL.
+    if len(tokens) != 1 or request.method not in {"GET", "HEAD"}:
+        return False
+    try:
+        expires = _link_signer(request.get_host(), request.path, rest).unsign(tokens[0])
+    except signing.BadSignature:
+        return False
+    return time.time() < int(expires)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return the names and values of a query string, in their order; no two bytes look alike."""
+    return parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+
+
+def _link_signer(host: str, path: str, query: list[tuple[str, str]]) -> signing.Signer:
+    return signing.Signer(salt=_LINK_SALT + json.dumps([host.lower(), path or "/", query]))
 
 
 # Tokens on the server.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -25,17 +25,22 @@ from django_stream_zip.checks import rows_to_check
 from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.delivery.refusals import REFUSALS, explain
 from django_stream_zip.members import DownloadTooLargeError, async_member, queryset_members
+from django_stream_zip.members.build import ContentMember
 from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
 from django_stream_zip.response import ZipResponse, zip_response
+from django_stream_zip.selection import zip_link
 
 __all__ = [
     "SELECTION_PARAM",
+    "AsyncQuerySetZipDownloadView",
     "AsyncZipDownloadView",
     "QuerySetZipDownloadView",
+    "SignedZipLinkMixin",
     "ZipDownloadView",
     "ZipViewMixin",
+    "zip_link",
 ]
 
 if TYPE_CHECKING:
@@ -61,6 +66,9 @@ _VALUES: Final[_Values] = (
         lambda value: value is None or (type(value) is int and value >= 0),
         "a number of bytes or None",
     ),
+    ("content_type", lambda value: isinstance(value, str), "a media type"),
+    ("extended_timestamps", lambda value: isinstance(value, bool), "True or False"),
+    ("comment", lambda value: isinstance(value, str | Promise), "text"),
 )
 _VALUES_OF_ROWS: Final[_Values] = (
     (
@@ -113,6 +121,11 @@ class ZipViewMixin:
     export_over: int | None = None
     #: The name of the URL of the view that has them built in the background: see `exports`.
     export_view: str | None = None
+    #: The media type, whether times are also written in seconds, and the archive's comment: see
+    #: `zip_response`.
+    content_type = "application/zip"
+    extended_timestamps = True
+    comment = ""
 
     def get_filename(self) -> str:
         """Return the name to save the archive under."""
@@ -125,6 +138,18 @@ class ZipViewMixin:
     def get_compress(self) -> bool | None:
         """Return what `zip_response` does with what builders would deflate."""
         return self.compress
+
+    def get_content_type(self) -> str:
+        """Return the archive's media type."""
+        return self.content_type
+
+    def get_extended_timestamps(self) -> bool:
+        """Return whether times are also written in seconds since 1970."""
+        return self.extended_timestamps
+
+    def get_comment(self) -> str:
+        """Return the archive's comment."""
+        return self.comment
 
     def get_allow_empty(self) -> bool:
         """Return whether to send an archive without members."""
@@ -145,12 +170,15 @@ class ZipViewMixin:
         """
         if isinstance(members, Sequence) and not members and not self.get_allow_empty():
             raise Http404(_("There are no files to download."))
-        response = zip_response(
+        response: HttpResponseBase = zip_response(
             request,
             members,
             filename=self.get_filename(),
             password=self.get_password(),
             compress=self.get_compress(),
+            content_type=self.get_content_type(),
+            extended_timestamps=self.get_extended_timestamps(),
+            comment=self.get_comment(),
         )
         plan = response.download.order.plan if isinstance(response, ZipResponse) else None
         if self.export_over is None or plan is None or plan.length <= self.export_over:
@@ -170,6 +198,32 @@ class ZipViewMixin:
         if isinstance(error, DownloadTooLargeError):
             return HttpResponse(text, status=413, content_type="text/plain; charset=utf-8")
         raise Http404(text) from error
+
+
+class SignedZipLinkMixin:
+    """Admits who comes by a link of `zip_link`, and nobody else: put it first among the bases.
+
+    The link stands in for a login. `self.request.user` may be anonymous, so the view has to know by
+    its URL alone what to send.
+    """
+
+    def has_access_without_link(self, request: HttpRequest) -> bool:
+        """Return whether somebody without a link may download: by default nobody."""
+        return False
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, if the link is valid.
+
+        Raises:
+            PermissionDenied: It was changed, has expired, or is for another URL.
+        """
+        has_link = selection.LINK_PARAM in request.GET
+        is_admitted = selection.is_linked if has_link else self.has_access_without_link
+        if not is_admitted(request):
+            raise PermissionDenied(_("This download link is no longer valid."))
+        view: Any = super()
+        response: HttpResponseBase = view.dispatch(request, *args, **kwargs)
+        return response
 
 
 class ZipDownloadView(ZipViewMixin, View):
@@ -206,17 +260,8 @@ class ZipDownloadView(ZipViewMixin, View):
         raise ImproperlyConfigured(f"{type(self).__name__} needs a get_members() method")
 
 
-class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
-    """Answers with the files of a queryset's rows, of all or of those that a request selects.
-
-    Set `model`, `queryset` or `get_queryset`, as with Django's ListView, and `file_fields` where
-    the model has several; `member_options` are those of `queryset_members`.
-
-    With `ids_param = "ids"` it serves a selection: the ids come in the query string (?ids=1&ids=2)
-    or, where they are many, in the form of a POST. That redirects to a GET, which can be resumed,
-    by this user at this URL. A request without ids, and one with an id that isn't in
-    `get_queryset()`, is a 404. A download over a limit is a 413.
-    """
+class QuerySetZipViewMixin(_MultipleObjectMixin, ZipViewMixin):
+    """What the two views of a queryset's rows have in common; all of it is synchronous."""
 
     file_fields: tuple[str, ...] = ()
     member_options: Mapping[str, Any] = {}
@@ -226,29 +271,65 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
     selection_max_age = 24 * 60 * 60
     allow_empty = False
 
+    request: HttpRequest
+
     @classonlymethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
         """Return the view.
 
         Raises:
             ImproperlyConfigured: An option is wrong.
         """
-        _check_values(cls, QuerySetZipDownloadView, initkwargs, _VALUES_OF_ROWS)
+        _check_values(cls, QuerySetZipViewMixin, initkwargs, _VALUES_OF_ROWS)
         if problem := _problem(cls, initkwargs):
             raise ImproperlyConfigured(f"{cls.__name__}: {problem}")
-        view: Callable[..., HttpResponseBase] = super().as_view(**initkwargs)
+        view: Callable[..., Any] = super().as_view(**initkwargs)  # type: ignore[misc]
         return view
 
     def __init__(self, **initkwargs: Any) -> None:
         super().__init__(**initkwargs)
-        if self.ids_param is None and type(self).post is QuerySetZipDownloadView.post:
-            self.http_method_names = [name for name in self.http_method_names if name != "post"]
+        if self.ids_param is None and not _is_overridden(type(self), "post"):
+            view: Any = self
+            view.http_method_names = [name for name in view.http_method_names if name != "post"]
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Redirect to a GET for the ids in a form, which may be more than a URL takes.
+    def get_member_name(self, instance: Any, stored_name: str) -> str:
+        """Return a file's name in the archive, in place of `name` in `member_options`.
 
-        The rest of the query string stays.
+        It is not called unless it is overridden: instances are loaded only for it.
+
+        Args:
+            instance: The row, of the model whose queryset it is.
+            stored_name: The file's name in its storage.
         """
+        raise NotImplementedError
+
+    def get_member_options(self) -> Mapping[str, Any]:
+        """Return the options of `queryset_members`, with `get_member_name` if it is overridden."""
+        if _is_overridden(type(self), "get_member_name"):
+            return {**self.member_options, "name": self.get_member_name}
+        return self.member_options
+
+    def get_selected(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those rows of the queryset that the request selects.
+
+        Raises:
+            Http404: It selects none, or one that isn't there.
+        """
+        if self.ids_param is None:
+            return queryset
+        check_queryset(queryset)
+        try:
+            return selection.rows(queryset, self._keys(queryset, self.ids_param))
+        except selection.SelectionError as error:
+            raise Http404(str(error)) from error
+
+    def _members_of_rows(self) -> list[ContentMember]:
+        """Return a member for each file of the rows."""
+        queryset = self.get_selected(self.get_queryset())
+        return queryset_members(queryset, *self.file_fields, **self.get_member_options())
+
+    def _redirect(self, request: HttpRequest) -> HttpResponseBase:
+        """Redirect to a GET for the ids in a form; the rest of the query string stays."""
         queryset = self.get_queryset()
         check_queryset(queryset)
         name = cast(str, self.ids_param)
@@ -268,25 +349,6 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         # Without a path: one that begins with "//" would lead to another host.
         return HttpResponseRedirect(f"?{query.urlencode()}", status=303)
 
-    def get_members(self) -> Iterable[MemberFile]:
-        """Return a member for each file of the rows."""
-        queryset = self.get_selected(self.get_queryset())
-        return queryset_members(queryset, *self.file_fields, **self.member_options)
-
-    def get_selected(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return those rows of the queryset that the request selects.
-
-        Raises:
-            Http404: It selects none, or one that isn't there.
-        """
-        if self.ids_param is None:
-            return queryset
-        check_queryset(queryset)
-        try:
-            return selection.rows(queryset, self._keys(queryset, self.ids_param))
-        except selection.SelectionError as error:
-            raise Http404(str(error)) from error
-
     def _keys(self, queryset: QuerySet[Any], ids_param: str) -> set[Any]:
         query = self.request.GET
         if SELECTION_PARAM not in query:
@@ -299,7 +361,32 @@ class QuerySetZipDownloadView(_MultipleObjectMixin, ZipDownloadView):
         return selection.scope_of(self.request, "view", label, self.request.path)
 
 
-def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) -> str | None:
+class QuerySetZipDownloadView(QuerySetZipViewMixin, ZipDownloadView):
+    """Answers with the files of a queryset's rows, of all or of those that a request selects.
+
+    Set `model`, `queryset` or `get_queryset`, as with Django's ListView, and `file_fields` where
+    the model has several; `member_options` are those of `queryset_members`. Members are named by
+    its `name`, or by `get_member_name`.
+
+    With `ids_param = "ids"` it serves a selection: the ids come in the query string (?ids=1&ids=2)
+    or, where they are many, in the form of a POST. That redirects to a GET, which can be resumed,
+    by this user at this URL. A request without ids, and one with an id that isn't in
+    `get_queryset()`, is a 404. A download over a limit is a 413.
+    """
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Redirect to a GET for the ids in a form, which may be more than a URL takes.
+
+        The rest of the query string stays.
+        """
+        return self._redirect(request)
+
+    def get_members(self) -> Iterable[MemberFile]:
+        """Return a member for each file of the rows."""
+        return self._members_of_rows()
+
+
+def _problem(view: type[QuerySetZipViewMixin], initkwargs: dict[str, Any]) -> str | None:
     """Return what is wrong with a view's options, before the first download would show it."""
 
     def option(name: str) -> Any:
@@ -309,12 +396,17 @@ def _problem(view: type[QuerySetZipDownloadView], initkwargs: dict[str, Any]) ->
         value = option(name)
         if not (_is_property(value) or is_valid(value)):
             return problem.format(value)
-    if view.get_members is not QuerySetZipDownloadView.get_members:
+    is_named = _is_overridden(view, "get_member_name")
+    if is_named and "name" in (option("member_options") or {}):
+        return "get_member_name names members: member_options can't have a name too"
+    if _is_overridden(view, "get_members") or _is_overridden(view, "get_member_options"):
         return None  # it may use the options in other ways
     if any(_is_property(option(name)) for name in ("file_fields", "member_options", "model")):
         return None
+    names = {"name": view.get_member_name} if is_named else {}
     try:
-        check_options(_rows_of(view, option), *option("file_fields"), **option("member_options"))
+        rows, options = _rows_of(view, option), option("member_options")
+        check_options(rows, *option("file_fields"), **options, **names)
     except (ValueError, TypeError) as error:
         return f"file_fields or member_options are wrong: {error}"
     return None
@@ -350,8 +442,13 @@ _OPTIONS: Final[tuple[tuple[str, Callable[[Any], bool], str], ...]] = (
 )
 
 
+def _is_overridden(view: type[Any], method: str) -> bool:
+    """Return whether a view's method isn't the one of this package."""
+    return bool(getattr(view, method).__module__ != __name__)
+
+
 def _rows_of(
-    view: type[QuerySetZipDownloadView], option: Callable[[str], Any]
+    view: type[QuerySetZipViewMixin], option: Callable[[str], Any]
 ) -> QuerySet[Any] | None:
     """Return the rows that a view will serve, None where only its methods know them."""
     model, queryset = option("model"), option("queryset")
@@ -417,3 +514,19 @@ class AsyncZipDownloadView(ZipViewMixin, View):
     async def get_members(self) -> AnyMembers:
         """Return the archive's members, preferably as a list: see ZipDownloadView."""
         raise ImproperlyConfigured(f"{type(self).__name__} needs an async get_members() method")
+
+
+class AsyncQuerySetZipDownloadView(QuerySetZipViewMixin, AsyncZipDownloadView):
+    """A QuerySetZipDownloadView for ASGI, which reads files in object stores on the event loop.
+
+    `get_queryset` and what else may be overridden is synchronous, as in Django's views: it is
+    called in a thread.
+    """
+
+    async def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Redirect to a GET for the ids in a form, as QuerySetZipDownloadView does."""
+        return await sync_to_async(self._redirect)(request)
+
+    async def get_members(self) -> AnyMembers:
+        """Return a member for each file of the rows."""
+        return await sync_to_async(self._members_of_rows)()

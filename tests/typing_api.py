@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from stat import S_IFREG
 
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import models
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from django_stream_zip import (
     NO_COMPRESSION_32,
@@ -26,11 +26,22 @@ from django_stream_zip import (
     stream_zip,
 )
 from django_stream_zip.exports import State, ZipExportView, request_zip, zip_export
-from django_stream_zip.members import bytes_member, file_member, queryset_members, storage_member
+from django_stream_zip.members import (
+    bytes_member,
+    file_member,
+    folder_members,
+    queryset_members,
+    storage_member,
+)
 from django_stream_zip.models import ZipMetadataModel
 from django_stream_zip.planning.content import Content
-from django_stream_zip.response import ZipResponse, zip_response
-from django_stream_zip.views import ZipDownloadView
+from django_stream_zip.response import ZipInfo, ZipResponse, zip_info, zip_response
+from django_stream_zip.views import (
+    AsyncQuerySetZipDownloadView,
+    SignedZipLinkMixin,
+    ZipDownloadView,
+    zip_link,
+)
 
 now = datetime.now()
 methods: list[Method] = [
@@ -79,6 +90,20 @@ async def async_archive() -> list[bytes]:
 
 def view(request: HttpRequest) -> HttpResponseBase:
     return zip_response(request, [file_member("a.txt")], filename="b.zip", password="secret")
+
+
+def plain_view(request: HttpRequest) -> HttpResponse:
+    info: ZipInfo = zip_info([file_member("a.txt")])
+    assert info.length is None or info.is_resumable
+    link: str = zip_link("/a/", max_age=timedelta(days=1), request=request)
+    return zip_response(request, folder_members("/a"), content_type="a/b", comment=link)
+
+
+class Shared(SignedZipLinkMixin, AsyncQuerySetZipDownloadView):
+    model = None
+
+    def get_member_name(self, instance: models.Model, stored_name: str) -> str:
+        return f"{instance.pk}-{stored_name}"
 
 
 class Download(ZipDownloadView):

@@ -11,7 +11,7 @@ import math
 import time
 from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple
@@ -22,10 +22,10 @@ from django_stream_zip import MemberFile, conf
 from django_stream_zip.delivery.checksums import CachedChecksums
 from django_stream_zip.delivery.progress import Order, Progress
 from django_stream_zip.engine.blocks import LooseBlocks
-from django_stream_zip.engine.encoders import UNLIMITED
+from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.errors import ZipIntegrityError, one_line
 from django_stream_zip.engine.members import unpacked
-from django_stream_zip.engine.streams import close, make_options, stream_with
+from django_stream_zip.engine.streams import close, stream_with
 from django_stream_zip.members.connections import release_connections
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.drivers import driven
@@ -97,16 +97,14 @@ class DownloadBase:
         order: Order,
         members: Any,
         checksums: CachedChecksums,
-        *,
-        password: str | None = None,
-        limiter: AbstractContextManager[Any] = UNLIMITED,
+        options: Options,
     ) -> None:
         self.order = order
         self.ambient = Ambient(copy_context())
         self._members = members
         self._checksums = checksums
-        # Opens nothing, but raises now if the password is none, or a setting is wrong.
-        self._options = make_options(password, limiter=limiter)
+        self._options = options
+        # Opens nothing, but raises now if a setting is wrong.
         self._workers: int = conf.get("WORKERS")
         self._is_exhausted = False
         self._error: BaseException | None = None

@@ -23,6 +23,7 @@ class Order:
     filename: str
     plan: Plan | None = None
     content_range: Range | None = None
+    content_type: str = "application/zip"
 
     @property
     def is_headers_only(self) -> bool:

@@ -264,7 +264,12 @@ class Archive:
         end = (
             records.zip64_end_of_central_directory if is_zip64 else records.end_of_central_directory
         )
-        record = end(entries=directory.entries, size=directory.size, offset=offset)
+        record = end(
+            entries=directory.entries,
+            size=directory.size,
+            offset=offset,
+            comment=self._options.comment,
+        )
         self.offset += directory.size + len(record)
         self._is_finished = True
         return chain(directory.blocks(), (record,))

@@ -52,6 +52,25 @@ class Options:
     extended_timestamps: bool = True
     encryption: Encryption | EncryptionOverhead | None = None
     limiter: AbstractContextManager[Any] = UNLIMITED
+    comment: bytes = b""
+
+
+def archive_comment(comment: str) -> bytes:
+    """Return a comment of an archive as it is written, in UTF-8. Raises ZipValueError."""
+    if not isinstance(comment, str):
+        raise TypeError(f"expected comment to be text, got {type(comment).__name__}")
+    try:
+        data = comment.encode()
+    except UnicodeEncodeError as error:
+        raise ZipValueError(f"comment can't be written as UTF-8 ({error.reason})") from None
+    if len(data) > spec.MAX_16:
+        raise ZipValueError(
+            f"comment has {len(data):,} bytes in UTF-8, at most {spec.MAX_16:,} fit"
+        )
+    if spec.END_OF_CENTRAL_DIRECTORY_SIGNATURE in data:
+        # Readers look for the last one (Python's zipfile does): they would find this one.
+        raise ZipValueError("comment has the signature of an archive's end in it")
+    return data
 
 
 def encoder_for(name: str, method: Method, options: Options) -> Encoder:

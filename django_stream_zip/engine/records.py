@@ -205,14 +205,19 @@ def partly_zip64_central_directory_header(
     )
 
 
-def end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
-    """Return an end of central directory record (4.3.16), without comment. Values must fit."""
-    return _END_OF_CENTRAL_DIRECTORY.pack(
-        spec.END_OF_CENTRAL_DIRECTORY_SIGNATURE, 0, 0, entries, entries, size, offset, 0
+def end_of_central_directory(
+    *, entries: int, size: int, offset: int, comment: bytes = b""
+) -> bytes:
+    """Return an end of central directory record (4.3.16). Values must fit."""
+    record = _END_OF_CENTRAL_DIRECTORY.pack(
+        spec.END_OF_CENTRAL_DIRECTORY_SIGNATURE, 0, 0, entries, entries, size, offset, len(comment)
     )
+    return record + comment
 
 
-def zip64_end_of_central_directory(*, entries: int, size: int, offset: int) -> bytes:
+def zip64_end_of_central_directory(
+    *, entries: int, size: int, offset: int, comment: bytes = b""
+) -> bytes:
     """Return all three end records of a Zip64 archive (4.3.14 to 4.3.16)."""
     record = _ZIP64_END_OF_CENTRAL_DIRECTORY.pack(
         spec.ZIP64_END_OF_CENTRAL_DIRECTORY_SIGNATURE,
@@ -230,7 +235,9 @@ def zip64_end_of_central_directory(*, entries: int, size: int, offset: int) -> b
         spec.ZIP64_END_OF_CENTRAL_DIRECTORY_LOCATOR_SIGNATURE, 0, offset + size, 1
     )
     # 4.4.1.4: the classic record sends readers to the Zip64 one.
-    end = end_of_central_directory(entries=spec.MAX_16, size=spec.MAX_32, offset=spec.MAX_32)
+    end = end_of_central_directory(
+        entries=spec.MAX_16, size=spec.MAX_32, offset=spec.MAX_32, comment=comment
+    )
     return record + locator + end
 
 

@@ -26,7 +26,7 @@ from django_stream_zip.engine.aes import Encryption
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.blocks import Blocks
 from django_stream_zip.engine.encoders import UNLIMITED
-from django_stream_zip.engine.entry import Options
+from django_stream_zip.engine.entry import Options, archive_comment
 from django_stream_zip.engine.errors import not_chunks, not_members
 from django_stream_zip.engine.members import (
     WHOLE,
@@ -57,6 +57,7 @@ def stream_zip(
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
     *,
     workers: int = 0,
+    comment: str = "",
 ) -> Generator[bytes, None, None]:
     """Yield the ZIP archive of `files` in blocks of `chunk_size` bytes.
 
@@ -81,6 +82,7 @@ def stream_zip(
         password: All members are encrypted with it, by AES-256 (WinZip AE-2).
         get_crypto_random: Returns so many random bytes, for the salts.
         workers: So many threads deflate and encrypt; with 0 the caller's thread does.
+        comment: The archive's comment, of at most 65,535 bytes in UTF-8. It isn't encrypted.
 
     Yields:
         The bytes of the archive.
@@ -92,7 +94,9 @@ def stream_zip(
     Exceptions from the caller's iterables pass through. If the archive ends early, by an error or
     because the generator is closed, the iterators of members and of current chunks are closed.
     """
-    options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
+    options = make_options(
+        password, get_compressobj, extended_timestamps, get_crypto_random, comment=comment
+    )
     return stream_with(options, files, chunk_size, workers=workers)
 
 
@@ -118,6 +122,7 @@ def async_stream_zip(
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
     *,
     workers: int = 0,
+    comment: str = "",
 ) -> AsyncGenerator[bytes, None]:
     """Do what `stream_zip` does, for async iterables; arguments and bytes are the same.
 
@@ -127,7 +132,9 @@ def async_stream_zip(
     iterates. With `workers`, the work goes to their threads, as in `stream_zip`; chunks are read on
     the event loop.
     """
-    options = make_options(password, get_compressobj, extended_timestamps, get_crypto_random)
+    options = make_options(
+        password, get_compressobj, extended_timestamps, get_crypto_random, comment=comment
+    )
     return async_stream_with(options, files, chunk_size, workers=workers)
 
 
@@ -385,10 +392,12 @@ def make_options(
     extended_timestamps: bool = True,
     get_crypto_random: Callable[[int], bytes] = secrets.token_bytes,
     limiter: AbstractContextManager[Any] = UNLIMITED,
+    comment: str = "",
 ) -> Options:
-    """Return the options for these arguments; raise what is wrong with the password."""
+    """Return the options for these arguments; raise what is wrong with password or comment."""
     encryption = None if password is None else Encryption(password, get_crypto_random)
-    return Options(get_compressobj, extended_timestamps, encryption, limiter)
+    written = archive_comment(comment)
+    return Options(get_compressobj, extended_timestamps, encryption, limiter, written)
 
 
 def _iterable(name: str, content: Any, how: str) -> Any:

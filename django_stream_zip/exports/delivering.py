@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.delivery.disposition import attachment
+from django_stream_zip.engine.streams import make_options
 from django_stream_zip.exports.models import AbstractZipExport
 from django_stream_zip.exports.storing import storage_of
 from django_stream_zip.members.files import NO_TIME
@@ -124,7 +125,7 @@ def _sent_by_us(request: HttpRequest, export: AbstractZipExport) -> HttpResponse
     tag = export.tag or f'"{export.pk.hex}"'
     content = ReaderContent(reader, metadata)
     plan = cast(Plan, StoredArchive(content, metadata.size or 0, tag))
-    return answer(request, (), plan, filename=export.filename)
+    return answer(request, (), plan, make_options(), filename=export.filename)
 
 
 class StoredArchive:

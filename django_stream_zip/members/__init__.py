@@ -13,6 +13,7 @@ from django_stream_zip.members.errors import (
     TooManyMembersError,
 )
 from django_stream_zip.members.files import bytes_member, file_member
+from django_stream_zip.members.listing import folder_members, storage_members
 from django_stream_zip.members.queryset import (
     aqueryset_members,
     lazy_queryset_members,
@@ -29,7 +30,9 @@ __all__ = [
     "bytes_member",
     "field_member",
     "file_member",
+    "folder_members",
     "lazy_queryset_members",
     "queryset_members",
     "storage_member",
+    "storage_members",
 ]

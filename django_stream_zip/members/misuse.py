@@ -456,7 +456,7 @@ def no_file_field(model: type[Model], path: str) -> ValueError:
     known = (
         f"its file fields are {', '.join(names)}"
         if names
-        else "if it holds stored names, as rows of a history do, use storage_member(storage, name)"
+        else "if it holds stored names, as rows of a history do, pass storage=…"
     )
     return ValueError(f"{model._meta.label}.{path} is not a FileField; {known}")
 

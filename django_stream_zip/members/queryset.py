@@ -14,6 +14,7 @@ from inspect import signature
 from typing import Any, get_args
 
 from asgiref.sync import sync_to_async
+from django.core.files.storage import Storage
 from django.db.models import QuerySet
 
 from django_stream_zip import conf
@@ -57,6 +58,7 @@ def queryset_members(
     crc_32: Fields = None,
     modified_at: Fields = None,
     validator: Fields = None,
+    storage: Storage | None = None,
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
@@ -85,6 +87,8 @@ def queryset_members(
         crc_32: The same for the CRC-32.
         modified_at: The same for the time of modification.
         validator: The same for the storage's validator.
+        storage: Where the files are, if `file_fields` are text columns that hold stored names, as
+            those of historical rows (django-simple-history) are.
         compress: Whether to deflate; None leaves it to the kind of file and the setting.
         decode: Whether what is stored gzipped is decoded: see `storage_member`.
         missing: What to do about files that can't be described: see `collect.Collector`.
@@ -108,6 +112,7 @@ def queryset_members(
         declared,
         own_metadata=decode is None,  # it is of what the storage's `open()` returns
         limit=collector.limit,
+        storage=storage,
     )
     return list(collector.members(files.of(queryset)))
 
@@ -129,8 +134,14 @@ def check_options(queryset: QuerySet[Any] | None, /, *file_fields: str, **option
     if queryset is not None:
         declared = {kind: options.get(kind) for kind in KINDS}
         own_metadata = options.get("decode") is None
-        name = options.get("name")
-        RowFiles(queryset, file_fields, name, declared, own_metadata=own_metadata)
+        RowFiles(
+            queryset,
+            file_fields,
+            options.get("name"),
+            declared,
+            own_metadata=own_metadata,
+            storage=options.get("storage"),
+        )
 
 
 async def aqueryset_members(
@@ -159,6 +170,7 @@ def lazy_queryset_members(
     crc_32: Fields = None,
     modified_at: Fields = None,
     validator: Fields = None,
+    storage: Storage | None = None,
     compress: bool | None = None,
     decode: bool | None = None,
     missing: Missing = "raise",
@@ -184,7 +196,9 @@ def lazy_queryset_members(
     """
     check_values({"limit": limit})
     declared = {"size": size, "crc_32": crc_32, "modified_at": modified_at, "validator": validator}
-    files = RowFiles(queryset, file_fields, name, declared, own_metadata=decode is None)
+    files = RowFiles(
+        queryset, file_fields, name, declared, own_metadata=decode is None, storage=storage
+    )
     collector = Collector(
         compress=compress,
         decode=decode,

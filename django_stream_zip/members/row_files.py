@@ -7,12 +7,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import CharField, FileField, QuerySet, TextField
 from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip.members import field_files
 from django_stream_zip.members.collect import StoredFile
-from django_stream_zip.members.misuse import check_rows
+from django_stream_zip.members.misuse import check_rows, check_stored
 from django_stream_zip.members.paths import (
     beside,
     check_one_value,
@@ -52,6 +52,7 @@ class RowFiles:
         declared: Fields by kind of metadata.
         own_metadata: Whether the metadata that models keep themselves is used too.
         limit: Of more rows than that, only one more is likely to be wanted.
+        storage: Where the files are, if the fields are columns that hold stored names.
 
     Raises:
         ValueError: A field or a format isn't what it should be.
@@ -66,20 +67,16 @@ class RowFiles:
         *,
         own_metadata: bool,
         limit: int | None = None,
+        storage: Any = None,
     ) -> None:
         check_rows(queryset, file_fields, name)
         model = queryset.model
         self._paths = paths = file_field_paths(model, file_fields)
-        fields = {path: file_field(model, path) for path in paths}
-        self._storages = {path: field.storage for path, field in fields.items()}
+        places = _of_fields(queryset, paths) if storage is None else _in(storage, queryset, paths)
+        self._storages, self._managers, self._on_instance = places
+        own_metadata = own_metadata and storage is None
         self._metadata = metadata_columns(queryset, paths, declared, own=own_metadata)
         self._naming = naming(queryset, name)
-        self._managers = _managers(queryset, paths)
-        self._on_instance = {
-            path
-            for path, field in fields.items()
-            if not relation(path) and not field_files.is_column_enough(model, field)
-        }
         self._owners = {path: beside(path, "pk") for path in paths}
         self._joins_many = any(is_to_many(model, path) for path in paths)
         self._rows = self._selection(limit)
@@ -162,6 +159,37 @@ class RowFiles:
         holder = owners[path] if path in self._managers else instance
         file = getattr(holder, path.rpartition(LOOKUP_SEP)[2], None)
         return (field_files.storage_of(file), str(file.name)) if file else (None, "")
+
+
+class _Places(NamedTuple):
+    """Where files are: the storage of each path, and the paths of which a row has to say it."""
+
+    storages: dict[str, Any]
+    managers: dict[str, QuerySet[Any]]
+    on_instance: set[str]
+
+
+def _of_fields(queryset: QuerySet[Any], paths: tuple[str, ...]) -> _Places:
+    """Return where file fields have their files."""
+    model = queryset.model
+    fields = {path: file_field(model, path) for path in paths}
+    on_instance = {
+        path
+        for path, field in fields.items()
+        if not relation(path) and not field_files.is_column_enough(model, field)
+    }
+    storages = {path: field.storage for path, field in fields.items()}
+    return _Places(storages, _managers(queryset, paths), on_instance)
+
+
+def _in(storage: Any, queryset: QuerySet[Any], paths: tuple[str, ...]) -> _Places:
+    """Return that the files are in one storage, and the columns hold their names."""
+    check_stored(storage, "")
+    for path in paths:
+        if not isinstance(followed(queryset.model, path), CharField | TextField | FileField):
+            label = queryset.model._meta.label
+            raise ValueError(f"{path!r} of {label} holds no stored names: it is no text")
+    return _Places(dict.fromkeys(paths, storage), {}, set())
 
 
 def _managers(queryset: QuerySet[Any], paths: tuple[str, ...]) -> dict[str, QuerySet[Any]]:

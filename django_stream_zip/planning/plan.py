@@ -22,7 +22,7 @@ from django_stream_zip.engine.aes import EncryptionOverhead
 from django_stream_zip.engine.archive import Archive
 from django_stream_zip.engine.directory import KnownDirectory, NoDirectory
 from django_stream_zip.engine.encoders import STORED
-from django_stream_zip.engine.entry import Options, check_content, encoder_for
+from django_stream_zip.engine.entry import Options, archive_comment, check_content, encoder_for
 from django_stream_zip.engine.members import AsyncMemberFile, MemberFile, as_bytes, unpacked
 from django_stream_zip.engine.methods import Coding, Method
 from django_stream_zip.engine.streams import default_compressobj
@@ -70,6 +70,7 @@ class Plan:
         directory: KnownDirectory,
         end_records: bytes,
         tag: str | None,
+        options: Options,
     ) -> None:
         self.members = members
         self.length = offsets[-1] + directory.size + len(end_records)
@@ -77,16 +78,37 @@ class Plan:
         self._offsets = offsets  # where each member starts, then where the directory does
         self._directory = directory  # with a CRC-32 of 0 where none is declared
         self._end_records = end_records
+        self._options = options
         self._is_declared = all(member[3].crc_32 is not None for member in members)
 
     @classmethod
-    def of(cls, members: Sequence[AnyMember], *, encrypted: bool = False) -> Plan | None:
-        """Plan an archive.
+    def of(
+        cls,
+        members: Sequence[AnyMember],
+        *,
+        encrypted: bool = False,
+        extended_timestamps: bool = True,
+        comment: str = "",
+    ) -> Plan | None:
+        """Plan an archive, which has these options of `stream_zip`.
 
         Returns None if the size of some member can only be found by writing it.
         """
+        options = replace(
+            _OPTIONS,
+            extended_timestamps=extended_timestamps,
+            encryption=EncryptionOverhead() if encrypted else None,
+            comment=archive_comment(comment),
+        )
+        return cls._of(members, options)
+
+    def replanned(self, members: Sequence[AnyMember]) -> Plan | None:
+        """Plan other members, with the options of this archive."""
+        return self._of(members, self._options)
+
+    @classmethod
+    def _of(cls, members: Sequence[AnyMember], options: Options) -> Plan | None:
         members = tuple(members)  # what the caller's list becomes later is another archive
-        options = replace(_OPTIONS, encryption=EncryptionOverhead()) if encrypted else _OPTIONS
         directory = KnownDirectory()
         archive = Archive(options, directory=directory)
         offsets = array("Q")
@@ -97,8 +119,8 @@ class Plan:
                 return None
         offsets.append(archive.offset)
         *_, end_records = archive.finish()
-        tag = None if encrypted else _entity_tag(members, directory)
-        return cls(members, offsets, directory, end_records, tag)
+        tag = None if options.encryption else _entity_tag(members, directory, end_records)
+        return cls(members, offsets, directory, end_records, tag, options)
 
     def window(
         self,
@@ -142,7 +164,7 @@ class Plan:
 
     def spans(self) -> Iterator[Span]:
         """Yield where each of the `members` lies; the directory is behind the last of them."""
-        archive = Archive(_OPTIONS, directory=NoDirectory())
+        archive = Archive(self._options, directory=NoDirectory())
         for start, member in zip(self._offsets, self.members, strict=False):
             name, modified_at, mode, method, _ = member
             archive.begin(name, modified_at, mode, method)
@@ -168,7 +190,9 @@ class Plan:
             method = method._replace(crc_32=crc_32)
             members[number] = (name, modified_at, mode, method, content)
             directory.set_crc_32(number, crc_32)
-        return Plan(tuple(members), self._offsets, directory, self._end_records, None)
+        return Plan(
+            tuple(members), self._offsets, directory, self._end_records, None, self._options
+        )
 
     def pieces(self) -> Iterator[bytes | int]:
         """Yield what the archive is made of, in its order.
@@ -176,7 +200,7 @@ class Plan:
         Bytes are written as they are; a number is that of a member whose content is there as it is.
         Every member has to declare its CRC-32.
         """
-        archive = Archive(_OPTIONS, directory=NoDirectory())
+        archive = Archive(self._options, directory=NoDirectory())
         for number, (name, modified_at, mode, method, _) in enumerate(self.members):
             assert method.crc_32 is not None
             yield archive.begin(name, modified_at, mode, method)
@@ -233,7 +257,7 @@ class Plan:
         begun: Callable[[str], object],
     ) -> Generator[Step, None, None]:
         """Write what of members is in the window, and their CRC-32s into its directory."""
-        archive = Archive(_OPTIONS, directory=NoDirectory())
+        archive = Archive(self._options, directory=NoDirectory())
         stored, prepared = _StoredContent(), Prepared(self.members)
         last = bisect_left(self._offsets, window.stop, hi=len(self.members))
         for number in range(self._first(window), last):
@@ -296,7 +320,7 @@ class Plan:
         content = self._method_and_content(number)[1]
         if method.crc_32 is not None or content.crc_32 is not None:
             return
-        archive = Archive(_OPTIONS, offset=self._offsets[number], directory=NoDirectory())
+        archive = Archive(self._options, offset=self._offsets[number], directory=NoDirectory())
         archive.begin(name, modified_at, mode, method)
         length = archive.content_before(max(0, window.start - archive.offset))
         if length and window.stop > archive.offset + archive.data_length:
@@ -322,7 +346,9 @@ class Plan:
             yield self._method_and_content(number)[1]
 
 
-def _entity_tag(members: Sequence[AnyMember], directory: KnownDirectory) -> str | None:
+def _entity_tag(
+    members: Sequence[AnyMember], directory: KnownDirectory, end_records: bytes
+) -> str | None:
     """Return an archive's tag, in its quotes: a digest of all that its bytes follow from.
 
     It vouches for the bytes, so there is none if nobody vouches for some content.
@@ -330,6 +356,7 @@ def _entity_tag(members: Sequence[AnyMember], directory: KnownDirectory) -> str 
     digest = sha256(b"%d" % spec.REVISION)
     for block in directory.blocks():
         digest.update(block)
+    digest.update(end_records)
     for start in range(0, len(members), _BATCH):
         contents = [member[4] for member in members[start : start + _BATCH]]
         validators = [getattr(content, "validator", None) for content in contents]

@@ -35,6 +35,8 @@ class ZipSource:
         *,
         password: str | None = None,
         compress: bool | None = None,
+        extended_timestamps: bool = True,
+        comment: str = "",
         adapted: Callable[[Any], Any] | None = None,
     ) -> None:
         """Describe and name the members, and plan their archive where all of it is known.
@@ -47,9 +49,16 @@ class ZipSource:
         members = (adapted or _synchronous)(ready(members, compress))
         self.plan: Plan | None = None
         if isinstance(members, Sequence):
-            self.plan = Plan.of(members, encrypted=password is not None)
+            self.plan = Plan.of(
+                members,
+                encrypted=password is not None,
+                extended_timestamps=extended_timestamps,
+                comment=text(comment),
+            )
         self._members = members
-        self._options = make_options(text(password))
+        self._options = make_options(
+            text(password), extended_timestamps=extended_timestamps, comment=text(comment)
+        )
         #: How many members were begun, of an archive without a plan.
         self._begun = 0
         self._is_stopped = False

@@ -34,6 +34,8 @@ async def asave_zip(
     *,
     password: str | None = None,
     compress: bool | None = None,
+    extended_timestamps: bool = True,
+    comment: str = "",
     overwrite: bool = False,
     progress: Progress | None = None,
     workers: int = 1,
@@ -50,7 +52,14 @@ async def asave_zip(
     sources: list[ZipSource] = []
 
     def make() -> ZipSource:
-        source = ZipSource(members, password=password, compress=compress, adapted=_bridged)
+        source = ZipSource(
+            members,
+            password=password,
+            compress=compress,
+            extended_timestamps=extended_timestamps,
+            comment=comment,
+            adapted=_bridged,
+        )
         sources.append(source)
         return source
 

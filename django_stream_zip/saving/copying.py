@@ -78,17 +78,16 @@ def copy_sources(archive: ZipSource, writer: PartWriter) -> dict[int, CopySource
     }
 
 
-def planned(
-    members: Sequence[AnyMember], sources: Mapping[int, CopySource], limits: Limits
-) -> Copies | None:
-    """Lay an archive out, and ask for what is to be copied. Returns None if nothing is.
+def planned(archive: Plan, sources: Mapping[int, CopySource], limits: Limits) -> Copies | None:
+    """Lay a planned archive out, and ask for what is to be copied. Returns None if nothing is.
 
     Raises:
         ContentChangedError: A content isn't what its member was made for.
     """
+    members = archive.members
     while sources:
         unknown = frozenset(number for number in sources if members[number][3].crc_32 is None)
-        plan = Plan.of(
+        plan = archive.replanned(
             [_declaring(member) if n in unknown else member for n, member in enumerate(members)]
         )
         assert plan is not None  # as all sizes are known

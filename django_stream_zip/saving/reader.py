@@ -16,7 +16,12 @@ Progress = Callable[[int, int | None], object]
 
 
 def open_zip(
-    members: Any, *, password: str | None = None, compress: bool | None = None
+    members: Any,
+    *,
+    password: str | None = None,
+    compress: bool | None = None,
+    extended_timestamps: bool = True,
+    comment: str = "",
 ) -> ZipReader:
     """Return the archive of `members` as a file object, to read from.
 
@@ -30,9 +35,18 @@ def open_zip(
     Args:
         members: As for `zip_response`, but not asynchronous.
         password: Encrypts all members.
-        compress: As for `zip_response`.
+        compress: As for `zip_response`; so are the next two.
+        extended_timestamps: Whether times are also written in seconds since 1970.
+        comment: The archive's comment.
     """
-    return ZipReader(ZipSource(members, password=password, compress=compress))
+    archive = ZipSource(
+        members,
+        password=password,
+        compress=compress,
+        extended_timestamps=extended_timestamps,
+        comment=comment,
+    )
+    return ZipReader(archive)
 
 
 class ZipReader(io.RawIOBase):

@@ -42,6 +42,8 @@ def save_zip(
     *,
     password: str | None = None,
     compress: bool | None = None,
+    extended_timestamps: bool = True,
+    comment: str = "",
     overwrite: bool = False,
     progress: Progress | None = None,
     workers: int = 1,
@@ -62,7 +64,9 @@ def save_zip(
         name: The archive's name in the storage.
         members: As for `zip_response`, but not asynchronous: see `asave_zip`.
         password: Encrypts all members.
-        compress: As for `zip_response`.
+        compress: As for `zip_response`; so are the next two.
+        extended_timestamps: Whether times are also written in seconds since 1970.
+        comment: The archive's comment.
         overwrite: Whether a file of that name is replaced. Without it, one is an error.
         progress: Called with how many bytes are saved, and of how many if that is known.
         workers: How many threads make and write parts, where all CRC-32s are known and the storage
@@ -91,7 +95,14 @@ def save_zip(
     return saved_as(
         storage,
         name,
-        partial(ZipSource, members, password=password, compress=compress),
+        partial(
+            ZipSource,
+            members,
+            password=password,
+            compress=compress,
+            extended_timestamps=extended_timestamps,
+            comment=comment,
+        ),
         overwrite=overwrite,
         progress=progress,
         workers=workers,
@@ -217,14 +228,13 @@ def _copied(
     if not sources:
         return None
     assert archive.plan is not None
-    members = archive.plan.members
     limits = writer.limits._replace(default=writer.limits.part_size(archive.length, part_size))
 
     def made(length: int) -> None:
         archive.check_stopped()
         done.add(length)
 
-    while (copies := planned(members, sources, limits)) is not None:
+    while (copies := planned(archive.plan, sources, limits)) is not None:
         done.restart(copies.plan.length)
         upload = writer.begin(copies.plan.length, limits.default)
         try:

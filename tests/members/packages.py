@@ -188,7 +188,7 @@ def simple_history(folder: Path) -> Any:
         refused = str(error)
     return {
         "refused": refused,
-        "history": contents_of(storage_member(storage, str(row.file)) for row in rows),
+        "history": both_ways(rows, "file", storage=storage, name="{history_type}{basename}"),
         "as of": contents_of([storage_member(storage, str(rows[0].instance.file))]),
     }
 

@@ -67,5 +67,6 @@ def test_a_tenant_s_file_of_django_tenants_stays_the_tenant_s(tmp_path: Path) ->
 
 def test_rows_of_a_history_name_files_of_a_storage(tmp_path: Path) -> None:
     told = packed("simple_history", tmp_path)
-    assert "use storage_member(storage, name)" in told.pop("refused")
-    assert told == {"history": {"a.txt": "first", "b.txt": "second"}, "as of": {"a.txt": "first"}}
+    assert "pass storage=" in told.pop("refused")
+    history = {"+a.txt": "first", "~b.txt": "second"}
+    assert told == {"history": [history, history], "as of": {"a.txt": "first"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import zipfile
@@ -42,12 +43,14 @@ class Photo(models.Model):
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
+    pattern = rf"\.\. code-block:: {re.escape(language)}\n\n((?:    .*\n|\n)+)"
     return [dedent(block) for block in re.findall(pattern, page.read_text())]
 
 
 def block_with(page: str, word: str) -> str:
-    [block] = [block for block in blocks(ROOT / page, "python") if word in block]
+    languages = ("python", "html+django")
+    found = [block for language in languages for block in blocks(ROOT / page, language)]
+    [block] = [block for block in found if word in block]
     return block
 
 
@@ -270,7 +273,17 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-@pytest.mark.parametrize("accept", ["application/zip", "application/json", "text/html"])
+def test_the_viewset_of_the_docs_has_an_action(photo: Photo, tmp_path: Path) -> None:
+    from rest_framework.permissions import AllowAny
+
+    viewset = run(block_with("docs/recipes.rst", "class PhotoViewSet"), Photo=Photo)["PhotoViewSet"]
+    view = viewset.as_view({"get": "download_zip"}, authentication_classes=())
+    assert view(RequestFactory().get("/")).status_code in {401, 403}
+    viewset.permission_classes = [AllowAny]
+    assert members_of(view(RequestFactory().get("/")), tmp_path / "a.zip") == ["Dawn.jpg"]
+
+
+@pytest.mark.parametrize("accept", ["application/zip", "application/json", "*/*"])
 def test_the_rest_framework_view_of_the_docs_takes_any_accept(
     photo: Photo, tmp_path: Path, accept: str
 ) -> None:
@@ -295,6 +308,29 @@ def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path
     Photo.objects.update(image="gone.jpg")
     with pytest.raises(Http404):
         album(request, 7)
+
+
+@override_settings(
+    TEMPLATES=[
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"photos/album.html": block_with("docs/recipes.rst", "filesizeformat")},
+                    )
+                ]
+            },
+        }
+    ]
+)
+def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
+    page = run(block_with("docs/recipes.rst", "def size_page"), Photo=Photo)["size_page"]
+    html = " ".join(page(RequestFactory().get("/"), 7).content.decode().split())
+    assert "Download 1 files, 2.1 KB</a>" in html
+    told = page(RequestFactory().get("/", headers={"Accept": "application/json"}), 7).content
+    assert json.loads(told)["is_resumable"] is True
 
 
 def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:

@@ -15,6 +15,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
 ]
 
+# For those who say who they are, by `user` in the query string.
+DJANGO_STREAM_ZIP = {"MAX_DOWNLOADS_PER_USER": 2}
+
 # A line of the package's own logger begins with its name, so that the tests can count them.
 LOGGING = {
     "version": 1,

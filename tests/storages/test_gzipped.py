@@ -23,7 +23,7 @@ from django_stream_zip import (
     stream_zip,
 )
 from django_stream_zip.delivery.download import ZipDownloadError
-from django_stream_zip.members import storage_member
+from django_stream_zip.members import storage_member, storage_members
 from django_stream_zip.members.readers import reader_for
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
@@ -31,7 +31,7 @@ from django_stream_zip.response import zip_response
 from django_stream_zip.storages import GzippedFileSystemStorage
 from tests.models import Book
 from tests.support.contents import NoChecksums
-from tests.support.contract import Place, ReaderContract
+from tests.support.contract import ListingContract, Place, ReaderContract
 from tests.support.readers import PYTHON_READERS, assert_reads
 
 TEXT = b"".join(b"%d GET /index.html\n" % number for number in range(20_000))
@@ -52,12 +52,20 @@ def saved(storage: FileSystemStorage, data: bytes = TEXT, name: str = "a.txt") -
     return storage.save(name, ContentFile(data))
 
 
-class TestReader(ReaderContract):
+class TestReader(ListingContract, ReaderContract):
     reader_class = "GzippedFileReader"
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Place:
         return Place(GzippedFileSystemStorage(tmp_path))
+
+
+def test_a_folder_has_the_names_that_files_are_opened_by(storage: GzippedFileSystemStorage) -> None:
+    saved(storage, name="logs/a.txt")
+    saved(storage, NOISE, name="logs/b.bin")
+    (Path(storage.location) / "logs" / "again").symlink_to(storage.location)
+    data = b"".join(stream_zip(storage_members(storage)))
+    assert_reads(data, {"logs/a.txt": TEXT, "logs/b.bin": NOISE}, only=PYTHON_READERS)
 
 
 def test_text_is_kept_gzipped_under_its_name(storage: GzippedFileSystemStorage) -> None:

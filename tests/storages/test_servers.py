@@ -9,20 +9,23 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 
 from django_stream_zip import stream_zip
-from django_stream_zip.members import storage_member
+from django_stream_zip.members import storage_member, storage_members
+from django_stream_zip.members.readers.reader import Metadata
 from django_stream_zip.planning.content import ContentChangedError
+from django_stream_zip.response import zip_response
 from tests.storages.conftest import BUCKET
 from tests.support import clients
-from tests.support.contract import DATA, MIB, Place, ReaderContract
+from tests.support.contract import DATA, MIB, ListingContract, Place, ReaderContract
 from tests.support.proxy import Proxy
 from tests.support.readers import PYTHON_READERS, assert_reads
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 
 
-class S3Contract(ReaderContract):
+class S3Contract(ListingContract, ReaderContract):
     reader_class = "S3Reader"
 
     def test_what_was_stored_packed_is_read_both_ways(self, place: Place, name: str) -> None:
@@ -96,6 +99,45 @@ class TestMoto(S3Contract):
         expected = None if size == 1000 else zlib.crc32(data)
         assert place.reader(name).describe().crc_32 == expected
 
+    def test_a_listing_of_all_is_one_request(
+        self, place: Place, listed_folder: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        reader: Any = place.reader(listed_folder)
+        events = reader.client.meta.events
+        events.register("before-call", lambda model, **_: asked.append(model.name), unique_id="l")
+        try:
+            members = storage_members(place.storage, listed_folder)
+            response = zip_response(RequestFactory().get("/"), members, compress=False)
+        finally:
+            events.unregister("before-call", unique_id="l")
+        assert asked == ["ListObjectsV2"]
+        assert response.headers["Accept-Ranges"] == "bytes"
+
+    def test_keys_that_are_no_files_are_left_out(
+        self, place: Place, listed_folder: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        client: Any = place.reader("x").client  # type: ignore[attr-defined]
+        for key in ("", "c/", "new/", "c//double.jpg"):
+            client.put_object(Bucket=BUCKET, Key=f"{listed_folder}/{key}", Body=b"")
+        assert len(storage_members(place.storage, listed_folder)) == 5
+        assert "its storage has no name for this key" in caplog.text
+
+    def test_what_a_listing_does_not_tell_is_asked(self, place: Place, name: str) -> None:
+        from gzip import compress
+
+        place.storage.object_parameters = {"ContentEncoding": "gzip", "StorageClass": "GLACIER"}
+        try:
+            place.put(name, compress(b"abc"))
+        finally:
+            place.storage.object_parameters = {}
+        folder = name.rpartition("/")[0]
+        listed = dict(place.reader(folder).listed())
+        assert listed[name] == Metadata()  # whether it is archived
+        with pytest.raises(PermissionError):
+            storage_members(place.storage, folder)
+        place.delete(name)
+
 
 class TestLocalStack(S3Contract):
     test_nobody_else_may_read = None  # type: ignore[assignment] # it lets everybody
@@ -134,7 +176,7 @@ class TestSwift(S3Contract):
 # The others.
 
 
-class TestGoogleCloud(ReaderContract):
+class TestGoogleCloud(ListingContract, ReaderContract):
     reader_class = "GoogleCloudReader"
     tells_size = False
 
@@ -143,7 +185,7 @@ class TestGoogleCloud(ReaderContract):
         return Place(google, detects_replacement=False)
 
 
-class TestAzure(ReaderContract):
+class TestAzure(ListingContract, ReaderContract):
     reader_class = "AzureReader"
 
     @pytest.fixture
@@ -175,7 +217,7 @@ class TestAzure(ReaderContract):
 # SFTP.
 
 
-class TestSFTP(ReaderContract):
+class TestSFTP(ListingContract, ReaderContract):
     reader_class = "SFTPReader"
 
     @pytest.fixture

@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 
 from django_stream_zip import stream_zip
-from django_stream_zip.members import storage_member
+from django_stream_zip.members import TooManyMembersError, storage_member, storage_members
 from django_stream_zip.members.readers import reader_for
-from django_stream_zip.members.readers.reader import Reader
+from django_stream_zip.members.readers.reader import Metadata, Reader
+from django_stream_zip.members.readers.remote import ObjectReader
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.planning.plan import Plan
 from tests.support.contents import NoChecksums
@@ -266,6 +267,49 @@ class ReaderContract:
         for start, stop in [(0, plan.length), (len(DATA) // 2, plan.length), (10, len(DATA) + 99)]:
             window = plan.window(start, stop, checksums=NoChecksums())
             assert b"".join(window) == archive[start:stop]
+
+
+class ListingContract:
+    """What holds for the listing of every storage. The files are in a folder of each test's own."""
+
+    @pytest.fixture
+    def listed_folder(self, place: Place) -> str:
+        folder = f"listed {uuid.uuid4().hex}"
+        for name in ("b.jpg", "a.jpg", "c/d/e.jpg", "c/b.txt", "ü.jpg"):
+            place.put(f"{folder}/{name}", name.encode())
+        place.put(f"{folder}0/a.jpg", b"no")
+        return folder
+
+    def test_a_folder_is_listed_with_those_below_it(
+        self, place: Place, listed_folder: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ObjectReader, "page_length", 2)
+        listed = dict(place.reader(listed_folder).listed())
+        names = ("b.jpg", "a.jpg", "c/d/e.jpg", "c/b.txt", "ü.jpg")
+        assert listed.keys() == {f"{listed_folder}/{name}" for name in names}
+        for name, metadata in listed.items():
+            told = place.reader(name).describe()._replace(crc_32=None)
+            assert metadata in (told, Metadata()), name
+
+    def test_a_listing_is_an_archive(self, place: Place, listed_folder: str) -> None:
+        members = storage_members(place.storage, listed_folder)
+        names = ["a.jpg", "b.jpg", "c/b.txt", "c/d/e.jpg", "ü.jpg"]
+        assert sorted(member[0] for member in members) == names
+        assert all(b"".join(member[4].chunks()) == member[0].encode() for member in members)
+        assert [
+            member[0] for member in storage_members(place.storage, f"{listed_folder}/c/d/")
+        ] == ["e.jpg"]
+
+    def test_the_whole_storage_is_listed(self, place: Place, listed_folder: str) -> None:
+        listed = {member[0] for member in storage_members(place.storage, missing="skip")}
+        assert {f"{listed_folder}/c/d/e.jpg", f"{listed_folder}0/a.jpg"} <= listed
+
+    def test_a_listing_ends_where_there_are_too_many(
+        self, place: Place, listed_folder: str
+    ) -> None:
+        with pytest.raises(TooManyMembersError):
+            storage_members(place.storage, listed_folder, limit=4)
+        assert len(storage_members(place.storage, listed_folder, limit=5)) == 5
 
 
 class Faulty(Place):

@@ -538,6 +538,21 @@ def test_rows_beyond_the_variables_of_the_database_are_selected(
 # Options.
 
 
+def test_a_method_names_the_members(documents: list[Document]) -> None:
+    def name(self: Any, request: Any, instance: Document, stored_name: str) -> str:
+        return f"{request.user.username}/{instance.title}-{stored_name}"
+
+    monkeyed = {"get_zip_member_name": name, "zip_options": {"missing": "raise"}}
+    modeladmin = type("Named", (DocumentAdmin,), monkeyed)(Document, site)
+    assert modeladmin.check() == []
+    request: Any = SimpleNamespace(user=SimpleNamespace(username="root"))
+    members = modeladmin.get_zip_members(request, Document.objects.filter(title="a"))
+    assert [member[0] for member in members] == [f"root/a-{documents[0].file.name}"]
+    monkeyed["zip_options"] = {"name": "title"}
+    [message] = type("Twice", (DocumentAdmin,), monkeyed)(Document, site).check()
+    assert "get_zip_member_name names members" in message.msg
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,15 +12,24 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.urls import path
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.routers import SimpleRouter
+from rest_framework.serializers import ModelSerializer
 from rest_framework.views import APIView
-from rest_framework.viewsets import ViewSet
+from rest_framework.viewsets import ReadOnlyModelViewSet, ViewSet
 
 from django_stream_zip import stream_zip
+from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
+from django_stream_zip.rest_framework import ZipDownloadMixin, ZipRenderer
 from django_stream_zip.signals import zip_download_started
 from tests.delivery.test_checksums import asynchronous
+from tests.models import Document
 from tests.support.contents import ContentMember, counting_member
+from tests.support.counting import CountingStorage
+from tests.support.readers import read_zipfile
+from tests.support.rows import make_known_document
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -145,3 +156,138 @@ def test_signals_get_the_request_that_was_given(factory: Any) -> None:
     finally:
         zip_download_started.disconnect(receiver)
     assert seen == [request]
+
+
+# The mixin and the renderer.
+
+
+class DocumentSerializer(ModelSerializer):
+    class Meta:
+        model = Document
+        fields = ("id", "title")
+
+
+class Documents(ZipDownloadMixin, ReadOnlyModelViewSet):
+    authentication_classes = ()
+    queryset = Document.objects.order_by("title")
+    serializer_class = DocumentSerializer
+    zip_filename = "documents.zip"
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        title = self.request.query_params.get("title")
+        rows = super().filter_queryset(queryset)
+        return rows if title is None else rows.filter(title=title)
+
+    @action(detail=True, renderer_classes=[ZipRenderer, JSONRenderer])
+    def notes(self, request: Request, pk: str) -> Any:
+        row = self.get_object()
+        note = [bytes_member(row.title.encode(), "note.jpg")]
+        return self.render_to_zip(lambda: note, filename="note.zip", comment="a note")
+
+
+class Chosen(Documents):
+    zip_ids_param = "ids"
+
+
+class Few(Documents):
+    zip_options = {"limit": 1}
+
+
+class Members(Documents):
+    permission_classes = (IsAuthenticated,)
+
+
+router = SimpleRouter()
+for prefix, viewset in {
+    "documents": Documents,
+    "chosen": Chosen,
+    "few": Few,
+    "members": Members,
+}.items():
+    router.register(prefix, viewset, basename=prefix)
+urlpatterns += router.urls
+
+ZIP = "application/zip"
+
+
+@pytest.fixture
+def documents(db: None, storage: CountingStorage) -> list[Document]:
+    return [make_known_document(storage, title) for title in "abc"]
+
+
+def names_in(response: Any) -> set[str]:
+    assert response.status_code == 200, response.content
+    return set(read_zipfile(response.getvalue()))
+
+
+@pytest.mark.parametrize("accept", [ZIP, "application/json", "text/html", "*/*"])
+def test_a_viewset_has_an_action(documents: list[Document], accept: str) -> None:
+    response = Client().get("/documents/zip/", headers={"Accept": accept})
+    assert response.headers["Content-Type"] == ZIP
+    assert 'filename="documents.zip"' in response.headers["Content-Disposition"]
+    assert names_in(response) == {"a.pdf", "b.pdf", "c.pdf"}
+
+
+def test_the_action_has_ranges_and_head(documents: list[Document]) -> None:
+    data = Client().get("/documents/zip/").getvalue()
+    head = Client().head("/documents/zip/", headers={"Accept": ZIP})
+    assert head.headers["Content-Length"] == str(len(data))
+    part = Client().get("/documents/zip/", headers={"Range": "bytes=50-"})
+    assert (part.status_code, part.getvalue()) == (206, data[50:])
+
+
+def test_the_action_has_what_the_list_has(documents: list[Document]) -> None:
+    assert names_in(Client().get("/documents/zip/?title=b")) == {"b.pdf"}
+    assert names_in(Client().get("/documents/zip/?format=zip&title=b")) == {"b.pdf"}
+
+
+def test_rows_can_be_selected(documents: list[Document]) -> None:
+    a, b, _ = documents
+    assert names_in(Client().get(f"/chosen/zip/?ids={a.pk}&ids={b.pk}")) == {"a.pdf", "b.pdf"}
+    for query in ("", "?ids=x", f"?ids={b.pk}&title=a"):
+        assert Client().get(f"/chosen/zip/{query}").status_code == 404
+
+
+@pytest.mark.parametrize("accept", [ZIP, "application/json"])
+def test_errors_stay_the_framework_s(documents: list[Document], accept: str, settings: Any) -> None:
+    def refused(url: str) -> tuple[int, str, str]:
+        response = Client().get(url, headers={"Accept": accept})
+        assert response.headers["Content-Type"] == "application/json"
+        return response.status_code, response.json()["detail"], response.headers.get("Retry-After")
+
+    assert refused("/members/zip/")[0] == 403
+    assert refused("/chosen/zip/") == (404, "Nothing was selected.", None)
+    text = "This download is limited to 1 file. Select fewer files."
+    assert refused("/few/zip/") == (413, text, None)
+    settings.DJANGO_STREAM_ZIP = {"MAX_DOWNLOADS": 1}
+    running = zip_response(RequestFactory().get("/"), photos())
+    text = "Too many downloads are running. Try again in a moment."
+    assert refused("/documents/zip/") == (503, text, "30")
+    running.close()
+    text = "There are no files to download."
+    assert refused("/documents/zip/?title=no") == (404, text, None)
+    Document.objects.update(file="gone.pdf", size=None)
+    assert refused("/documents/zip/") == (404, "A file of this download is missing.", None)
+
+
+def test_only_the_action_has_the_renderer(documents: list[Document]) -> None:
+    assert Client().get("/documents/", headers={"Accept": ZIP}).status_code == 406
+    assert len(Client().get("/documents/").json()) == 3
+
+
+def test_an_action_of_one_s_own_uses_it_too(documents: list[Document]) -> None:
+    url = f"/documents/{documents[0].pk}/notes/"
+    response = Client().get(url, headers={"Accept": ZIP})
+    assert response.getvalue().endswith(b"a note")
+    missing = Client().get("/documents/0/notes/", headers={"Accept": ZIP})
+    assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/json")
+    assert missing.json()["detail"]
+
+
+def test_nothing_else_needs_the_framework() -> None:
+    code = (
+        "import sys, django; from django.conf import settings; settings.configure();"
+        "django.setup(); import django_stream_zip.views;"
+        "assert not any(name.startswith('rest_framework') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

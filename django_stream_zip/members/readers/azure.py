@@ -6,6 +6,7 @@ that. It repeats a piece by itself where it is truncated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -28,7 +29,7 @@ from django_stream_zip.members.readers.processes import (
     forget_after_fork,
 )
 from django_stream_zip.members.readers.reader import Metadata, archived_error
-from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.remote import ObjectReader, ObstoreObject
 from django_stream_zip.members.readers.transfer import ResponseBody
 
 # Before 12.28, what is stored gzipped comes decoded, and a piece of it not at all.
@@ -37,7 +38,7 @@ _AS_STORED: Final[dict[str, Any]] = (
 )
 
 
-class AzureReader(RemoteReader):
+class AzureReader(ObjectReader):
     """Reads a blob of an AzureStorage."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (HttpResponseError,)
@@ -47,8 +48,24 @@ class AzureReader(RemoteReader):
         super().__init__(storage, name, decode=decode)
         forget_after_fork(storage, AZURE_CONNECTIONS)
         _clients.get(storage, _pooled_client)
-        self._blob = storage.client.get_blob_client(blob_name(storage, name))
+        # To list a whole container, there is no blob.
+        self._blob: Any = storage.client.get_blob_client(self._key(name)) if name else None
         self._timeout = storage.timeout
+
+    def _key(self, name: str) -> str:
+        return blob_name(self.storage, name) if name else self.storage.location.strip("/")
+
+    def _listing(self, prefix: str) -> Iterator[tuple[str, Metadata, str]]:
+        blobs = self.storage.client.list_blobs(
+            name_starts_with=prefix, results_per_page=self.page_length, timeout=self._timeout
+        )
+        for found in blobs:
+            # A listing has it without the quotes of the header.
+            etag = found.etag if found.etag.startswith('"') else f'"{found.etag}"'
+            known = Metadata(found.size, None, found.last_modified, etag)
+            is_archived = found.blob_tier == "Archive"
+            encoding = found.content_settings.content_encoding or ""
+            yield found.name, Metadata() if is_archived else known, encoding
 
     def _head(self) -> tuple[Metadata, str]:
         found = self._blob.get_blob_properties(timeout=self._timeout)

@@ -6,6 +6,7 @@ itself, and knows CRC-32C only, which is another polynomial than ZIP's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -32,14 +33,14 @@ from django_stream_zip.members.readers.processes import (
     forget_after_fork,
 )
 from django_stream_zip.members.readers.reader import Metadata
-from django_stream_zip.members.readers.remote import ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.remote import ObjectReader, ObstoreObject
 from django_stream_zip.members.readers.transfer import ResponseBody
 
 # Two minutes is Google's own; by then nobody waits for the archive any more.
 _RETRY: Final = DEFAULT_RETRY.with_timeout(20)
 
 
-class GoogleCloudReader(RemoteReader):
+class GoogleCloudReader(ObjectReader):
     """Reads an object of a GoogleCloudStorage."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (GoogleAPIError,)
@@ -51,7 +52,7 @@ class GoogleCloudReader(RemoteReader):
         forget_after_fork(storage, GOOGLE_CONNECTIONS)
         _clients.get(storage, _pooled_client)
         self._bucket = storage.bucket
-        self._key = object_key(storage, name)
+        self._object_key = object_key(storage, name)
 
     def expect(self, size: int | None = None, validator: str | None = None) -> None:
         """Expect a generation, which is a number."""
@@ -59,21 +60,28 @@ class GoogleCloudReader(RemoteReader):
             raise unexpected(self.name)
         super().expect(size, validator)
 
+    def _key(self, name: str) -> str:
+        return object_key(self.storage, name)
+
+    def _listing(self, prefix: str) -> Iterator[tuple[str, Metadata, str]]:
+        blobs = self._bucket.list_blobs(prefix=prefix, page_size=self.page_length, retry=_RETRY)
+        for blob in blobs:
+            yield blob.name, *_told(blob)
+
     def _head(self) -> tuple[Metadata, str]:
-        blob = self._bucket.get_blob(self._key, retry=_RETRY)
+        blob = self._bucket.get_blob(self._object_key, retry=_RETRY)
         if blob is None:
             raise FileNotFoundError(self.name)
-        metadata = Metadata(blob.size, None, blob.updated, str(blob.generation))
-        return metadata, blob.content_encoding or ""
+        return _told(blob)
 
     def obstore_object(self) -> ObstoreObject | None:
         """Return one of the storage's bucket."""
         store = async_reader.shared_store(self.storage, _google_store, self._bucket.name)
-        return None if store is None else ObstoreObject(store, self._key, "version")
+        return None if store is None else ObstoreObject(store, self._object_key, "version")
 
     def _body(self, start: int, stop: int | None, done: int) -> ResponseBody | None:
         end = self._piece_stop(start, stop, done)
-        blob = self._bucket.blob(self._key)
+        blob = self._bucket.blob(self._object_key)
         try:
             data = blob.download_as_bytes(
                 start=start,
@@ -93,6 +101,12 @@ class GoogleCloudReader(RemoteReader):
     def _status(self, error: Any) -> int | None:
         status: int | None = getattr(error, "code", None)  # a RetryError has none
         return status
+
+
+def _told(blob: Any) -> tuple[Metadata, str]:
+    """Return what a blob says of itself, and its content encoding."""
+    metadata = Metadata(blob.size, None, blob.updated, str(blob.generation))
+    return metadata, blob.content_encoding or ""
 
 
 # Only to make one client where many threads are the first: the storage keeps it.

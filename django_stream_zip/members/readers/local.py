@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
@@ -17,7 +18,11 @@ from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.files import BytesContent, ExpectedFile, FileContent, has_settled
 from django_stream_zip.members.page_cache import look_at
 from django_stream_zip.members.readers.gzipped import cut, decoded
-from django_stream_zip.members.readers.reader import Metadata, Reader, derived_validator
+from django_stream_zip.members.readers.reader import (
+    Metadata,
+    Reader,
+    derived_validator,
+)
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.storages.gzip_format import deflate_stream_in
 
@@ -77,6 +82,13 @@ class FileReader(Reader):
         super()._forget()
         self._status: stat_result | None = None
         self._is_prepared = False
+
+    def _is_inside(self, name: str) -> bool:
+        try:
+            mode = os.lstat(self.storage.path(name)).st_mode
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
     def _place(self) -> str:
         return self._path

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
@@ -119,6 +119,29 @@ class Reader(ABC):
     def prepare(self) -> None:  # noqa: B027  # most need nothing
         """Make ready to be opened where nothing may wait, if there is a way to."""
 
+    def listed(self) -> Iterator[tuple[str, Metadata]]:
+        """Yield the stored names of the files below the folder of this name, with what is told.
+
+        What the listing says of a file is what `describe` would say, or nothing. Names come in the
+        storage's order, or sorted. Raises what the storage raises.
+        """
+        for name in self._below(self.name):
+            yield name, Metadata()
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """Yield the names of the files below a folder of a storage that can only list one."""
+        folders, files = self.storage.listdir(folder)
+        for name in _sorted(folder, files):
+            if self._is_inside(name):
+                yield name
+        for name in _sorted(folder, folders):
+            if self._is_inside(name):
+                yield from self._below(name)
+
+    def _is_inside(self, name: str) -> bool:
+        """Return whether what a folder has under this name is there, and no link to elsewhere."""
+        return True
+
     @abstractmethod
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `stop`. Opens nothing before the first one is asked for.
@@ -131,6 +154,15 @@ class Reader(ABC):
     def whole(self) -> bytes | None:
         """Return what `chunks` yields, at once; None where that is too much, or takes its time."""
         return None
+
+
+def below(folder: str, name: str) -> str:
+    """Return the name of something in a folder, of which "" is the whole storage."""
+    return f"{folder}/{name}" if folder else name
+
+
+def _sorted(folder: str, names: Iterable[str]) -> list[str]:
+    return [below(folder, name) for name in sorted(filter(None, names))]
 
 
 def kept_validator(metadata: Metadata) -> str:

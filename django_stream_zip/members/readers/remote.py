@@ -8,6 +8,7 @@ that nobody gets a mixture of two. Each store says only how to ask.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 from abc import abstractmethod
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from django_stream_zip.members.build import unexpected
 from django_stream_zip.members.readers.gzipped import cut, decoded
 from django_stream_zip.members.readers.places import known_place
-from django_stream_zip.members.readers.reader import Metadata, Reader, archived_error
+from django_stream_zip.members.readers.reader import Metadata, Reader, archived_error, below
 from django_stream_zip.members.readers.transfer import ResponseBody, Transfer
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.storages.gzip_format import (
@@ -28,6 +29,8 @@ from django_stream_zip.storages.gzip_format import (
     DeflateStream,
     deflate_stream,
 )
+
+logger = logging.getLogger("django_stream_zip")
 
 # Crossing threads and protocols costs per chunk; waiting for a chunk to be full costs the first
 # byte.
@@ -264,3 +267,42 @@ class RemoteReader(Reader):
         if self.expected_validator is not None or self.expected_size is not None:
             return unexpected(self.name)
         return ContentChangedError(f"{self.name} was replaced after it was seen first")
+
+
+class ObjectReader(RemoteReader):
+    """Reads an object of a store that lists its objects by their keys, and not folder by folder."""
+
+    #: How many keys are asked for at a time.
+    page_length: ClassVar[int] = 1000
+
+    @abstractmethod
+    def _key(self, name: str) -> str:
+        """Return the key of the file of this name."""
+
+    @abstractmethod
+    def _listing(self, prefix: str) -> Iterator[tuple[str, Metadata, str | None]]:
+        """Yield keys with this prefix, page by page, each with metadata and content encoding.
+
+        Both are what `_head` returns. The encoding is None where the listing doesn't tell it; the
+        metadata is empty where an object is, or may be, archived.
+        """
+
+    def listed(self) -> Iterator[tuple[str, Metadata]]:
+        """Yield the objects whose keys begin with this name and a slash.
+
+        A key that ends in a slash is a folder that some program made, and no file. A key that isn't
+        that of any name (with "//" in it, for one) can't be read through a storage.
+        """
+        key = self._key(self.name).rstrip("/")
+        prefix = f"{key}/" if key else ""
+        with self.translated():
+            for found, metadata, encoding in self._listing(prefix):
+                name = below(self.name, found[len(prefix) :])
+                if found.endswith("/"):
+                    continue
+                if self._key(name) != found:
+                    logger.warning("left %r out: its storage has no name for this key", found)
+                    continue
+                # Of what is decoded, the size isn't known.
+                is_told = not self.decodes("gzip" if encoding is None else encoding)
+                yield name, metadata if is_told else Metadata()

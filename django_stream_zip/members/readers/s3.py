@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ from django_stream_zip.members.readers.processes import (
     forget_after_fork,
 )
 from django_stream_zip.members.readers.reader import Metadata, archived_error
-from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObstoreObject, RemoteReader
+from django_stream_zip.members.readers.remote import CHUNK_LENGTH, ObjectReader, ObstoreObject
 from django_stream_zip.members.readers.transfer import ResponseBody
 
 logger = logging.getLogger("django_stream_zip")
@@ -51,10 +52,12 @@ logger = logging.getLogger("django_stream_zip")
 _CREDENTIALS_LIFE: Final = timedelta(minutes=10)
 # GLACIER_IR, in spite of its name, is read at once.
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+# A listing doesn't say of INTELLIGENT_TIERING whether it has put an object away.
+_MAYBE_ARCHIVES: Final = _ARCHIVES | {"INTELLIGENT_TIERING"}
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
-class S3Reader(RemoteReader):
+class S3Reader(ObjectReader):
     """Reads an object of an S3Storage."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (ClientError,)
@@ -77,6 +80,23 @@ class S3Reader(RemoteReader):
         allowed = set(TransferManager.ALLOWED_DOWNLOAD_ARGS) & parameters.keys()
         self.request = {parameter: parameters[parameter] for parameter in allowed}
         self.request |= {"Bucket": storage.bucket_name, "Key": key}
+
+    def _key(self, name: str) -> str:
+        return object_key(self.storage, name)
+
+    def _listing(self, prefix: str) -> Iterator[tuple[str, Metadata, None]]:
+        payer = {key: self.request[key] for key in ("RequestPayer",) if key in self.request}
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.request["Bucket"],
+            Prefix=prefix,
+            PaginationConfig={"PageSize": self.page_length},
+            **payer,
+        )
+        for found in chain.from_iterable(page.get("Contents", ()) for page in pages):
+            known = Metadata(found["Size"], None, found["LastModified"], found["ETag"])
+            # What was restored from an archive is listed as what was not.
+            is_unsure = found.get("StorageClass") in _MAYBE_ARCHIVES
+            yield found["Key"], Metadata() if is_unsure else known, None
 
     def _head(self) -> tuple[Metadata, str]:
         # Only GET asks for the checksum by itself.

@@ -16,10 +16,10 @@ from django_stream_zip.members import storage_member
 from django_stream_zip.members.readers import Reader
 from django_stream_zip.planning.content import ContentChangedError
 from tests.support.contents import open_files
-from tests.support.contract import DATA, TIME, Place, ReaderContract
+from tests.support.contract import DATA, TIME, ListingContract, Place, ReaderContract
 
 
-class TestFileSystemStorage(ReaderContract):
+class TestFileSystemStorage(ListingContract, ReaderContract):
     reader_class = "FileReader"
 
     @pytest.fixture
@@ -44,7 +44,7 @@ class TestFileSystemStorage(ReaderContract):
             list(reader.chunks())
 
 
-class TestInMemoryStorage(ReaderContract):
+class TestInMemoryStorage(ListingContract, ReaderContract):
     reader_class = "MemoryReader"
 
     @pytest.fixture
@@ -79,7 +79,7 @@ class Plain(FileSystemStorage):
         return super()._open(name, mode)
 
 
-class TestAnyStorage(ReaderContract):
+class TestAnyStorage(ListingContract, ReaderContract):
     reader_class = "GenericReader"
     tells_size = False
 
@@ -146,7 +146,7 @@ class ForwardOnly:
         return piece
 
 
-class TestStorageWithStreams(ReaderContract):
+class TestStorageWithStreams(ListingContract, ReaderContract):
     reader_class = "StreamReader"
     tells_size = False
 

@@ -33,7 +33,7 @@ from django_stream_zip.engine.entry import Options
 from django_stream_zip.engine.streams import make_options
 from django_stream_zip.members import misuse
 from django_stream_zip.members.build import text
-from django_stream_zip.members.ready import is_async, ready, synchronous
+from django_stream_zip.members.ready import all_synchronous, is_async, ready
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import AsyncAmbientBlocks
 from django_stream_zip.prefetch.batches import Threaded
@@ -100,7 +100,7 @@ def zip_response(
     plan = None
     if isinstance(members, Sequence):
         if _is_wsgi(request):
-            members = [synchronous(member) for member in members]
+            members = all_synchronous(members)
         plan = Plan.of(
             members,
             encrypted=password is not None,

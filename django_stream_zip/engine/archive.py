@@ -45,6 +45,16 @@ from django_stream_zip.engine.methods import DEFLATE, ENCODED, STORE, Method
 _SURE_TO_FIT: Final = spec.MAX_32 - 3 * spec.MAX_16
 
 
+def _is_same(modified_at: datetime, other: object) -> bool:
+    """Return whether two times have the same digits and zone: their instants alone don't do."""
+    return (
+        isinstance(other, datetime)
+        and modified_at.tzinfo is other.tzinfo
+        and modified_at.fold == other.fold
+        and modified_at == other
+    )
+
+
 class Archive:
     """An archive that is being written. `offset` is the position of its next byte.
 
@@ -104,6 +114,34 @@ class Archive:
         self._entry = entry
         self.offset += len(header)
         return header
+
+    def pass_over(self, name: str, modified_at: datetime, mode: int, method: Method) -> bool:
+        """Begin, skip and end a member, for nothing but its record and where the next one is.
+
+        Returns False, and does nothing, where its length isn't known before it is written.
+        """
+        stored = self._stored_entry(method) if self._may_begin else None
+        if stored is None:
+            size = method.content_size if isinstance(method, Method) else 0  # as begin() says
+            if size is not None:
+                self.begin(name, modified_at, mode, method)
+                self.skip(size, method.crc_32)
+                self.end(0)
+            return size is not None
+        self._may_begin = False  # until it has ended: not after an error
+        self._name = name
+        if modified_at is not self._modified_at:
+            self._set_time(name, modified_at)
+        _, _, zip64, size, crc_32, _, _, _ = method
+        modified, timestamp, offset = self._modified, self._timestamp, self.offset
+        size = size or 0
+        header = stored.state(name, mode, size, crc_32 or 0, modified, timestamp, offset)
+        if zip64 is not None or not self._may_be_zip64:
+            self._choose_end(zip64, stored)
+        self.offset = offset + len(header) + stored.local_is_longer + size
+        self._directory.append(header)
+        self._may_begin = True
+        return True
 
     def checked(self, chunk: bytes) -> bytes:
         """Return a chunk of the member as bytes that nobody can change any more.
@@ -262,18 +300,11 @@ class Archive:
         self, name: str, mode: int, method: Method, encoder: Encoder | None
     ) -> tuple[Entry | StoredEntry, bytes]:
         """Return a member's entry and its local file header."""
-        _, coding, zip64, size, crc_32, _, _, _ = method
+        coding = method.coding
         modified, timestamp, offset = self._modified, self._timestamp, self.offset
-        if (
-            crc_32 is not None
-            and size is not None
-            and encoder is None
-            and coding is STORE
-            and self._options.encryption is None
-            and size < spec.MAX_32
-            and offset < spec.MAX_32
-        ):
-            stored = self._stored[zip64 is True]
+        stored = self._stored_entry(method) if encoder is None else None
+        if stored is not None:
+            size, crc_32 = method.uncompressed_size or 0, method.crc_32 or 0
             header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
             return stored, header
         kind = PrecompressedEntry if coding is ENCODED else Entry
@@ -282,9 +313,27 @@ class Archive:
             self._heap_guard.renew()
         return entry, entry.local_file_header()
 
+    def _stored_entry(self, method: Method) -> StoredEntry | None:
+        """Return what serves a member in the short way; None where it takes the long one."""
+        if method.__class__ is not Method:
+            return None
+        _, coding, zip64, size, crc_32, _, _, _ = method
+        if (
+            crc_32 is not None
+            and size is not None
+            and coding is STORE
+            and self._options.encryption is None
+            and size < spec.MAX_32
+            and self.offset < spec.MAX_32
+        ):
+            return self._stored[zip64 is True]
+        return None
+
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):
             raise not_a_time(name, modified_at)
+        if _is_same(modified_at, self._modified_at):
+            return
         self._modified = records.msdos_time(modified_at)
         if self._options.extended_timestamps:
             self._timestamp = records.extended_timestamp(modified_at)

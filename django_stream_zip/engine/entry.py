@@ -377,6 +377,7 @@ class StoredEntry:
         "_attributes",
         "_central_directory_header",
         "_crc_32",
+        "_file_name",
         "_layout",
         "_method",
         "_mode",
@@ -384,6 +385,7 @@ class StoredEntry:
         "_uncompressed_size",
         "crc_32",
         "data_length",
+        "local_is_longer",
     )
 
     slow_from = STORED.slow_from
@@ -391,7 +393,9 @@ class StoredEntry:
     def __init__(self, *, zip64: bool) -> None:
         self._layout = layout_of(spec.METHOD_STORED, False, zip64, zip64, False)
         self._mode = self._attributes = 0
-        self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
+        header = self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
+        #: By so many bytes than the record in the central directory, whatever is in both.
+        self.local_is_longer = len(header) - len(self._central_directory_header)
 
     def begin(
         self,
@@ -405,23 +409,38 @@ class StoredEntry:
         offset: int,
     ) -> bytes:
         """Start a member, with the size and the CRC-32 of its method; return its local header."""
-        if mode is not self._mode:
-            self._mode = _mode(name, mode)
-            self._attributes = _attributes("", mode)
+        self.state(name, mode, size, crc_32, modified, timestamp, offset)
+        layout, file_name = self._layout, self._file_name
         self._name = name
         self._method = method
         self._crc_32 = crc_32
         self.data_length = size
         self._uncompressed_size = 0
         self.crc_32: int | None = 0
-        layout, file_name, attributes = self._layout, _file_name(name), self._attributes
+        return layout.local_header(layout.start, modified, crc_32, size, size, file_name, timestamp)
+
+    def state(
+        self,
+        name: str,
+        mode: int,
+        size: int,
+        crc_32: int,
+        modified: int,
+        timestamp: bytes,
+        offset: int,
+    ) -> bytes:
+        """Make and return a member's record for the central directory, without starting it."""
+        if mode is not self._mode:
+            self._mode = _mode(name, mode)
+            self._attributes = _attributes("", mode)
+        self._file_name = file_name = _file_name(name)
+        layout, attributes = self._layout, self._attributes
         if name[-1:] == "/":
             attributes = _attributes(name, mode)
-        start = layout.start
         self._central_directory_header: bytes = layout.central_header(
-            start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
+            layout.start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
         )
-        return layout.local_header(start, modified, crc_32, size, size, file_name, timestamp)
+        return self._central_directory_header
 
     def write(self, chunk: bytes) -> bytes:
         """Count content and return it as it is; nothing beyond the declared size."""

@@ -137,8 +137,12 @@ def NO_COMPRESSION_AUTO(uncompressed_size: int, crc_32: int | None = None) -> Me
     Raises ZipValueError where a value can't be a size or a CRC-32.
     """
     name = "NO_COMPRESSION_AUTO"
-    size = _size(name, uncompressed_size)
-    crc_32 = None if crc_32 is None else _crc_32(name, crc_32)
+    size = uncompressed_size
+    # For every member: what is as it should be is seen without a call.
+    if not (size.__class__ is int and 0 <= size <= spec.MAX_64):
+        size = _size(name, size)
+    if not (crc_32 is None or (crc_32.__class__ is int and 0 <= crc_32 <= spec.MAX_32)):
+        crc_32 = _crc_32(name, crc_32)
     # As above: in less time.
     return tuple.__new__(Method, (name, STORE, None, size, crc_32, None, False, None))
 

@@ -7,6 +7,7 @@ so the record of a 5 GiB member is tested without one.
 from __future__ import annotations
 
 from datetime import datetime
+from math import floor
 from struct import Struct
 
 from django_stream_zip.engine import spec
@@ -258,7 +259,7 @@ def extended_timestamp(modified_at: datetime) -> bytes:
     The field is a signed 32-bit number; a time outside of it becomes the nearest it can hold.
     """
     try:
-        seconds = int(modified_at.timestamp() // 1)
+        seconds = floor(modified_at.timestamp())
     except (OverflowError, OSError, ValueError):
         # A naive time near year 1 or 9999, which the platform can't convert.
         seconds = -spec.MAX_32 if modified_at.year < 1970 else spec.MAX_32

@@ -18,7 +18,7 @@ from django_stream_zip.exports.models import AbstractZipExport
 from django_stream_zip.exports.storing import storage_of
 from django_stream_zip.members.files import NO_TIME
 from django_stream_zip.members.readers.table import class_path, reader_for, unwrapped
-from django_stream_zip.members.storage import StorageContent
+from django_stream_zip.members.storage import ReaderContent
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.planning.steps import Reading, Step
@@ -123,7 +123,7 @@ def _sent_by_us(request: HttpRequest, export: AbstractZipExport) -> HttpResponse
         raise FileNotFoundError(f"{export.file} is not the archive that was stored")
     # The same bytes have the same tag as where they are streamed. A file of its own has its own.
     tag = export.tag or f'"{export.pk.hex}"'
-    content = StorageContent(reader, metadata)
+    content = ReaderContent(reader, metadata)
     plan = cast(Plan, StoredArchive(content, metadata.size or 0, tag))
     return answer(request, (), plan, make_options(), filename=export.filename)
 

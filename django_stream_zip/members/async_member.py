@@ -24,7 +24,7 @@ def async_member(member: Any) -> Any:
     if isinstance(member, PendingMember) and not member.is_described:
         return member.then(async_member)
     name, modified_at, mode, method, content = checked_values(member)
-    if not isinstance(content, StorageContent):
+    if not (isinstance(content, StorageContent) and content.is_remote):
         return member
     reader = async_reader(content.reader)
     if reader is None:

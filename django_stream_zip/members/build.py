@@ -39,6 +39,8 @@ COMPRESSED: Final = frozenset(
 )
 
 
+_COMPRESSED: Final = frozenset(f".{extension}" for extension in COMPRESSED)
+
 #: Extensions of files that are written to for as long as a program runs.
 _GROWING: Final = frozenset({".log"})
 
@@ -67,11 +69,12 @@ def build_member(
     Whatever the name is made of (a title that somebody typed, say), it becomes a safe one. If it
     has no extension, that of `stored_name` decides.
     """
-    check_time(name, modified_at)
-    name = safe_name(text(name))
+    if modified_at.__class__ is not datetime:
+        check_time(name, modified_at)
+    name = safe_name(name if name.__class__ is str else text(name))
     if compress is None:
         suffix = _suffix(name) or _suffix(stored_name)
-        is_compressed = suffix[1:].lower() in COMPRESSED
+        is_compressed = suffix.lower() in _COMPRESSED
         method = _method(not is_compressed, content, DefaultDeflate)
     else:
         method = _method(compress, content)
@@ -95,11 +98,12 @@ def wall_clock(modified_at: datetime) -> datetime:
 
     It is the zone of TIME_ZONE and not the client's: an archive is the same for everybody.
     """
-    zone = timezone.get_default_timezone()
-    if modified_at.tzinfo is None or modified_at.tzinfo is zone:
+    zone, own = timezone.get_default_timezone(), modified_at.tzinfo
+    if own is None or own is zone:
         return modified_at
     try:
-        return modified_at if modified_at.utcoffset() is None else modified_at.astimezone(zone)
+        is_aware = own is UTC or modified_at.utcoffset() is not None
+        return modified_at.astimezone(zone) if is_aware else modified_at
     except (OverflowError, ValueError):
         return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
 

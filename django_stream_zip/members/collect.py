@@ -20,10 +20,11 @@ from django_stream_zip import conf
 from django_stream_zip.engine.errors import one_line
 from django_stream_zip.engine.names import Names, safe_name
 from django_stream_zip.engine.streams import close
-from django_stream_zip.members.build import ContentMember
+from django_stream_zip.members.build import DEFAULT_MODE, ContentMember, build_member
 from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
+from django_stream_zip.members.known import KnownContent, KnownFiles
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
 from django_stream_zip.members.readers.table import readers_of
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
@@ -115,7 +116,8 @@ class Collector:
         )
         self._policy = _POLICIES[missing]
         # To find out what is missing, the storage is asked of each file.
-        self._describe = described if missing == "raise" else asked
+        self._trusts_rows = missing == "raise"
+        self._describe = described if self._trusts_rows else asked
         self._compress = compress
         self._decode = decode
         self.limit = conf.get("MAX_MEMBERS") if isinstance(limit, Limit) else limit
@@ -124,6 +126,7 @@ class Collector:
         # Of the last file. What its storage decides holds for all rows that have the same one.
         self._storage: Storage | None = None
         self._reader: Callable[[str], Reader]
+        self._known: KnownFiles | None = None
         self._missing: _Missed = []
         self._failure: Exception | None = None
         self._members = 0
@@ -139,12 +142,13 @@ class Collector:
         """
         with closing(prefetched(map(self._question, files))) as questions:
             for question in questions:
-                file = question.subject
-                # What ends in "/" is a directory, and unzip would drop its content.
-                name = (file.name or "").rstrip("/") or file.stored_name.rpartition("/")[2]
+                is_known = question.__class__ is StoredFile
+                name = _name_of(question if is_known else question.subject)
                 try:
-                    reader, metadata = question.answer()
-                    member = reader_member(reader, metadata, name, compress=self._compress)
+                    if is_known:
+                        member = self._known_member(question, name)
+                    else:
+                        member = self._asked_member(question, name)
                 except Exception as error:
                     if not isinstance(error, FileNotFoundError):
                         self._failure = error
@@ -153,18 +157,28 @@ class Collector:
                     safe, modified_at, mode, method, content = member
                     self._count(method.uncompressed_size or 0)
                     own = self._names.of_safe(safe)
-                    yield own, modified_at, mode, method, self._bounded(content)
+                    if content.size is None:
+                        content = self._bounded(content)
+                    yield own, modified_at, mode, method, content
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[ContentMember]:
+        """Yield what comes behind the files' members."""
         if self._failure is not None and not self._members:
             raise self._failure  # it isn't files that are missing, but the storage
         if self._missing:
             yield self._report()
 
-    def _question(self, file: StoredFile) -> Question:
-        """Return what to ask about a file for its reader and its metadata."""
+    def _question(self, file: StoredFile) -> Question | StoredFile:
+        """Return what to ask about a file for its reader and its metadata; a known one as it is."""
+        storage, _, _, (size, _, modified_at, _) = file
         try:
-            if file.storage is not self._storage:
-                self._reader = readers_of(file.storage, decode=self._decode)
-                self._storage = file.storage
+            if storage is not self._storage:
+                self._reader = readers_of(storage, decode=self._decode)
+                self._known = KnownFiles.of(storage, self._decode) if self._trusts_rows else None
+                self._storage = storage
+            if self._known is not None and size is not None and modified_at is not None:
+                return file
             reader = self._reader(file.stored_name)
             reader.may_pass = self._compress is not False
         except Exception as error:
@@ -173,6 +187,17 @@ class Collector:
         ask = partial(self._asked, reader, file)
         return Question(file, partial(carried(), ask) if is_remote else ask, is_remote)
 
+    def _known_member(self, file: StoredFile, name: str) -> ContentMember:
+        _, stored_name, _, metadata = file
+        assert self._known is not None
+        content = KnownContent(self._known, stored_name, metadata)
+        at: Any = metadata[2]
+        return build_member(name, at, DEFAULT_MODE, self._compress, content, stored_name)
+
+    def _asked_member(self, question: Question, name: str) -> ContentMember:
+        reader, metadata = question.answer()
+        return reader_member(reader, metadata, name, compress=self._compress)
+
     def _asked(self, reader: Reader, file: StoredFile) -> tuple[Reader, Metadata]:
         return reader, self._describe(reader, file.metadata)
 
@@ -180,7 +205,8 @@ class Collector:
         self._members += 1
         if self.limit is not None and self._members > self.limit:
             raise TooManyMembersError(self.limit)
-        self._count_bytes(size)
+        if self._max_bytes is not None:
+            self._count_bytes(size)
 
     def _count_bytes(self, length: int) -> None:
         if self._max_bytes is None:
@@ -237,6 +263,12 @@ class _CountedContent:
                 yield chunk
         finally:
             close(chunks)
+
+
+def _name_of(file: StoredFile) -> str:
+    """Return a member's name. What ends in "/" is a directory: unzip would drop its content."""
+    _, stored_name, name, _ = file
+    return (name or "").rstrip("/") or stored_name[stored_name.rfind("/") + 1 :]
 
 
 # The files that are missing, by the names that they were to have.

@@ -42,8 +42,9 @@ def decided(members: Any, compress: bool | None = None) -> Any:
 
 def _is_better_stored(members: Sequence[Any]) -> bool:
     """Return whether some members are deflated by default, and storing them pays."""
+    if not any(member[3].__class__ is DefaultDeflate for member in members):
+        return False
     by_default = others = 0
-    is_any = False
     for _, _, _, method, content in members:
         if method.coding is not DEFLATE and method.content_size is not None:
             others += method.content_size
@@ -54,13 +55,12 @@ def _is_better_stored(members: Sequence[Any]) -> bool:
         if getattr(content, "may_grow", False):
             return False  # it shall be read as it is when its turn comes: nobody knows its length
         if method.__class__ is DefaultDeflate and _is_sure(method, content):
-            is_any = True
             by_default += size
         else:
             return False
     # Of what they would be deflated to nothing is known: at best, it is nothing.
     growth = conf.get("MAX_GROWTH_BY_STORING")
-    return is_any and (growth is None or by_default <= growth * others)
+    return growth is None or by_default <= growth * others
 
 
 def _is_sure(method: DefaultDeflate, content: Any) -> bool:

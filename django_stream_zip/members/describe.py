@@ -149,28 +149,27 @@ class _Queue:
         self._pool = (
             ThreadPoolExecutor(number, thread_name_prefix="zip_describe") if number else None
         )
-        self._questions: deque[Question] = deque()
+        self.waiting: deque[Any] = deque()
 
-    def __bool__(self) -> bool:
-        return bool(self._questions)
-
-    def append(self, question: Question) -> None:
-        if self._pool is not None and question.is_remote:
+    def append(self, question: Any) -> None:
+        is_remote = isinstance(question, Question) and question.is_remote
+        if self._pool is not None and is_remote:
             question = question._replace(future=self._pool.submit(question.ask))
-        self._questions.append(question)
+        self.waiting.append(question)
 
-    def due(self) -> Iterator[Question]:
+    def due(self) -> Iterator[Any]:
         """Yield those to answer now: what isn't remote is answered before more is looked at."""
-        while self._questions and self._is_due():
-            yield self._questions.popleft()
+        while self.waiting and self._is_due():
+            yield self.waiting.popleft()
 
     def _is_due(self) -> bool:
-        first, last = self._questions[0].future, self._questions[-1].future
-        return len(self._questions) >= self._number or last is None or first is None or first.done()
+        # Of what isn't a question there is none to wait for.
+        first, last = (getattr(self.waiting[at], "future", None) for at in (0, -1))
+        return len(self.waiting) >= self._number or last is None or first is None or first.done()
 
-    def rest(self) -> Iterator[Question]:
-        while self._questions:
-            yield self._questions.popleft()
+    def rest(self) -> Iterator[Any]:
+        while self.waiting:
+            yield self.waiting.popleft()
 
     def close(self) -> None:
         """Ask no more. Threads that are asking end with their answers."""
@@ -178,16 +177,16 @@ class _Queue:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def prefetched(
-    questions: Iterable[Question], number: int | None = None
-) -> Generator[Question, None, None]:
+def prefetched(questions: Iterable[Any], number: int | None = None) -> Generator[Any, None, None]:
     """Yield the questions in their order, to be answered in this order.
 
-    What is behind a remote one is looked at while it is asked, up to the setting's number.
+    What is behind a remote one is looked at while it is asked, up to the setting's number. Among
+    them may stand what isn't a `Question`, and keeps its place.
     """
     with closing(_Queue(conf.get("DESCRIBE_AT_ONCE") if number is None else number)) as queue:
+        waiting = queue.waiting
         for question in questions:
-            if question.is_remote or queue:
+            if waiting or (question.__class__ is Question and question.is_remote):
                 queue.append(question)
                 yield from queue.due()
             else:
@@ -203,7 +202,7 @@ def all_described(members: Any) -> Any:
     """
     number = conf.get("DESCRIBE_AT_ONCE")
     if isinstance(members, Sequence):
-        is_pending = any(isinstance(member, PendingMember) for member in members)
+        is_pending = any(issubclass(kind, PendingMember) for kind in set(map(type, members)))
         return list(_described(members, number)) if is_pending else members
     if hasattr(members, "__aiter__"):
         return _adescribed(members, max(number, 1))  # in a thread, not to hold the event loop

@@ -32,9 +32,16 @@ def is_async(members: Any) -> bool:
     """Return whether the members, or the content of any in a sequence, are asynchronous."""
     if hasattr(members, "__aiter__"):
         return True
-    return isinstance(members, Sequence) and any(
-        hasattr(unpacked(member)[4], "__aiter__") for member in members
-    )
+    if not isinstance(members, Sequence):
+        return False
+    return any(hasattr(cls, "__aiter__") for cls in {type(member[4]) for member in members})
+
+
+def all_synchronous(members: Sequence[Any]) -> Sequence[Any]:
+    """Return the members, none with a content for an event loop that has one for threads too."""
+    if not any(isinstance(member[4], AsyncStorageContent) for member in members):
+        return members
+    return [synchronous(member) for member in members]
 
 
 def synchronous(member: Any) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from string import Formatter
@@ -17,7 +16,6 @@ from django.db.models.constants import LOOKUP_SEP
 
 from django_stream_zip.engine.names import extension, safe_name
 from django_stream_zip.members.build import wall_clock
-from django_stream_zip.members.rows import Row
 
 Name: TypeAlias = str | Callable[..., str] | None
 
@@ -28,7 +26,12 @@ class Naming:
     needs_instance = False
     columns: tuple[str, ...] = ()
 
-    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
+    def expect(self, columns: Sequence[str]) -> None:
+        """Take note of the columns that rows are going to have, its own among them."""
+
+    def of(
+        self, values: tuple[Any, ...], instance: Model | None, file_field: str, stored_name: str
+    ) -> Any:
         """Return a file's name; None or "" is the stored one without directories."""
         return None
 
@@ -40,46 +43,71 @@ class _ByColumn(Naming):
     def __init__(self, path: str) -> None:
         self.columns = (path,)
 
-    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
-        return _as_shown(row.values[self.columns[0]])
+    def expect(self, columns: Sequence[str]) -> None:
+        self._place = columns.index(self.columns[0])
+
+    def of(
+        self, values: tuple[Any, ...], instance: Model | None, file_field: str, stored_name: str
+    ) -> Any:
+        return _as_shown(values[self._place])
 
 
 class _ByFormat(Naming):
     def __init__(self, template: str) -> None:
         self._template = template
         self._parts = list(Formatter().parse(template))
-        names = {name for _, name, _, _ in self._parts if name is not None}
-        self._paths = {name: name.replace(".", LOOKUP_SEP) for name in names - _FILE_VALUES.keys()}
+        names = dict.fromkeys(name for _, name, _, _ in self._parts if name is not None)
+        self._paths = {n: n.replace(".", LOOKUP_SEP) for n in names if n not in _FILE_VALUES}
         self.columns = tuple(self._paths.values())
+        self._of_file = {name: _FILE_VALUES[name] for name in names if name in _FILE_VALUES}
 
-    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
-        known = {name: value(file_field, stored_name) for name, value in _FILE_VALUES.items()}
-        shown = {name: _as_shown(row.values[column]) for name, column in self._paths.items()}
-        name = self._text({**known, **shown})
-        if name.rpartition("/")[2][:1].isalnum():
+    def expect(self, columns: Sequence[str]) -> None:
+        # Behind the values of a row are those of its file, and None for a part that has no value.
+        places = {name: columns.index(path) for name, path in self._paths.items()}
+        places |= {name: number for number, name in enumerate(self._of_file, len(columns))}
+        self._steps = [
+            (literal, places.get(name or "", -1), not (how or conversion), (name, how, conversion))
+            for literal, name, how, conversion in self._parts
+        ]
+
+    def of(
+        self, values: tuple[Any, ...], instance: Model | None, file_field: str, stored_name: str
+    ) -> Any:
+        of_file = [value(file_field, stored_name) for value in self._of_file.values()]
+        name = self._text((*values, *of_file, None))
+        start = name.rfind("/") + 1
+        if name[start : start + 1].isalnum():
             return name
-        blank = self._text({**dict.fromkeys(shown), **known})
-        return _with_stem(name, blank, posixpath.basename(stored_name))
+        blank = self._text((*[None] * len(values), *of_file, None))
+        return _with_stem(name, blank, _basename(file_field, stored_name))
 
     def check(self, fields: dict[str, Any]) -> None:
         for _, name, specification, conversion in self._parts:
             if "{" in (specification or ""):
                 raise ValueError(f"name={self._template!r}: {{{name}}} has a format in its format")
             sample = _sample(fields.get(self._paths.get(name or "", "")))
-            self._formatted(name, sample, specification, conversion)
+            self._formatted(sample, name, specification, conversion)
 
-    def _text(self, known: dict[str, Any]) -> str:
+    def _text(self, known: tuple[Any, ...]) -> str:
         return "".join(
-            literal + self._formatted(name, known.get(name or ""), specification, conversion)
-            for literal, name, specification, conversion in self._parts
+            [
+                literal
+                + (
+                    value.rstrip("/")  # as `_formatted` has it, at once
+                    if (value := known[place]).__class__ is str and is_plain
+                    else self._formatted(value, *part)
+                )
+                for literal, place, is_plain, part in self._steps
+            ]
         )
 
     def _formatted(
-        self, name: str | None, value: Any, specification: str | None, conversion: str | None
+        self, value: Any, name: str | None, specification: str | None, conversion: str | None
     ) -> str:
         """Return a value as the format has it. NULL is nothing, whatever the format."""
         if value is None:
             return ""
+        value = _as_shown(value)
         try:
             text = format(Formatter().convert_field(value, conversion or None), specification or "")
         except (ValueError, TypeError) as error:
@@ -97,8 +125,10 @@ class _ByAttribute(Naming):
     def __init__(self, attribute: str) -> None:
         self._attribute = attribute
 
-    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
-        value: Any = getattr(row.instance, self._attribute)
+    def of(
+        self, values: tuple[Any, ...], instance: Model | None, file_field: str, stored_name: str
+    ) -> Any:
+        value: Any = getattr(instance, self._attribute)
         return value() if callable(value) else value
 
 
@@ -109,15 +139,19 @@ class _ByCallable(Naming):
         self._call = name
         self._takes_stored_name = _arity(name) > 1
 
-    def of(self, row: Row, file_field: str, stored_name: str) -> Any:
-        if self._takes_stored_name:
-            return self._call(row.instance, stored_name)
-        return self._call(row.instance)
+    def of(
+        self, values: tuple[Any, ...], instance: Model | None, file_field: str, stored_name: str
+    ) -> Any:
+        return self._call(*((instance, stored_name) if self._takes_stored_name else (instance,)))
+
+
+def _basename(file_field: str, stored_name: str) -> str:
+    return stored_name[stored_name.rfind("/") + 1 :]
 
 
 _FILE_VALUES: Final[dict[str, Callable[[str, str], str]]] = {
-    "basename": lambda file_field, stored_name: posixpath.basename(stored_name),
-    "ext": lambda file_field, stored_name: extension(posixpath.basename(stored_name)),
+    "basename": _basename,
+    "ext": lambda _, stored_name: extension(stored_name[stored_name.rfind("/") + 1 :]),
     "field": lambda file_field, stored_name: file_field,
 }
 

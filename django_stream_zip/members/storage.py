@@ -108,9 +108,14 @@ def described(reader: Reader, known: Metadata) -> Metadata:
         return asked(reader, known)
     check_known(reader.name, known)
     reader.expect(size, validator or None)  # "" is of a storage that has none
+    return Metadata(size, crc_32, modified_at, row_validator(size, modified_at, validator))
+
+
+def row_validator(size: int, modified_at: datetime, validator: str | None) -> str:
+    """Return the validator of a file of which a caller knows this: "" is none of the storage's."""
     # The caller's time may change where the storage's validator doesn't, and the reverse.
     derived = derived_validator(size, modified_at)
-    return Metadata(size, crc_32, modified_at, f"{derived} {validator}" if validator else derived)
+    return f"{derived} {validator}" if validator else derived
 
 
 def asked(reader: Reader, known: Metadata) -> Metadata:
@@ -144,7 +149,7 @@ def reader_member(
     passed = _passed(reader, metadata)
     if passed is not None:
         metadata = metadata._replace(size=passed.compressed_size, crc_32=None)
-    content = StorageContent(reader, metadata)
+    content = ReaderContent(reader, metadata)
     made = build_member(name, at, mode, compress, content, reader.name)
     if passed is not None:
         made = *made[:3], passed, content
@@ -205,23 +210,41 @@ def field_member(
 
 
 class StorageContent:
-    """A file in a storage. It is opened when its chunks are asked for."""
+    """A file in a storage. It is opened when its chunks are asked for.
 
-    def __init__(self, reader: Reader, metadata: Metadata) -> None:
-        self.identity = _identity(reader)
-        self.size = metadata.size
-        self.crc_32 = metadata.crc_32
-        # Two storages that can't be told apart may hold two files of one state.
-        self.validator = None if reader.place is None else metadata.validator
-        self.local_state = reader.local_state
-        self.is_settled = reader.is_settled
-        self.is_deflated = reader.deflate_stream is not None
-        self.reader = reader
+    What is known of it is decided by the subclasses.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # it would be in the way of attributes
+        size: int | None
+        crc_32: int | None
+        local_state: str | None
+        is_settled: bool
+        is_deflated: bool
+
+        @property
+        def identity(self) -> str:
+            """Name of the content."""
+
+        @property
+        def validator(self) -> str | None:
+            """What tells its states apart."""
+
+        @property
+        def reader(self) -> Reader:
+            """What reads it."""
+
+    @property
+    def stored_name(self) -> str:
+        """The file's name in its storage."""
+        return self.reader.name
 
     @property
     def may_grow(self) -> bool:
         """Whether it has other sizes from one moment to the next."""
-        return not self.reader.is_remote and may_grow(self.reader.name)
+        return not self.is_remote and may_grow(self.stored_name)
 
     @property
     def is_remote(self) -> bool:
@@ -254,8 +277,33 @@ class StorageContent:
         return self.reader.afresh().chunks()
 
 
+class ReaderContent(StorageContent):
+    """A file whose reader was made with its member, and may have described it."""
+
+    identity: str
+    validator: str | None
+    reader: Reader
+
+    def __init__(self, reader: Reader, metadata: Metadata) -> None:
+        self.identity = _identity(reader)
+        self.size = metadata.size
+        self.crc_32 = metadata.crc_32
+        # Two storages that can't be told apart may hold two files of one state.
+        self.validator = None if reader.place is None else metadata.validator
+        self.local_state = reader.local_state
+        self.is_settled = reader.is_settled
+        self.is_deflated = reader.deflate_stream is not None
+        self.reader = reader
+
+
 def _identity(reader: Reader) -> str:
-    cls = type(reader.storage)
+    before, behind = identity_around(reader.storage, reader.decode)
+    return f"{before}{reader.place}:{reader.name}{behind}"
+
+
+def identity_around(storage: Any, decode: bool | None) -> tuple[str, str]:
+    """Return what is before the place and the name of a file in its identity, and behind them."""
+    cls = type(storage)
     # Encoded and decoded, it isn't the same content.
-    kind = "" if reader.decode is None else f" decode={reader.decode}"
-    return f"storage:{cls.__module__}.{cls.__qualname__}:{reader.place}:{reader.name}{kind}"
+    kind = "" if decode is None else f" decode={decode}"
+    return f"storage:{cls.__module__}.{cls.__qualname__}:", kind

@@ -13,7 +13,7 @@ from django_stream_zip.engine.methods import STORE
 from django_stream_zip.engine.streams import close, make_options, stream_with
 from django_stream_zip.members.build import text
 from django_stream_zip.members.readers.combine import combined
-from django_stream_zip.members.ready import is_async, ready, synchronous
+from django_stream_zip.members.ready import all_synchronous, is_async, ready
 from django_stream_zip.planning.content import Description
 from django_stream_zip.planning.plan import Plan
 from django_stream_zip.prefetch.ambient import carried
@@ -167,7 +167,7 @@ def prefetching() -> Any:
 def _synchronous(members: Any) -> Any:
     """Return the members without what is for an event loop. Raises TypeError if that is all."""
     if isinstance(members, Sequence):
-        members = [synchronous(member) for member in members]
+        members = all_synchronous(members)
     if is_async(members):
         raise TypeError("asynchronous members are saved by asave_zip, in an event loop")
     return members

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import pbkdf2_hmac, sha1
 from io import BytesIO
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 from Crypto.Cipher import AES
@@ -21,6 +22,7 @@ from django_stream_zip import (
     NO_COMPRESSION_32,
     NO_COMPRESSION_64,
     NO_COMPRESSION_AUTO,
+    PRECOMPRESSED,
     ZIP_32,
     ZIP_64,
     ZIP_AUTO,
@@ -31,8 +33,10 @@ from django_stream_zip import (
     ZipValueError,
     stream_zip,
 )
+from django_stream_zip.engine import records
 from django_stream_zip.engine.accelerators import ZLIB
 from django_stream_zip.engine.archive import Archive
+from django_stream_zip.engine.directory import HeldDirectory
 from django_stream_zip.engine.encoders import STORED as STORED_ENCODER
 from django_stream_zip.engine.encoders import Encoder
 from django_stream_zip.engine.entry import Options, StoredEntry
@@ -671,3 +675,71 @@ def test_any_order_of_verbs_is_an_archive_or_an_error(order: list[str]) -> None:
     with zipfile.ZipFile(BytesIO(written)) as opened:
         assert len(opened.namelist()) == sum(verb.startswith("begin") for verb in order)
         assert opened.testzip() is None
+
+
+def summers_end() -> list[datetime]:
+    """One time of the clock, twice, and another one between them with the same digits."""
+    zone = ZoneInfo("Europe/Vienna")
+    before = datetime(2024, 10, 27, 2, 30, tzinfo=zone)
+    return [before, datetime(2024, 10, 27, 2, 30, tzinfo=UTC), before.replace(fold=1), before]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        NO_COMPRESSION_AUTO(5, 1),
+        NO_COMPRESSION_AUTO(5),
+        NO_COMPRESSION_AUTO(0, 0),
+        NO_COMPRESSION_AUTO(5 << 30, 1),
+        NO_COMPRESSION_32(5, 1),
+        NO_COMPRESSION_64(5, 1),
+        PRECOMPRESSED(7, 5, 1),
+    ],
+)
+def test_members_that_are_passed_over_take_their_place(method: Method) -> None:
+    size = method.content_size
+    assert size is not None
+    written, passed = HeldDirectory(), HeldDirectory()
+    writing = Archive(Options(ZLIB[9]), directory=written)
+    passing = Archive(Options(ZLIB[9]), directory=passed)
+    for time in summers_end():
+        for name in (NAME, "a" if method.uncompressed_size else "folder/"):
+            header = writing.begin(name, time, MODE, method)
+            data = writing.skip(size, method.crc_32)
+            end = writing.end(0)
+            before = passing.offset
+            assert passing.pass_over(name, time, MODE, method)
+            assert passing.offset - before == len(header) + data + len(end)
+    assert b"".join(passing.finish()) == b"".join(writing.finish())
+
+
+def test_each_time_is_written_as_it_is() -> None:
+    times = [records.extended_timestamp(time)[-4:] for time in summers_end()]
+    assert len(set(times)) == 3
+    archive = Archive(Options(ZLIB[9]))
+    for time in summers_end():
+        archive.pass_over("a", time, MODE, NO_COMPRESSION_AUTO(5, 1))
+    directory = b"".join(archive.finish())
+    length = 46 + 1 + 9
+    assert [directory[n * length + length - 4 :][:4] for n in range(4)] == times
+
+
+@pytest.mark.parametrize("method", [ZIP_32, ZIP_AUTO(5), NO_COMPRESSION_64])
+def test_members_that_have_to_be_written_are_not_passed_over(method: Method) -> None:
+    archive = Archive(Options(ZLIB[9]))
+    assert not archive.pass_over("a", TIME, MODE, method)
+    assert archive.offset == 0
+    archive.begin("a", TIME, MODE, method)
+    with pytest.raises(MisuseError):
+        archive.pass_over("b", TIME, MODE, NO_COMPRESSION_AUTO(5, 1))
+
+
+@pytest.mark.parametrize(
+    "values", [("\ud800", TIME, MODE), ("a", "now", MODE), ("a", TIME, -1), ("a", TIME, 1 << 16)]
+)
+def test_nothing_wrong_is_passed_over(values: Any) -> None:
+    archive = Archive(Options(ZLIB[9]))
+    with pytest.raises((ZipValueError, TypeError)):
+        archive.pass_over(*values, NO_COMPRESSION_AUTO(5, 1))
+    with pytest.raises(MisuseError, match="after an error"):
+        archive.finish()

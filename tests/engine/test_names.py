@@ -23,7 +23,13 @@ from hypothesis import strategies as st
 
 from django_stream_zip import ZIP_32, stream_zip
 from django_stream_zip.engine import names as engine_names
-from django_stream_zip.engine.names import Names, distinct_names, safe_name
+from django_stream_zip.engine.names import (
+    Names,
+    are_distinct,
+    distinct_names,
+    extension,
+    safe_name,
+)
 from tests.support.readers import ENVIRONMENT
 
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
@@ -628,3 +634,34 @@ def test_tools_unpack_them_where_they_say(tool: str, tmp_path: Path) -> None:
         *folder.parents[:2],
         folder,
     }
+
+
+@given(st.lists(st.text("aAbB.-_ /~é0(1)", min_size=1, max_size=6), max_size=6))
+@example(["a.jpg", "b.jpg"])
+@example(["a", "A"])
+def test_names_that_are_distinct_at_a_glance_stay(names: list[str]) -> None:
+    if are_distinct(names):
+        assert distinct_names(names) == names
+
+
+def test_names_that_are_distinct_at_a_glance() -> None:
+    assert are_distinct(["a.jpg", "b.jpg", "Photo 1 (2024).png"])
+    assert not are_distinct(["a.jpg", "A.jpg"])
+    assert not are_distinct(["CON"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.jpg", ".jpg"),
+        ("a.b.JPG", ".JPG"),
+        ("..jpg", ""),
+        (".jpg", ""),
+        ("jpg", ""),
+        ("", ""),
+        ("a.tar.gz", ".tar.gz"),
+        ("a.txt.gz", ".txt.gz"),
+    ],
+)
+def test_extension_of_a_name(name: str, expected: str) -> None:
+    assert extension(name) == expected

@@ -18,7 +18,7 @@ from django_stream_zip.members.async_member import AsyncStorageContent
 from django_stream_zip.members.readers.async_reader import async_reader
 from django_stream_zip.members.readers.reader import Metadata, Reader
 from django_stream_zip.members.readers.remote import CHUNK_LENGTH
-from django_stream_zip.members.storage import StorageContent
+from django_stream_zip.members.storage import ReaderContent
 from django_stream_zip.response import zip_response
 from tests.storages import test_servers, test_stubs
 from tests.storages.servers import require_packages
@@ -46,7 +46,7 @@ class Looped:
         self.reader = reader
         made = async_reader(reader)
         assert made is not None
-        self.content = AsyncStorageContent(StorageContent(reader, Metadata()), made)
+        self.content = AsyncStorageContent(ReaderContent(reader, Metadata()), made)
         self.is_remote = reader.is_remote
 
     @property

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from os import stat_result
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from django.core.files.storage import FileSystemStorage
 
@@ -37,15 +37,53 @@ from django_stream_zip.storages.gzip_format import deflate_stream_in
 _JOINED: Final = re.compile(r"(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*\Z")
 
 
+def _locator(storage: Any) -> Callable[[str], str]:
+    """Return what does the same as `storage.path`, in a tenth of the time where that only joins."""
+    path: Callable[[str], str] = storage.path
+    if type(storage).path is not FileSystemStorage.path or "path" in storage.__dict__:
+        return path
+
+    def joined(name: str) -> str:
+        # Asked each time: whose folder it is may depend on who asks.
+        folder = _folder(storage.location)
+        return folder + name if folder is not None and _JOINED.match(name) else path(name)
+
+    return joined
+
+
+@lru_cache
+def _folder(location: str | os.PathLike[str]) -> str | None:
+    """Return what comes before a name; None where that isn't all, or depends on more than this."""
+    if os.sep != "/" or not os.path.isabs(location):
+        return None
+    return os.path.join(os.path.normpath(location), "")
+
+
 class FileReader(Reader):
     """Reads a file of a FileSystemStorage: one `stat`, and no file that was modified since."""
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     defers = True
+    #: How it is settled which file it is, where a reader is made later: see `known`.
+    locator = staticmethod(_locator)
 
-    def __init__(self, storage: Any, name: str, *, decode: bool | None = None) -> None:
-        self._path = _path(storage, name)
+    def __init__(
+        self, storage: Any, name: str, *, decode: bool | None = None, path: str | None = None
+    ) -> None:
+        self._path = _locator(storage)(name) if path is None else path
         super().__init__(storage, name, decode=decode)
+
+    def at(self, name: str, path: str) -> Self:
+        """Return a reader of another file of the storage, as it is made; in half the time."""
+        reader = object.__new__(type(self))
+        reader.__dict__.update(self.__dict__)
+        reader.name, reader.place, reader._path = name, path, path
+        return reader
+
+    @staticmethod
+    def whole_of(path: str, size: int, validator: str | None) -> bytes | None:
+        """Return what `whole` does of a file of which this is expected, without a reader of it."""
+        return ExpectedFile(path, size, None, validator).whole()
 
     def _forget(self) -> None:
         super()._forget()
@@ -86,25 +124,6 @@ class FileReader(Reader):
     def whole_now(self, likely: int | None) -> bytes | None:
         """Read the file as it is now, if it is short."""
         return read_short_now(self._path, likely)
-
-
-def _path(storage: Any, name: str) -> str:
-    """Return what `storage.path()` does, in a tenth of the time where it only joins."""
-    if type(storage).path is FileSystemStorage.path and "path" not in storage.__dict__:
-        # Asked each time: whose folder it is may depend on who asks.
-        folder = _folder(storage.location)
-        if folder is not None and _JOINED.match(name):
-            return folder + name
-    path: str = storage.path(name)
-    return path
-
-
-@lru_cache
-def _folder(location: str | os.PathLike[str]) -> str | None:
-    """Return what comes before a name; None where that isn't all, or depends on more than this."""
-    if os.sep != "/" or not os.path.isabs(location):
-        return None
-    return os.path.join(os.path.normpath(location), "")
 
 
 class GzippedFileReader(FileReader):

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
-from django_stream_zip.members.build import seconds_of
 from django_stream_zip.members.readers.places import configured_place
 from django_stream_zip.storages.gzip_format import DeflateStream
 
@@ -184,4 +183,7 @@ def archived_error(name: str, how: str) -> ArchivedError:
 
 def derived_validator(size: int, modified_at: datetime) -> str:
     """Return the validator of a file of which nothing else is known."""
-    return f"{size:x}-{seconds_of(modified_at)}"
+    try:  # microseconds, which take a fourth of the time that a float's digits do
+        return f"{size:x}-{round(modified_at.timestamp() * 1e6):x}"
+    except (OverflowError, OSError, ValueError):  # next to the year 1 or 9999
+        return f"{size:x}-{modified_at.isoformat()}"

@@ -83,7 +83,7 @@ class FileReader(Reader):
     @staticmethod
     def whole_of(path: str, size: int, validator: str | None) -> bytes | None:
         """Return what `whole` does of a file of which this is expected, without a reader of it."""
-        return ExpectedFile(path, size, None, validator).whole()
+        return read_short(path, size, None, validator)
 
     def _forget(self) -> None:
         super()._forget()

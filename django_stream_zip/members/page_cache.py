@@ -8,6 +8,7 @@ and closed at once, too. Anywhere else nothing is, and a thread does all of it.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from typing import Final
 
@@ -44,7 +45,10 @@ def look_at(path: str) -> bool:
     if _NO_WAIT is None:
         return False
     try:
-        device = os.stat(path).st_dev
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return False  # of its file system, it says nothing
+        device = status.st_dev
         if device in _devices:
             return _devices[device]
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

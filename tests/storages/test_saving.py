@@ -95,7 +95,7 @@ class TestSFTP(PartsContract):
 
     def left_over(self, store: Any) -> Any:
         path = store._remote_path("folder")
-        return [name for name in store.sftp.listdir(path) if not name.endswith(".zip")]
+        return [name for name in store.sftp.listdir(path) if name.startswith(".")]
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from tests.support.readers import PYTHON_READERS, assert_reads
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 
 
-class S3Contract(ListingContract, ReaderContract):
+class S3Contract(ReaderContract):
     reader_class = "S3Reader"
 
     def test_what_was_stored_packed_is_read_both_ways(self, place: Place, name: str) -> None:
@@ -63,7 +63,7 @@ class S3Contract(ListingContract, ReaderContract):
                 list(reader.chunks())
 
 
-class TestMoto(S3Contract):
+class TestMoto(ListingContract, S3Contract):
     test_nobody_else_may_read = None  # type: ignore[assignment] # it lets everybody
 
     @pytest.fixture
@@ -139,7 +139,7 @@ class TestMoto(S3Contract):
         place.delete(name)
 
 
-class TestLocalStack(S3Contract):
+class TestLocalStack(ListingContract, S3Contract):
     test_nobody_else_may_read = None  # type: ignore[assignment] # it lets everybody
 
     @pytest.fixture
@@ -167,7 +167,7 @@ class TestLocalStack(S3Contract):
         assert S3PartsReader(place.storage, name).describe().crc_32 == zlib.crc32(data)
 
 
-class TestSwift(S3Contract):
+class TestSwift(ListingContract, S3Contract):
     @pytest.fixture
     def place(self, swift: Any) -> Place:
         return Place(swift)

@@ -81,7 +81,7 @@ def take_ready_twin(export: AbstractZipExport) -> bool:
 
 
 def _share(twin: AbstractZipExport, pk: Any) -> bool:
-    """Give an export that is queued the file of one that is ready."""
+    """Have an export that is queued share the file of one that is ready."""
     ready = exports().filter(pk=twin.pk, state=State.READY)
     changes = {**_ready_now(), "file": twin.file, "length": twin.length}
     with transaction.atomic():

@@ -426,12 +426,8 @@ def _cut(
 
     first = archive.content_before(max(0, window.start - data_start))
     last = archive.content_before(max(0, window.stop - data_start))
-    crc_32 = None
-    if first > 0:
-        needs_crc_32 = method.crc_32 is None and window.stop > data_start + archive.data_length
-        crc_32 = crc_32s.of(content) if needs_crc_32 else method.crc_32 or 0
-        read = (yield from crc_32s.read_on(member, first)) if crc_32 is None else None
-        archive.skip(first, read)
+    is_needed = method.crc_32 is None and window.stop > data_start + archive.data_length
+    crc_32 = (yield from _skipped(archive, member, first, crc_32s, is_needed)) if first else None
     if first < last:
         reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
@@ -447,8 +443,21 @@ def _cut(
         crc_32 = archive.crc_32
         if method.crc_32 is None:
             yield from crc_32s.learn(content, crc_32)
-    position = archive.offset
-    yield window.cut(position, archive.end(crc_32))
+    yield window.cut(archive.offset, archive.end(crc_32))
+    return crc_32
+
+
+def _skipped(
+    archive: Archive, member: AnyMember, length: int, crc_32s: WindowChecksums, is_needed: bool
+) -> Generator[Step, None, int | None]:
+    """Pass over the beginning of a content; return the whole's CRC-32 if that is known.
+
+    If it isn't, but needed, the beginning is read.
+    """
+    _, _, _, method, chunks = member
+    crc_32 = crc_32s.of(cast(Description, chunks)) if is_needed else method.crc_32 or 0
+    read = (yield from crc_32s.read_on(member, length)) if crc_32 is None else None
+    archive.skip(length, read)
     return crc_32
 
 

@@ -96,7 +96,7 @@ class LocalFolder(Folder):
         self._sync_folder()
 
     def rename(self, name: str, target: str) -> None:
-        """Give a file another name, unless there is one of that name: at once, by a link."""
+        """Rename a file unless there is one of that name: at once, by a link."""
         self._finish(name)
         try:
             os.link(self._path / name, self._path / target, follow_symlinks=False)

@@ -152,10 +152,14 @@ def test_a_pending_member_is_asked_again_after_an_error() -> None:
 
 
 class Storage:
-    """Makes members that take their time, and counts how many are asked for at once."""
+    """Makes members that take their time, and counts how many are asked for at once.
 
-    def __init__(self, seconds: float = 0.02) -> None:
+    The first answers come when `gathers` are asked for.
+    """
+
+    def __init__(self, seconds: float = 0.02, gathers: int = 1) -> None:
         self.seconds = seconds
+        self.gathers = gathers
         self.at_once = self.most_at_once = 0
         self.asked: list[str] = []
         self.tenants: list[str] = []
@@ -170,6 +174,7 @@ class Storage:
                 self.tenants.append(TENANT.get())
                 self.at_once += 1
                 self.most_at_once = max(self.at_once, self.most_at_once)
+            eventually(lambda: self.most_at_once >= self.gathers)
             time.sleep(self.seconds if seconds is None else seconds)
             with self._lock:
                 self.at_once -= 1
@@ -220,7 +225,7 @@ def test_so_many_are_described_at_a_time_and_come_in_order(
 ) -> None:
     if number is not None:
         settings.DJANGO_STREAM_ZIP = {"DESCRIBE_AT_ONCE": number}
-    storage = Storage(0.1 if number is None else 0.01)
+    storage = Storage(0.01, gathers=at_once)
     assert [member[0] for member in way(storage.members(80))] == NAMES
     assert storage.most_at_once == at_once
     assert sorted(storage.asked) == NAMES

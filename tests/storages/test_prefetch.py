@@ -293,6 +293,7 @@ def describing() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("zip_")]
 
 
+@pytest.mark.usefixtures("store")
 def test_files_are_not_looked_at_far_ahead(storage: Any, settings: Any) -> None:
     settings.DJANGO_STREAM_ZIP = {"DESCRIBE_AT_ONCE": 8}
     asked = 0

@@ -315,17 +315,17 @@ def test_a_generator_is_asked_for_no_more_behind_a_member_that_is_not_pending(
 
 
 def test_a_slow_generator_is_not_waited_for() -> None:
-    storage = Storage(0)
+    storage, given = Storage(0), []
 
     def members() -> Iterator[Any]:
         for member in storage.members(40):
             time.sleep(0.02)
+            given.append(1)
             yield member
 
-    started = time.perf_counter()
     found = all_described(members())
     next(found)
-    assert time.perf_counter() - started < 0.4  # and not the 0.64 of 32 members
+    assert len(given) < 32
     found.close()
 
 
@@ -389,21 +389,20 @@ def test_who_stops_iterating_closes_the_generator_and_asks_no_more(is_async: boo
 
 
 def test_the_event_loop_goes_on_while_members_of_an_async_generator_are_described() -> None:
-    async def longest() -> float:
+    async def turns() -> int:
         async def given() -> AsyncIterator[Any]:
             yield Storage(0.5).member("a.jpg")
 
         async def found() -> list[Any]:
             return [member async for member in all_described(given())]
 
-        task, longest = asyncio.create_task(found()), 0.0
+        task, turns = asyncio.create_task(found()), 0
         while not task.done():
-            started = time.perf_counter()
             await asyncio.sleep(0.01)
-            longest = max(longest, time.perf_counter() - started)
-        return longest
+            turns += 1
+        return turns
 
-    assert asyncio.run(longest()) < 0.3
+    assert asyncio.run(turns()) > 5
 
 
 def test_a_response_has_the_length_and_the_tag_of_members_that_were_pending() -> None:

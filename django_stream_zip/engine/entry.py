@@ -337,18 +337,8 @@ class PrecompressedEntry(Entry):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        name: str,
-        mode: int,
-        method: Method,
-        modified: int,
-        timestamp: bytes,
-        offset: int,
-        options: Options,
-        encoder: Encoder | None = None,
-    ) -> None:
-        super().__init__(name, mode, method, modified, timestamp, offset, options, encoder)
+    def __init__(self, name: str, mode: int, method: Method, *others: Any) -> None:
+        super().__init__(name, mode, method, *others)
         _, self._uncompressed_size, self.crc_32 = _passed(name, method)
 
     def write(self, chunk: bytes, data: bytes | None = None) -> bytes:

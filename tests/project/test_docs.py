@@ -276,7 +276,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_the_viewset_of_the_docs_has_an_action(photo: Photo, tmp_path: Path) -> None:
     from rest_framework.permissions import AllowAny
 
-    viewset = run(block_with("docs/recipes.rst", "class PhotoViewSet"), Photo=Photo)["PhotoViewSet"]
+    viewset = run(block_with("docs/drf.rst", "class PhotoViewSet"), Photo=Photo)["PhotoViewSet"]
     view = viewset.as_view({"get": "download_zip"}, authentication_classes=())
     assert view(RequestFactory().get("/")).status_code in {401, 403}
     viewset.permission_classes = [AllowAny]
@@ -289,7 +289,7 @@ def test_the_rest_framework_view_of_the_docs_takes_any_accept(
 ) -> None:
     from rest_framework.permissions import AllowAny
 
-    block = block_with("docs/recipes.rst", "class AlbumArchive")
+    block = block_with("docs/drf.rst", "class AlbumArchive")
     view = run(block, Photo=Photo)["AlbumArchive"]
     request = RequestFactory().get("/", headers={"Accept": accept})
     denied = view.as_view(authentication_classes=())(request, pk=7)
@@ -300,7 +300,7 @@ def test_the_rest_framework_view_of_the_docs_takes_any_accept(
 
 
 def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path) -> None:
-    album = run(block_with("docs/recipes.rst", "def album"), Photo=Photo)["album"]
+    album = run(block_with("docs/troubleshooting.rst", "def album"), Photo=Photo)["album"]
     request = RequestFactory().get("/")
     assert members_of(album(request, 7), tmp_path / "a.zip") == ["dawn.jpg"]
     with override_settings(DJANGO_STREAM_ZIP={"MAX_BYTES": 1}):
@@ -318,7 +318,7 @@ def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path
                 "loaders": [
                     (
                         "django.template.loaders.locmem.Loader",
-                        {"photos/album.html": block_with("docs/recipes.rst", "filesizeformat")},
+                        {"photos/album.html": block_with("docs/selection.rst", "filesizeformat")},
                     )
                 ]
             },
@@ -326,7 +326,7 @@ def test_the_view_of_the_docs_answers_errors_itself(photo: Photo, tmp_path: Path
     ]
 )
 def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
-    page = run(block_with("docs/recipes.rst", "def size_page"), Photo=Photo)["size_page"]
+    page = run(block_with("docs/selection.rst", "def size_page"), Photo=Photo)["size_page"]
     html = " ".join(page(RequestFactory().get("/"), 7).content.decode().split())
     assert "Download 1 files, 2.1 KB</a>" in html
     told = page(RequestFactory().get("/", headers={"Accept": "application/json"}), 7).content
@@ -334,7 +334,7 @@ def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
 
 
 def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:
-    names_in = run(block_with("docs/recipes.rst", "def names_in"))["names_in"]
+    names_in = run(block_with("docs/testing.rst", "def names_in"))["names_in"]
     response = zip_response(RequestFactory().get("/"), [field_member(photo.image)])
     assert names_in(response) == [Path(photo.image.name).name]
 

@@ -50,7 +50,7 @@ def data_of(response: Any) -> bytes:
 
 
 def book(**initkwargs: Any) -> Any:
-    view = run(block_with("docs/recipes.rst", "class Book"), files_of_book=lambda pk: BOOK)["Book"]
+    view = run(block_with("docs/formats.rst", "class Book"), files_of_book=lambda pk: BOOK)["Book"]
     return view.as_view(**initkwargs)(RequestFactory().get("/"), pk=7)
 
 

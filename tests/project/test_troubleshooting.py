@@ -90,5 +90,5 @@ def test_the_page_names_no_exception_that_is_not_there() -> None:
     builtin |= {"PermissionError", "TypeError", "ValueError"}
     assert (
         set(re.findall(r"``(\w+Error)``", PAGE))
-        == set(name for name in EXCEPTIONS if name.endswith("Error")) | builtin
+        == {name for name in EXCEPTIONS if name.endswith("Error")} | builtin
     )

@@ -13,9 +13,7 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 CONFIG = Config(napoleon_use_ivar=True)
 
 
-def as_fields(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
+def as_fields(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Write "Args:", "Raises:" and so on as Sphinx's fields, in place."""
     if what not in {"attribute", "data", "property"}:
         lines[:] = GoogleDocstring(lines, CONFIG, app, what, name, obj, options).lines()

@@ -27,6 +27,7 @@ from django_stream_zip.members import field_member, queryset_members
 from django_stream_zip.response import zip_response
 from tests.support.docs import ROOT, Photo, block_with, blocks, run
 
+
 @pytest.fixture
 def photo(transactional_db: None) -> Iterator[Photo]:
     with connection.schema_editor() as editor:

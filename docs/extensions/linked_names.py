@@ -1,8 +1,9 @@
 """Makes links of the names that pages write as ``literals`` and docstrings as `code`.
 
 A name that has an entry in the reference is a link to it: functions, classes, exceptions,
-settings, checks, commands; methods and attributes as `Class.name`, or alone where only one class
-has such a method. So prose needs no roles, and docstrings stay readable in an editor.
+settings, checks, commands, each also behind the last part of its module; methods and attributes as
+`Class.name`, or alone where only one class has such a method. So prose needs no roles, and
+docstrings stay readable in an editor.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
         yield name, place
         if entry.objtype in OBJECTS:
             yield last, place
+            yield f"{owner}.{last}", place
         elif entry.objtype in MEMBERS:
             yield f"{owner}.{last}", place
             if entry.objtype == "method":

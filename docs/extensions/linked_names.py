@@ -69,12 +69,17 @@ def link(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put links around the literals of a page that are names."""
     places = linkable(app.env)
     for literal in list(doctree.findall(nodes.literal)):
-        place = places.get(literal.astext().removesuffix("()"))
+        place = places.get(_name(literal.astext()))
         if place is None or _is_linked(literal, place):
             continue
         inner = literal.deepcopy()
         reference = make_refnode(app.builder, page, place.page, place.anchor, inner)
         literal.replace_self(reference)
+
+
+def _name(text: str) -> str:
+    """Return what a literal names: of a call, what is called."""
+    return text.partition("(")[0] if text.endswith(")") else text
 
 
 def _is_linked(literal: nodes.Node, place: Place) -> bool:

@@ -37,9 +37,9 @@ def test_bars_are_as_long_as_their_figures() -> None:
     groups = (charts.Group("some", "Objects", ("ours", "one at a time")),)
     svg = charts.drawn(charts.Chart("Time", "s", "s", groups), charts.tables(TEXT))
     root = ElementTree.fromstring(svg)
-    short, long = (int(bar.attrib["width"]) for bar in root.iter("{*}rect"))
+    short, long = (int(bar.attrib["width"]) for bar in root.findall("{*}rect"))
     assert abs(long * 0.912 / 20.1 - short) < 1
-    assert [text.text for text in root.iter("{*}text")] == [
+    assert [text.text for text in root.findall("{*}text")] == [
         "Objects",
         "this package",
         "0.912 s",

@@ -63,7 +63,8 @@ FOREIGN = set(
 )
 FOREIGN_OPTIONS = set(
     # Django, servers, the benchmark, pip, tox, pytest
-    "--database --deploy --graceful-timeout --only --page --timeout --threads --worker-class".split()
+    "--database --deploy --graceful-timeout --only --page --timeout --threads "
+    "--worker-class".split()
 )
 
 
@@ -192,7 +193,7 @@ def test_each_option_has_an_entry(command: str) -> None:
     assert set(re.findall(r"\.\. option:: (--\S+)", entry)) == options(command)
 
 
-# Views and their like, whose attributes are set by those who subclass them, and whose entry has them.
+# Views and their like, whose attributes subclasses set; and the entries that have these.
 CLASSES = {
     ("admin.py", "ZipDownloadAdminMixin"): "ZipDownloadAdminMixin",
     ("exports/views.py", "ZipExportView"): "ZipExportView",

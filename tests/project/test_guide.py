@@ -122,8 +122,14 @@ def test_the_reasons_of_the_page_are_those_of_the_function() -> None:
 def test_a_mailed_link_works_without_an_account() -> None:
     names = page("links")
     with override_settings(ROOT_URLCONF=tuple(names["urlpatterns"])):
-        names["share"](RequestFactory().get("/"), 7, "friend@example.com")
+        client = Client()
+        client.force_login(User.objects.create_user("somebody"))
+        form = engines["django"].from_string(block_with("docs/links.rst", "address"))
+        url = re.findall('action="(.+?)"', form.render({"album": SimpleNamespace(pk=7)}, get()))[0]
+        assert Client().post(url).status_code == 302
+        assert client.post(url, {"address": "friend@example.com"}).status_code == 200
         [message] = mail.outbox
+        assert message.to == ["friend@example.com"]
         link = message.body.removeprefix("For a week: ").removeprefix("http://testserver")
         assert set(contents(Client().get(link))) == {"0.jpg", "1.jpg"}
         assert Client().get(link.replace("/7/", "/8/")).status_code == 403

@@ -124,7 +124,7 @@ def test_a_mailed_link_works_without_an_account() -> None:
     with override_settings(ROOT_URLCONF=tuple(names["urlpatterns"])):
         client = Client()
         client.force_login(User.objects.create_user("somebody"))
-        form = engines["django"].from_string(block_with("docs/links.rst", "address"))
+        form = engines["django"].from_string(block_with("docs/links.rst", 'type="email"'))
         url = re.findall('action="(.+?)"', form.render({"album": SimpleNamespace(pk=7)}, get()))[0]
         assert Client().post(url).status_code == 302
         assert client.post(url, {"address": "friend@example.com"}).status_code == 200

@@ -20,5 +20,7 @@ from django.dispatch import Signal
 
 __all__ = ["zip_download_finished", "zip_download_started"]
 
+#: Sent before the first byte.
 zip_download_started = Signal()
+#: Sent in the end, however that came.
 zip_download_finished = Signal()

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 from django.core.management import load_command_class
-from django.db import connection, models
+from django.db import connection
 from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.test.utils import isolate_apps
@@ -26,38 +25,7 @@ from django.test.utils import isolate_apps
 from django_stream_zip import NO_COMPRESSION_AUTO, conf
 from django_stream_zip.members import field_member, queryset_members
 from django_stream_zip.response import zip_response
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
-
-
-class Photo(models.Model):
-    """The model that the examples speak of."""
-
-    album_id = models.IntegerField()
-    title = models.CharField(max_length=100)
-    image = models.FileField()
-
-    class Meta:
-        app_label = "tests_docs"
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    pattern = rf"\.\. code-block:: {re.escape(language)}\n\n((?:    .*\n|\n)+)"
-    return [dedent(block) for block in re.findall(pattern, page.read_text())]
-
-
-def block_with(page: str, word: str) -> str:
-    languages = ("python", "html+django")
-    found = [block for language in languages for block in blocks(ROOT / page, language)]
-    [block] = [block for block in found if word in block]
-    return block
-
-
-def run(block: str, **names: Any) -> dict[str, Any]:
-    names["__name__"] = __name__
-    exec(compile(block, "example", "exec"), names)
-    return names
+from tests.support.docs import ROOT, Photo, block_with, blocks, run
 
 
 @pytest.fixture
@@ -253,12 +221,6 @@ def test_the_settings_page_has_every_key_and_its_default() -> None:
         assert [m for m in run_checks() if (m.id or "").startswith("django_stream_zip")] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_python_block_compiles(page: Path) -> None:
-    for block in blocks(page, "python"):
-        compile(block, page.name, "exec")
-
-
 def test_the_versions_that_the_readme_states_are_the_package_s() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     readme = (ROOT / "README.rst").read_text()
@@ -331,12 +293,6 @@ def test_the_page_of_the_docs_shows_the_size(photo: Photo) -> None:
     assert "Download 1 files, 2.1 KB</a>" in html
     told = page(RequestFactory().get("/", headers={"Accept": "application/json"}), 7).content
     assert json.loads(told)["is_resumable"] is True
-
-
-def test_the_helper_of_the_docs_reads_a_response(photo: Photo) -> None:
-    names_in = run(block_with("docs/testing.rst", "def names_in"))["names_in"]
-    response = zip_response(RequestFactory().get("/"), [field_member(photo.image)])
-    assert names_in(response) == [Path(photo.image.name).name]
 
 
 DESIGN = (ROOT / "docs" / "design.rst").read_text()

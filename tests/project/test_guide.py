@@ -28,6 +28,7 @@ from django.http import Http404
 from django.template import engines
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 
+from django_stream_zip import conf
 from django_stream_zip.delivery.info import _TEXTS
 from django_stream_zip.members import field_member
 from django_stream_zip.response import zip_response
@@ -198,6 +199,19 @@ def test_somebody_has_their_own_photos_only(album: list[Photo]) -> None:
     anonymous = get(ids=album[0].pk)
     anonymous.user = AnonymousUser()
     assert view(anonymous).status_code == 302
+
+
+SHOWN = {None: "none", 64 << 20: "64 MiB", 4 << 20: "4 MiB"}
+
+
+def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
+    table = (DOCS / "security.rst").read_text().partition("Limit  ")[2].partition("\n\n")[0]
+    rows = re.findall(r"^(``[A-Z].*?)  +(\S.*?)  ", table, re.MULTILINE)
+    assert len(rows) == 6
+    for names, default in rows:
+        values = [conf.KEYS[name].default for name in re.findall("[A-Z_]{5,}", names)]
+        shown = dict.fromkeys(SHOWN.get(value, str(value)) for value in values)
+        assert ", ".join(shown) == default
 
 
 def test_the_receiver_of_the_page_records_a_download(

@@ -30,6 +30,7 @@ from django.test import AsyncRequestFactory, Client, RequestFactory, override_se
 
 from django_stream_zip import conf
 from django_stream_zip.delivery.info import _TEXTS
+from django_stream_zip.engine import spec
 from django_stream_zip.members import field_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished
@@ -199,6 +200,22 @@ def test_somebody_has_their_own_photos_only(album: list[Photo]) -> None:
     anonymous = get(ids=album[0].pk)
     anonymous.user = AnonymousUser()
     assert view(anonymous).status_code == 302
+
+
+def test_the_numbers_of_the_format_are_those_that_are_written() -> None:
+    text = " ".join((DOCS / "format.rst").read_text().split())
+    versions = (spec.VERSION_DEFAULT, spec.VERSION_ZIP64, spec.VERSION_AES)
+    for phrase in (
+        "is {}, with Zip64 {}, encrypted {}".format(*(number / 10 for number in versions)),
+        f"blocks of {spec.STORED_BLOCK_LENGTH:,} bytes, {spec.STORED_BLOCK_HEADER_LENGTH} bytes",
+        f"method {spec.METHOD_AES}, an extra field {spec.EXTRA_AES:#x}",
+        f"salt of {spec.AES_SALT_LENGTH} bytes, PBKDF2 with {spec.AES_PBKDF2_ITERATIONS:,} rounds",
+        f"behind the data: {spec.AES_OVERHEAD} bytes more a member",
+        f"at most {spec.AES_MAX_PASSWORD_LENGTH} bytes in UTF-8",
+        f"(extra field {spec.EXTRA_EXTENDED_TIMESTAMP:#x})",
+        f"members are more than {spec.MAX_16:,}",
+    ):
+        assert phrase in text
 
 
 SHOWN = {None: "none", 64 << 20: "64 MiB", 4 << 20: "4 MiB"}

@@ -24,7 +24,5 @@ if settings.BACKGROUND:
 
     urlpatterns += [
         path("exports/", exporting.MyExports.as_view(), name="exports"),
-        path(
-            "folders/<slug:slug>/export/", exporting.FolderExport.as_view(), name="folder-export"
-        ),
+        path("folders/<slug:slug>/export/", exporting.FolderExport.as_view(), name="folder-export"),
     ]

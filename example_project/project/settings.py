@@ -97,7 +97,11 @@ STATIC_URL = "static/"
 # Whether there is a task engine: django.tasks, or its backport, with the workers of django-tasks-db.
 BACKGROUND = not background.MISSING
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}} if BACKGROUND else {}
-DJANGO_STREAM_ZIP = {"EXPORT_STORAGE": "exports"}
+DJANGO_STREAM_ZIP = {
+    "EXPORT_STORAGE": "exports",
+    # What a killed worker has left goes on when the demo starts, soon after. A site keeps the default.
+    "EXPORT_STALLED_AFTER": 10,
+}
 
 LOGIN_URL = "library:login"
 LOGIN_REDIRECT_URL = "library:index"

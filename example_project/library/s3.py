@@ -39,8 +39,9 @@ def prepare() -> dict[str, str]:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UnusableError(
-            f"For S3, the demo needs packages that aren't installed: {', '.join(missing)}. In the"
-            " folder of README.rst, run, with pip 25.1 or newer: python -m pip install --group demo-s3"
+            f"For S3, the demo needs packages that aren't installed: {', '.join(missing)}."
+            " In the folder of README.rst, run, with pip 25.1 or newer:"
+            " python -m pip install --group demo-s3"
         )
     if not settings.STARTS_S3:
         check_bucket()

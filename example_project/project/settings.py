@@ -94,12 +94,13 @@ MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "media/"
 STATIC_URL = "static/"
 
-# Whether there is a task engine: django.tasks, or its backport, with the workers of django-tasks-db.
+# Whether there is a task engine, with workers that prepare archives.
 BACKGROUND = not background.MISSING
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}} if BACKGROUND else {}
 DJANGO_STREAM_ZIP = {
     "EXPORT_STORAGE": "exports",
-    # What a killed worker has left goes on when the demo starts, soon after. A site keeps the default.
+    # The demo looks once, when it starts, for what a killed worker has left: 5 minutes, as by
+    # default, would be too long for that.
     "EXPORT_STALLED_AFTER": 10,
 }
 

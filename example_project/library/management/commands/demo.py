@@ -14,12 +14,12 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.core.management.commands.runserver import naiveip_re
 from django.template.defaultfilters import filesizeformat
+from project import background
 
 from library import s3
 from library.models import Folder
 from library.samples.catalogue import FOLDERS, SampleFolder
 from library.samples.shelving import shelve
-from project import background
 
 USERNAME = "admin"
 LAST_PORT = 65535

@@ -20,5 +20,10 @@ from django.dispatch import Signal
 
 __all__ = ["zip_download_finished", "zip_download_started"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 zip_download_started = Signal()
 zip_download_finished = Signal()

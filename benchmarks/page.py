@@ -11,7 +11,7 @@ Figures
 =======
 
 What ``python -m benchmarks`` printed, written here by its option ``--page``. How it measures, and
-how to read a table: ``benchmarks/README.rst``. What it means: ``docs/performance.rst``.
+how to read a table: ``benchmarks/README.rst``. What it means: :doc:`performance`.
 
 ::
 

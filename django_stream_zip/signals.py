@@ -25,5 +25,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+#: Sent before the first byte.
 zip_download_started = Signal()
+#: Sent in the end, however that came.
 zip_download_finished = Signal()

@@ -46,8 +46,8 @@ def folder_members(
 
     Args:
         path: The directory.
-        pattern: Which files, as for `Path.glob`: "*.pdf" are those in the directory itself,
-            "**/*.pdf" are those below it too.
+        pattern: Which files, as for `Path.glob`: `*.pdf` are those in the directory itself,
+            `**/*.pdf` are those below it too.
         name: What names a member, given the file's path in the directory, with slashes; that path
             is the default.
         compress: Whether to deflate; None leaves it to the kind of file and the setting.

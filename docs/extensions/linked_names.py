@@ -1,0 +1,100 @@
+"""Makes links of the names that pages write as ``literals`` and docstrings as `code`.
+
+A name that has an entry in the reference is a link to it: functions, classes, exceptions,
+settings, checks, commands; methods and attributes as `Class.name`, or alone where only one class
+has such a method. So prose needs no roles, and docstrings stay readable in an editor.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
+
+OBJECTS = {"function", "class", "exception", "data"}
+MEMBERS = {"method", "attribute", "property"}
+OWN_KINDS = {"confval", "check", "command"}
+
+
+class Place(NamedTuple):
+    """Where a name's entry is."""
+
+    page: str
+    anchor: str
+
+
+def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
+    """Yield what may be a link, and where it leads; several places mean that none is certain."""
+    for (kind, name), place in env.domains.standard_domain.objects.items():
+        if kind in OWN_KINDS:
+            yield name, Place(*place)
+    for name, entry in env.domains.python_domain.objects.items():
+        if entry.aliased:
+            continue
+        place = Place(entry.docname, entry.node_id)
+        owner, last = name.split(".")[-2:] if "." in name else ("", name)
+        yield name, place
+        if entry.objtype in OBJECTS:
+            yield last, place
+        elif entry.objtype in MEMBERS:
+            yield f"{owner}.{last}", place
+            if entry.objtype == "method":
+                yield last, place
+
+
+def linkable(env: BuildEnvironment) -> dict[str, Place]:
+    """Return the names that have one place; a function goes before methods of its name."""
+    found = list(dict.fromkeys(entries(env)))
+    counts = Counter(name for name, _place in found)
+    places = {name: place for name, place in found if counts[name] == 1}
+    for name, place in found:
+        if place.anchor.endswith(f".{name}") and _is_module_level(env, place.anchor):
+            places[name] = place
+    return places
+
+
+def _is_module_level(env: BuildEnvironment, anchor: str) -> bool:
+    entry = env.domains.python_domain.objects.get(anchor)
+    return entry is not None and entry.objtype in OBJECTS
+
+
+def link(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Put links around the literals of a page that are names."""
+    places = linkable(app.env)
+    for literal in list(doctree.findall(nodes.literal)):
+        place = places.get(literal.astext().removesuffix("()"))
+        if place is None or _is_linked(literal, place):
+            continue
+        inner = literal.deepcopy()
+        reference = make_refnode(app.builder, page, place.page, place.anchor, inner)
+        literal.replace_self(reference)
+
+
+def _is_linked(literal: nodes.Node, place: Place) -> bool:
+    """Return whether it is a link already, or stands in the very entry that it names."""
+    node = literal.parent
+    while node is not None:
+        if isinstance(node, nodes.reference | nodes.title):
+            return True
+        if any(place.anchor in child.get("ids", ()) for child in _signatures(node)):
+            return True
+        node = node.parent
+    return False
+
+
+def _signatures(node: nodes.Node) -> Iterator[Any]:
+    return (child for child in node.children if child.tagname == "desc_signature")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the kinds of entries that Sphinx doesn't know, and the links."""
+    app.add_object_type("check", "check", "pair: %s; check")
+    app.add_object_type("command", "command", "pair: %s; command")
+    app.add_crossref_type("setting", "setting")  # Django's, in its inventory
+    app.connect("doctree-resolved", link)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -41,7 +41,7 @@ extensions = [
     "linked_names",
     "short_names",
 ]
-exclude_patterns = ["_build", "requirements.txt"]
+exclude_patterns = ["_build"]
 nitpicky = True
 # The docstrings write `names` so. `linked_names` makes links of those that have an entry.
 default_role = "code"

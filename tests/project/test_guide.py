@@ -32,9 +32,8 @@ from django_stream_zip.delivery.info import _TEXTS
 from django_stream_zip.members import field_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished
-from tests.project.test_docs import ROOT, Photo, block_with, blocks, run
+from tests.support.docs import DOCS, ROOT, Photo, block_with, blocks, run
 
-DOCS = ROOT / "docs"
 # Pages whose blocks go on from one another.
 PAGES = "selection links drf passwords formats testing security troubleshooting".split()
 # What readers are to write themselves.

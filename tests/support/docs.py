@@ -52,7 +52,9 @@ def all_blocks(page: Path) -> list[Block]:
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return [block.code for block in all_blocks(page) if block.language == language]
+    """Return the code of a page, without the files of a site: these have captions."""
+    found = [block for block in all_blocks(page) if not block.caption]
+    return [block.code for block in found if block.language == language]
 
 
 def block_with(page: str, word: str) -> str:

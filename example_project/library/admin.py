@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
@@ -9,13 +10,17 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from django_stream_zip.admin import ZipDownloadAdminMixin
 from library.models import Document, Folder
+
+if settings.BACKGROUND:
+    from django_stream_zip.exports.admin import ZipExportAdminMixin as ZipAdminMixin
+else:
+    from django_stream_zip.admin import ZipDownloadAdminMixin as ZipAdminMixin
 
 
 @admin.register(Folder)
-class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Folders with the number of their documents, and a download of these."""
+class FolderAdmin(ZipAdminMixin, admin.ModelAdmin):
+    """Folders with the number of their documents, and ZIPs of these: downloaded or prepared."""
 
     zip_file_fields = ("documents__file",)
     zip_options = {"name": "{name}/{documents.name}"}
@@ -35,8 +40,8 @@ class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
 
 
 @admin.register(Document)
-class DocumentAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Documents, filtered by folder, type and date, and their download."""
+class DocumentAdmin(ZipAdminMixin, admin.ModelAdmin):
+    """Documents, filtered by folder, type and date, and ZIPs of them."""
 
     zip_options = {"name": "{folder.name}/{name}", "missing": "report"}
 

@@ -100,7 +100,7 @@ def test_without_its_packages_s3_says_what_to_install(tmp_path: Path) -> None:
     refused = manage("demo", environment=variables)
     assert refused.returncode == 1
     assert "storages, boto3, moto" in refused.stderr
-    assert "pip install --group demo" in refused.stderr
+    assert "pip install --group demo-s3" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

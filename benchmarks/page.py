@@ -13,7 +13,8 @@ Figures
 What ``python -m benchmarks`` printed, written here by its option ``--page``. How it measures, and
 how to read a table: ``benchmarks/README.rst``. What it means: :doc:`performance`.
 
-::
+.. code-block:: text
+    :class: figures
 
 """
 

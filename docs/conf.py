@@ -74,6 +74,7 @@ intersphinx_mapping = {
 }
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"django_stream_zip {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -1,8 +1,9 @@
 """Makes links of the names that pages write as ``literals`` and docstrings as `code`.
 
 A name that has an entry in the reference is a link to it: functions, classes, exceptions,
-settings, checks, commands; methods and attributes as `Class.name`, or alone where only one class
-has such a method. So prose needs no roles, and docstrings stay readable in an editor.
+settings, checks, commands, each also behind the last part of its module; methods and attributes as
+`Class.name`, or alone where only one class has such a method. So prose needs no roles, and
+docstrings stay readable in an editor.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
         yield name, place
         if entry.objtype in OBJECTS:
             yield last, place
+            yield f"{owner}.{last}", place
         elif entry.objtype in MEMBERS:
             yield f"{owner}.{last}", place
             if entry.objtype == "method":
@@ -67,12 +69,17 @@ def link(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put links around the literals of a page that are names."""
     places = linkable(app.env)
     for literal in list(doctree.findall(nodes.literal)):
-        place = places.get(literal.astext().removesuffix("()"))
+        place = places.get(_name(literal.astext()))
         if place is None or _is_linked(literal, place):
             continue
         inner = literal.deepcopy()
         reference = make_refnode(app.builder, page, place.page, place.anchor, inner)
         literal.replace_self(reference)
+
+
+def _name(text: str) -> str:
+    """Return what a literal names: of a call, what is called."""
+    return text.partition("(")[0] if text.endswith(")") else text
 
 
 def _is_linked(literal: nodes.Node, place: Place) -> bool:

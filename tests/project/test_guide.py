@@ -28,7 +28,9 @@ from django.http import Http404
 from django.template import engines
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 
+from django_stream_zip import conf
 from django_stream_zip.delivery.info import _TEXTS
+from django_stream_zip.engine import spec
 from django_stream_zip.members import field_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished
@@ -121,8 +123,14 @@ def test_the_reasons_of_the_page_are_those_of_the_function() -> None:
 def test_a_mailed_link_works_without_an_account() -> None:
     names = page("links")
     with override_settings(ROOT_URLCONF=tuple(names["urlpatterns"])):
-        names["share"](RequestFactory().get("/"), 7, "friend@example.com")
+        client = Client()
+        client.force_login(User.objects.create_user("somebody"))
+        form = engines["django"].from_string(block_with("docs/links.rst", 'type="email"'))
+        url = re.findall('action="(.+?)"', form.render({"album": SimpleNamespace(pk=7)}, get()))[0]
+        assert Client().post(url).status_code == 302
+        assert client.post(url, {"address": "friend@example.com"}).status_code == 200
         [message] = mail.outbox
+        assert message.to == ["friend@example.com"]
         link = message.body.removeprefix("For a week: ").removeprefix("http://testserver")
         assert set(contents(Client().get(link))) == {"0.jpg", "1.jpg"}
         assert Client().get(link.replace("/7/", "/8/")).status_code == 403
@@ -192,6 +200,35 @@ def test_somebody_has_their_own_photos_only(album: list[Photo]) -> None:
     anonymous = get(ids=album[0].pk)
     anonymous.user = AnonymousUser()
     assert view(anonymous).status_code == 302
+
+
+def test_the_numbers_of_the_format_are_those_that_are_written() -> None:
+    text = " ".join((DOCS / "format.rst").read_text().split())
+    versions = (spec.VERSION_DEFAULT, spec.VERSION_ZIP64, spec.VERSION_AES)
+    for phrase in (
+        "is {}, with Zip64 {}, encrypted {}".format(*(number / 10 for number in versions)),
+        f"blocks of {spec.STORED_BLOCK_LENGTH:,} bytes, {spec.STORED_BLOCK_HEADER_LENGTH} bytes",
+        f"method {spec.METHOD_AES}, an extra field {spec.EXTRA_AES:#x}",
+        f"salt of {spec.AES_SALT_LENGTH} bytes, PBKDF2 with {spec.AES_PBKDF2_ITERATIONS:,} rounds",
+        f"behind the data: {spec.AES_OVERHEAD} bytes more a member",
+        f"at most {spec.AES_MAX_PASSWORD_LENGTH} bytes in UTF-8",
+        f"(extra field {spec.EXTRA_EXTENDED_TIMESTAMP:#x})",
+        f"members are more than {spec.MAX_16:,}",
+    ):
+        assert phrase in text
+
+
+SHOWN = {None: "none", 64 << 20: "64 MiB", 4 << 20: "4 MiB"}
+
+
+def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
+    table = (DOCS / "security.rst").read_text().partition("Limit  ")[2].partition("\n\n")[0]
+    rows = re.findall(r"^(``[A-Z].*?)  +(\S.*?)  ", table, re.MULTILINE)
+    assert len(rows) == 6
+    for names, default in rows:
+        values = [conf.KEYS[name].default for name in re.findall("[A-Z_]{5,}", names)]
+        shown = dict.fromkeys(SHOWN.get(value, str(value)) for value in values)
+        assert ", ".join(shown) == default
 
 
 def test_the_receiver_of_the_page_records_a_download(

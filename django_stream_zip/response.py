@@ -40,6 +40,11 @@ from django_stream_zip.prefetch.batches import Threaded
 
 __all__ = ["ZipInfo", "ZipResponse", "zip_info", "zip_response"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 

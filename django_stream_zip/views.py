@@ -43,6 +43,11 @@ __all__ = [
     "zip_link",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 if TYPE_CHECKING:
     _MultipleObjectMixin = MultipleObjectMixin[Any]
 else:

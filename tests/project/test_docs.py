@@ -47,25 +47,24 @@ def members_of(response: Any, path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_the_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> None:
-    view = run(block_with("README.rst", "class AlbumDownload("), Photo=Photo)["AlbumDownload"]
+@pytest.mark.parametrize(
+    ("name", "title"), [("AlbumDownload", "album/Dawn.jpg"), ("PhotoDownload", "Dawn.jpg")]
+)
+def test_the_views_of_the_readme_send_photos_to_their_owner(
+    photo: Photo, tmp_path: Path, name: str, title: str
+) -> None:
+    view = run(block_with("README.rst", f"class {name}("), Photo=Photo)[name].as_view()
     request = RequestFactory().get("/")
     request.user = AnonymousUser()
-    assert view.as_view()(request, pk=7).status_code == 302
-    request.user = User(username="somebody")
-    response = view.as_view()(request, pk=7)
+    assert view(request, pk=7).status_code == 302
+    request.user = User.objects.create(username="another")
+    with pytest.raises(Http404):
+        view(request, pk=7)
+    request.user = photo.owner = User.objects.create(username="somebody")
+    photo.save()
+    response = view(request, pk=7)
     assert response.headers["Accept-Ranges"] == "bytes"
-    assert members_of(response, tmp_path / "a.zip") == ["album/Dawn.jpg"]
-
-
-def test_the_queryset_view_of_the_readme_works(photo: Photo, tmp_path: Path) -> None:
-    block = block_with("README.rst", "QuerySetZipDownloadView")
-    view = run(block, Photo=Photo)["PhotoDownload"].as_view()
-    request = RequestFactory().get("/", {"ids": str(photo.pk)})
-    request.user = AnonymousUser()
-    assert view(request).status_code == 302
-    request.user = User(username="somebody")
-    assert members_of(view(request), tmp_path / "a.zip") == ["Dawn.jpg"]
+    assert members_of(response, tmp_path / "a.zip") == [title]
 
 
 @override_settings(

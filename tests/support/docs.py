@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, NamedTuple
 
+from django.contrib.auth.models import User
 from django.db import models
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,7 @@ class Photo(models.Model):
     """The model that the examples speak of."""
 
     album_id = models.IntegerField()
+    owner = models.ForeignKey(User, models.CASCADE, null=True)
     title = models.CharField(max_length=100)
     image = models.FileField()
 

@@ -74,6 +74,12 @@ intersphinx_mapping = {
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"
+html_theme_options = {
+    "source_repository": "https://github.com/django-stream-zip/django_stream_zip/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+html_baseurl = "https://django-stream-zip.readthedocs.io/en/latest/"
 html_title = f"django_stream_zip {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -22,9 +22,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import RequestFactory, override_settings
 from django.test.utils import isolate_apps
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from django_stream_zip.exports import registry
+from django_stream_zip.exports import State, ZipExport, registry
 from tests.support.docs import PAGES, ROOT, Photo, blocks, run
 
 
@@ -78,13 +78,16 @@ def view(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-def urls_for(code: str) -> tuple[URLPattern, ...]:
+def urls_for(code: str) -> tuple[URLPattern | URLResolver, ...]:
     """Return a URL for each that a template names, with the arguments that it has there."""
     named = re.findall(r"""% (?:url|zip_form) ['"]([\w-]+)['"]((?: \w+=\S+)*)""", code)
     arguments = {name: re.findall(r" (\w+)=", words) for name, words in named}
-    return tuple(
-        path("/".join([name, *(f"<{word}>" for word in arguments[name])]), view, name=name)
-        for name in arguments
+    return (
+        path("exports/", include("django_stream_zip.exports.urls")),
+        *(
+            path("/".join([name, *(f"<{word}>" for word in arguments[name])]), view, name=name)
+            for name in arguments
+        ),
     )
 
 
@@ -95,12 +98,13 @@ def test_the_templates_of_a_page_are_rendered(page: Path) -> None:
         "album": {"pk": 7},
         "albums": [{"name": "Summer", "photos": photos}],
         "archive": {"members": 2, "length": 2048, "reasons": [{"text": "It is encrypted."}]},
+        "exports": [ZipExport(filename="dawn.zip", state=State.BUILDING)],
         "photos": photos,
     }
     for code in blocks(page, "html+django"):
         with override_settings(ROOT_URLCONF=urls_for(code)):
             html = engines["django"].from_string(code).render(context, RequestFactory().get("/"))
-        assert re.search("Dawn|It is encrypted|share-album/7", html)
+        assert re.search("Dawn|It is encrypted|share-album/7|being built", html)
 
 
 # Commands.

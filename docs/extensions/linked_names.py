@@ -49,7 +49,8 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
             place = Place(entry.docname, entry.node_id)
             owner, _, name = path.rpartition(".")
             owner = owner.rpartition(".")[2]
-            yield path, place
+            if owner:  # the package is also a logger, an app and what one installs
+                yield path, place
             for spelling in SPELLINGS[entry.objtype]:
                 yield spelling.format(owner=owner, name=name), place
 

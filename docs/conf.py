@@ -72,6 +72,8 @@ intersphinx_mapping = {
     "django": ("https://docs.djangoproject.com/en/stable", "inventories/django.inv"),
 }
 
+smartquotes = False  # a quote may be code
+
 html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_theme_options = {

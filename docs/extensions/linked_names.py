@@ -8,6 +8,7 @@ docstrings stay readable in an editor.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -52,7 +53,10 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
             if owner:  # the package is also a logger, an app and what one installs
                 yield path, place
             for spelling in SPELLINGS[entry.objtype]:
-                yield spelling.format(owner=owner, name=name), place
+                text = spelling.format(owner=owner, name=name)
+                # `save()` alone is a storage's or a model's just as well.
+                if entry.objtype != "method" or re.search(r"[._]", text):
+                    yield text, place
 
 
 def linkable(env: BuildEnvironment) -> dict[str, Place]:

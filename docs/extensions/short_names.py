@@ -19,8 +19,10 @@ from sphinx.util.typing import stringify_annotation
 
 from django_stream_zip import AsyncMemberFile, MemberFile
 from django_stream_zip.delivery.async_download import AnyMembers
-from django_stream_zip.members.build import AsyncContentMember, ContentMember
-from django_stream_zip.members.collect import Limit
+from django_stream_zip.members.build import DEFAULT_MODE, AsyncContentMember, ContentMember
+from django_stream_zip.members.collect import Limit, Missing
+from django_stream_zip.members.files import NO_TIME
+from django_stream_zip.saving.parts import ABANDONED_AFTER
 
 KINDS: Final = ("py:class", "py:exception")
 MEMBER: Final = "~django_stream_zip.MemberFile"
@@ -44,7 +46,13 @@ SPELLINGS: Final = {
     "AsyncContentMember": ASYNC_MEMBER,
     "ContentMember": MEMBER,
     "int | Limit | None": "int | None",
-    "FROM_SETTINGS": "…",
+    ": Missing": f": {stringify_annotation(Missing, 'smart')}",
+    # Defaults by their values.
+    "ABANDONED_AFTER": repr(ABANDONED_AFTER),
+    "DEFAULT_MODE": oct(DEFAULT_MODE),
+    "MappingProxyType({})": "{}",
+    "NO_TIME": repr(NO_TIME),
+    "FROM_SETTINGS": "...",
 }
 
 

@@ -69,3 +69,8 @@ def run(block: str, module: str = __name__, **names: Any) -> dict[str, Any]:
     names["__name__"] = module
     exec(compile(block, "example", "exec"), names)
     return names
+
+
+def without_blocks(page: Path) -> str:
+    """Return a page's text without its blocks of code."""
+    return _BLOCK.sub("", page.read_text())

@@ -75,7 +75,9 @@ def test_the_python_blocks_of_a_page_run(
 PAGES_OF_VIEWS = stand_in(
     "pages_of_views",
     urlpatterns=[
-        path("albums/<int:album>/download/", lambda request: None, name="photos-download")
+        path("albums/<int:album>/download/", lambda request: None, name="photos-download"),
+        path("photos/download/", lambda request: None, name="photos-download"),
+        path("albums/<int:pk>/share/", lambda request: None, name="share-album"),
     ],
 )
 
@@ -83,10 +85,12 @@ PAGES_OF_VIEWS = stand_in(
 @with_blocks("html+django")
 def test_the_templates_of_a_page_are_rendered(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, PAGES_OF_VIEWS.__name__, PAGES_OF_VIEWS)
+    photos = [Photo(pk=3, title="Dawn")]
     context = {
         "album": {"pk": 7},
+        "albums": [{"name": "Summer", "photos": photos}],
         "archive": {"members": 2, "length": 2048, "reasons": [{"text": "It is encrypted."}]},
-        "photos": [{"pk": 3, "title": "Dawn"}],
+        "photos": photos,
     }
     with override_settings(ROOT_URLCONF=PAGES_OF_VIEWS.__name__):
         for code in blocks(page, "html+django"):

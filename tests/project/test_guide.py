@@ -95,20 +95,17 @@ def test_every_block_of_a_page_runs(name: str) -> None:
     assert page(name)
 
 
-def test_a_form_leads_to_the_photos_that_were_ticked(album: list[Photo]) -> None:
+@pytest.mark.parametrize("word", ["zip_form", "checkbox"])
+def test_a_form_leads_to_the_photos_that_were_ticked(album: list[Photo], word: str) -> None:
     names = page("selection")
-    form = block_with("docs/selection.rst", "checkbox")
+    template = engines["django"].from_string(block_with("docs/selection.rst", word))
     with override_settings(ROOT_URLCONF=tuple(names["urlpatterns"])):
         client = Client()
         assert client.get("/albums/7/download/").status_code == 302
         client.force_login(User.objects.create_user("somebody"))
-        html = (
-            engines["django"]
-            .from_string(form)
-            .render({"album": SimpleNamespace(pk=7), "photos": album[:2]}, get())
-        )
+        html = template.render({"album": SimpleNamespace(pk=7), "photos": album[:2]}, get())
         url = re.findall('action="(.+?)"', html)[0]
-        ids = re.findall('name="ids" value="(.+?)"', html)
+        ids = re.findall('<input[^>]*name="ids"[^>]*value="(.+?)"', html)
         assert ids == [str(photo.pk) for photo in album[:2]]
         response = client.post(url, {"ids": ids[:1]}, follow=True)
         assert contents(response) == {"0.jpg": b"0" * 1000}

@@ -61,7 +61,6 @@ nitpick_ignore = [
     ("py:class", "django_stream_zip.exports.registry._Function"),
     ("py:class", "django_stream_zip.exports.sweep.Action"),
     ("py:class", "django_stream_zip.members.collect.Limit"),
-    ("py:class", "django_stream_zip.metadata.fields.MetadataField"),
     ("py:class", "rest_framework.exceptions.APIException"),
     ("py:exc", "NotFound"),
     ("py:exc", "SuspiciousFileOperation"),

@@ -43,6 +43,8 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
         if entry.objtype in OBJECTS:
             yield last, place
             yield f"{owner}.{last}", place
+        elif entry.objtype == "module":
+            yield f"{owner}.{last}", place
         elif entry.objtype in MEMBERS:
             yield f"{owner}.{last}", place
             if entry.objtype == "method":

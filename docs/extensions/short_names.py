@@ -17,6 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.intersphinx import resolve_reference_any_inventory
 from sphinx.util.typing import stringify_annotation
 
+from django_stream_zip import AsyncMemberFile, MemberFile
 from django_stream_zip.delivery.async_download import AnyMembers
 from django_stream_zip.members.build import AsyncContentMember, ContentMember
 from django_stream_zip.members.collect import Limit
@@ -33,6 +34,8 @@ SPELLINGS: Final = {
         stringify_annotation(kind, "smart"): text
         for kind, text in (
             (AnyMembers, ANY_MEMBERS),
+            (MemberFile, MEMBER),
+            (AsyncMemberFile, ASYNC_MEMBER),
             (ContentMember, MEMBER),
             (AsyncContentMember, ASYNC_MEMBER),
             (int | Limit | None, "int | None"),

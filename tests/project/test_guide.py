@@ -69,7 +69,7 @@ def contents(response: Any) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def album(transactional_db: None) -> Iterator[list[Photo]]:
     """Two photos in one album, and one in another."""
     with connection.schema_editor() as editor:
@@ -117,6 +117,7 @@ def test_the_reasons_of_the_page_are_those_of_the_function() -> None:
     assert re.findall(r"^``(\w+)``", section, re.MULTILINE) == list(_TEXTS)
 
 
+@pytest.mark.usefixtures("album")
 def test_a_mailed_link_works_without_an_account() -> None:
     names = page("links")
     with override_settings(ROOT_URLCONF=tuple(names["urlpatterns"])):
@@ -136,6 +137,7 @@ def test_a_mailed_link_works_without_an_account() -> None:
     assert set(contents(view(get(), pk=8))) == {"2.jpg"}
 
 
+@pytest.mark.usefixtures("album")
 def test_a_viewset_of_the_page_has_an_action_of_its_own() -> None:
     view = page("drf")["AlbumViewSet"].as_view(
         {"get": "album"}, permission_classes=[], authentication_classes=[]
@@ -144,6 +146,7 @@ def test_a_viewset_of_the_page_has_an_action_of_its_own() -> None:
     assert view(get(), album="9").status_code == 404
 
 
+@pytest.mark.usefixtures("album")
 def test_a_secret_album_opens_with_its_password() -> None:
     response = page("passwords")["SecretAlbum"].as_view()(get(), pk=7)
     data = b"".join(response.streaming_content)
@@ -241,6 +244,7 @@ def test_the_receiver_of_the_page_records_a_download(
     assert caplog.messages[-1].endswith("whole: True")
 
 
+@pytest.mark.usefixtures("album")
 def test_what_one_migrates_to_makes_the_same_archive(tmp_path: Path) -> None:
     (tmp_path / "2026").mkdir()
     (tmp_path / "2026" / "a.txt").write_bytes(b"a" * 1000)

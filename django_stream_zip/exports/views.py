@@ -217,6 +217,7 @@ def status_of(export: AbstractZipExport) -> dict[str, Any]:
         "id": str(export.pk),
         "filename": export.filename,
         "state": state.value,
+        "label": str(state.label),
         "text": str(_TEXTS[state]),
         "error": export.error if state == State.FAILED else "",
         "bytes_done": export.bytes_done,

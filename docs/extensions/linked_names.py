@@ -17,9 +17,19 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
-OBJECTS = {"function", "class", "exception", "data"}
-MEMBERS = {"method", "attribute", "property"}
 OWN_KINDS = {"confval", "check", "command"}
+# How an entry of Python's may be named beside its path: `owner` is what is before the last dot.
+MODULE_LEVEL = ("{name}", "{owner}.{name}")
+SPELLINGS = {
+    "attribute": ("{owner}.{name}",),
+    "class": MODULE_LEVEL,
+    "data": MODULE_LEVEL,
+    "exception": MODULE_LEVEL,
+    "function": MODULE_LEVEL,
+    "method": ("{owner}.{name}", "{name}"),
+    "module": ("{owner}.{name}",),
+    "property": ("{owner}.{name}",),
+}
 
 
 class Place(NamedTuple):
@@ -34,21 +44,14 @@ def entries(env: BuildEnvironment) -> Iterator[tuple[str, Place]]:
     for (kind, name), place in env.domains.standard_domain.objects.items():
         if kind in OWN_KINDS:
             yield name, Place(*place)
-    for name, entry in env.domains.python_domain.objects.items():
-        if entry.aliased:
-            continue
-        place = Place(entry.docname, entry.node_id)
-        owner, last = name.split(".")[-2:] if "." in name else ("", name)
-        yield name, place
-        if entry.objtype in OBJECTS:
-            yield last, place
-            yield f"{owner}.{last}", place
-        elif entry.objtype == "module":
-            yield f"{owner}.{last}", place
-        elif entry.objtype in MEMBERS:
-            yield f"{owner}.{last}", place
-            if entry.objtype == "method":
-                yield last, place
+    for path, entry in env.domains.python_domain.objects.items():
+        if not entry.aliased:
+            place = Place(entry.docname, entry.node_id)
+            owner, _, name = path.rpartition(".")
+            owner = owner.rpartition(".")[2]
+            yield path, place
+            for spelling in SPELLINGS[entry.objtype]:
+                yield spelling.format(owner=owner, name=name), place
 
 
 def linkable(env: BuildEnvironment) -> dict[str, Place]:
@@ -64,7 +67,7 @@ def linkable(env: BuildEnvironment) -> dict[str, Place]:
 
 def _is_module_level(env: BuildEnvironment, anchor: str) -> bool:
     entry = env.domains.python_domain.objects.get(anchor)
-    return entry is not None and entry.objtype in OBJECTS
+    return entry is not None and SPELLINGS[entry.objtype] is MODULE_LEVEL
 
 
 def link(app: Sphinx, doctree: nodes.document, page: str) -> None:

@@ -18,10 +18,11 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin import sites
 from django.core.management import get_commands, load_command_class
+from django.http import HttpRequest, HttpResponse
 from django.template import engines
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.test.utils import isolate_apps
-from django.urls import path
+from django.urls import URLPattern, path
 
 from django_stream_zip.exports import registry
 from tests.support.docs import PAGES, ROOT, Photo, blocks, run
@@ -72,30 +73,34 @@ def test_the_python_blocks_of_a_page_run(
 
 # Templates.
 
-PAGES_OF_VIEWS = stand_in(
-    "pages_of_views",
-    urlpatterns=[
-        path("albums/<int:album>/download/", lambda request: None, name="photos-download"),
-        path("photos/download/", lambda request: None, name="photos-download"),
-        path("albums/<int:pk>/share/", lambda request: None, name="share-album"),
-    ],
-)
+
+def view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def urls_for(code: str) -> tuple[URLPattern, ...]:
+    """Return a URL for each that a template names, with the arguments that it has there."""
+    named = re.findall(r"""% (?:url|zip_form) ['"]([\w-]+)['"]((?: \w+=\S+)*)""", code)
+    arguments = {name: re.findall(r" (\w+)=", words) for name, words in named}
+    return tuple(
+        path("/".join([name, *(f"<{word}>" for word in arguments[name])]), view, name=name)
+        for name in arguments
+    )
 
 
 @with_blocks("html+django")
-def test_the_templates_of_a_page_are_rendered(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, PAGES_OF_VIEWS.__name__, PAGES_OF_VIEWS)
-    photos = [Photo(pk=3, title="Dawn")]
+def test_the_templates_of_a_page_are_rendered(page: Path) -> None:
+    photos = [Photo(pk=3, title="Dawn"), Photo(pk=5, title="Noon")]
     context = {
         "album": {"pk": 7},
         "albums": [{"name": "Summer", "photos": photos}],
         "archive": {"members": 2, "length": 2048, "reasons": [{"text": "It is encrypted."}]},
         "photos": photos,
     }
-    with override_settings(ROOT_URLCONF=PAGES_OF_VIEWS.__name__):
-        for code in blocks(page, "html+django"):
-            html = engines["django"].from_string(code).render(context)
-            assert re.search("</(form|a|button)>", html)
+    for code in blocks(page, "html+django"):
+        with override_settings(ROOT_URLCONF=urls_for(code.replace(' label="title"', ""))):
+            html = engines["django"].from_string(code).render(context, RequestFactory().get("/"))
+        assert re.search("Dawn|It is encrypted|share-album/7", html)
 
 
 # Commands.

@@ -1,0 +1,23 @@
+"""Mails about archives that are ready. This demo's mails are printed where it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.dispatch import receiver
+
+from django_stream_zip.exports import ZipExport, zip_export_ready
+
+TEXT = """\
+{export.filename} is ready: {site}{page}
+
+You can download it until {export.expires:%d %B %Y}.
+"""
+
+
+@receiver(zip_export_ready)
+def tell(export: ZipExport, **kwargs: Any) -> None:
+    """Send the owner a link to the page: who may have the archive is asked there."""
+    text = TEXT.format(export=export, site=settings.SITE_URL, page=export.get_absolute_url())
+    export.owner.email_user(f"{export.filename} is ready", text)

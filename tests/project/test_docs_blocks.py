@@ -98,7 +98,7 @@ def test_the_templates_of_a_page_are_rendered(page: Path) -> None:
         "photos": photos,
     }
     for code in blocks(page, "html+django"):
-        with override_settings(ROOT_URLCONF=urls_for(code.replace(' label="title"', ""))):
+        with override_settings(ROOT_URLCONF=urls_for(code)):
             html = engines["django"].from_string(code).render(context, RequestFactory().get("/"))
         assert re.search("Dawn|It is encrypted|share-album/7", html)
 

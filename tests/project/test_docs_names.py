@@ -18,6 +18,7 @@ from django.core.management import BaseCommand, get_commands, load_command_class
 
 from django_stream_zip import conf
 from django_stream_zip.delivery.info import _TEXTS
+from django_stream_zip.templatetags import zip_download
 from tests.support.docs import DOCS, PAGES, REFERENCE, ROOT, all_blocks, without_blocks
 
 PACKAGE = ROOT / "django_stream_zip"
@@ -25,6 +26,7 @@ MODULES = (
     "django_stream_zip",
     "django_stream_zip.admin",
     "django_stream_zip.exports",
+    "django_stream_zip.exports.admin",
     "django_stream_zip.members",
     "django_stream_zip.models",
     "django_stream_zip.response",
@@ -138,7 +140,7 @@ def test_paths_lead_somewhere() -> None:
 def test_names_are_there() -> None:
     texts = literals(r"[\w.]+(\(.*\))?") - literals(r".*\.(csv|gz|jpg|py|rst|toml|txt|zip)")
     names = {part for text in texts for part in text.partition("(")[0].split(".")}
-    names = {name for name in names if name and not re.fullmatch(r"\d+|\w+_|\w*_\d+", name)}
+    names = {name for name in names if name and not re.fullmatch(r"\d+|\w+_|_\d+|id_ids_\d+", name)}
     assert len(names) > 300
     assert {name for name in names if not hasattr(global_settings, name)} <= (
         written() | documented_elsewhere() | FOREIGN
@@ -185,6 +187,11 @@ def test_each_check_and_each_command_has_an_entry() -> None:
     assert set(COMMANDS) == {
         name for name, app in get_commands().items() if str(app).startswith("django_stream_zip")
     }
+
+
+def test_each_template_tag_has_an_entry() -> None:
+    page = (DOCS / "reference" / "templates.rst").read_text()
+    assert set(re.findall(r"^``{% (zip_\w+)", page, re.MULTILINE)) == zip_download.register.tags.keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

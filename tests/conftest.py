@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any, cast
@@ -31,6 +32,12 @@ TOGETHER = ("test_example_on_s3", "test_example_project", "test_example_page")
 # What is left to `-m matrix`: an S3 that shows what moto does, in four times as long, and the
 # example project once more with its files on S3.
 MATRIX = ("swift", "test_example_on_s3")
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests out of what is collected as garbage: some tests collect often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

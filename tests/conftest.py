@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, cast
@@ -23,6 +24,12 @@ for _profile, _examples in {"short": 25, "nightly": 300}.items():
         _profile, deadline=None, derandomize=False, max_examples=_examples
     )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
+
+# Development mode has event loops warn of whatever takes a tenth of a second. On a busy machine
+# anything does, and tests of what is logged would find it.
+logging.getLogger("asyncio").addFilter(
+    lambda record: not record.getMessage().startswith("Executing ")
+)
 
 # Fixtures that start what takes seconds: with xdist, the tests of each run in one process.
 STARTED = ("database", "moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")

@@ -70,7 +70,7 @@ class Browser:
         return [path.name for path in self._folder.iterdir()]
 
     def _eventually(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             self._page.wait_for_timeout(50)  # in which playwright hands out what it is told
 
@@ -106,5 +106,5 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 def devtools_port(file: Path) -> int:
     """Give the port that the browser chose and writes to its profile."""
-    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=30)
+    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=120)
     return int(file.read_text().split()[0])

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.database.postgres import DATABASE, Postgres
 from tests.database.serving import environment
 from tests.servers.harness import ROOT

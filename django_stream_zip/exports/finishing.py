@@ -45,7 +45,7 @@ def finish(export: AbstractZipExport) -> None:
         return
     if export.length is not None and found.length != export.length:
         raise WrongLengthError(f"{export.file} has {found.length:,} bytes, not {export.length:,}")
-    if row.move(State.FINISHING, State.READY, **_ready_now(), length=found.length):
+    if row.move(State.FINISHING, State.READY, **_ready_now(found.length)):
         announce(export.pk)
         _adopt_waiting(export.pk)
         forget_parts(export)
@@ -55,9 +55,11 @@ def finish(export: AbstractZipExport) -> None:
         discard(export, is_shared=is_shared_by_others(export))
 
 
-def _ready_now() -> dict[str, Any]:
+def _ready_now(length: int | None) -> dict[str, Any]:
     now = timezone.now()
     return {
+        "length": length,
+        "bytes_done": length or 0,
         "ready": now,
         "expires": now + timedelta(seconds=conf.get("EXPORT_MAX_AGE")),
         "token": "",
@@ -83,7 +85,7 @@ def take_ready_twin(export: AbstractZipExport) -> bool:
 def _share(twin: AbstractZipExport, pk: Any) -> bool:
     """Have an export that is queued share the file of one that is ready."""
     ready = exports().filter(pk=twin.pk, state=State.READY)
-    changes = {**_ready_now(), "file": twin.file, "length": twin.length}
+    changes = {**_ready_now(twin.length), "file": twin.file}
     with transaction.atomic():
         # Locks the row, in any database: it can't expire until this is committed. Who expires it
         # then sees that its file is shared.

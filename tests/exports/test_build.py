@@ -97,7 +97,7 @@ def test_an_archive_of_unknown_length_is_built_by_one(
     ready = again(export)
     assert (ready.state, ready.missing) == (State.READY, 1)
     data = support.stored(ready, root)
-    assert ready.length == len(data)
+    assert ready.length == ready.bytes_done == len(data)
     with ZipFile(root / ready.file) as archive:
         assert archive.read("a0.txt") == support.content_of("a0", 5000)
         assert "MISSING.txt" in archive.namelist()
@@ -478,6 +478,7 @@ def test_an_equal_archive_that_is_ready_is_shared(
     assert run_all() == 1
     assert again(second).file == again(first).file
     assert again(second).state == State.READY
+    assert again(second).bytes_done == again(first).length
     assert len(support.files_in(root)) == 1
     assert [row.owner.username for _, row in sent] == ["ada", "grace"]
 

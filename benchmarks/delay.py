@@ -10,6 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
+from typing import TypeAlias
+
+#: What is to be delivered, and when.
+_UnderWay: TypeAlias = "asyncio.Queue[tuple[float, bytes]]"
 
 
 @contextmanager
@@ -75,21 +79,8 @@ async def _pass_on(
     bytes_a_second: float,
 ) -> None:
     """Pass bytes on, each so many seconds after it came; later ones may be under way meanwhile."""
-    under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(256)
-
-    async def deliver() -> None:
-        while True:
-            due, data = await under_way.get()
-            if (left := due - asyncio.get_running_loop().time()) > 0:
-                await asyncio.sleep(left)
-            with suppress(OSError):
-                writer.write(data)
-                if not data:
-                    writer.close()
-                    return
-                await writer.drain()
-
-    delivering = asyncio.create_task(deliver())
+    under_way: _UnderWay = asyncio.Queue(256)
+    delivering = asyncio.create_task(_deliver(under_way, writer))
     loop = asyncio.get_running_loop()
     passed = 0.0  # when what has come so far is through
     try:
@@ -109,3 +100,17 @@ async def _pass_on(
     finally:
         with suppress(asyncio.CancelledError):
             await delivering
+
+
+async def _deliver(under_way: _UnderWay, writer: asyncio.StreamWriter) -> None:
+    """Write what is under way when it is due, until nothing is."""
+    while True:
+        due, data = await under_way.get()
+        if (left := due - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
+        with suppress(OSError):
+            writer.write(data)
+            if not data:
+                writer.close()
+                return
+            await writer.drain()

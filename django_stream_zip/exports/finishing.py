@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,16 @@ from django_stream_zip.exports.states import State
 from django_stream_zip.exports.storing import discard, published, sweep_uploads
 from django_stream_zip.saving import IncompleteError
 
-__all__ = ["announce", "cancel", "clean", "end", "finish", "is_shared_by_others", "take_ready_twin"]
+__all__ = [
+    "announce",
+    "cancel",
+    "clean",
+    "end",
+    "finish",
+    "is_shared_by_others",
+    "take_back",
+    "take_ready_twin",
+]
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -50,8 +60,21 @@ def finish(export: AbstractZipExport) -> None:
         _adopt_waiting(export.pk)
         forget_parts(export)
         sweep_uploads(export)
-    elif (now := exports().filter(pk=export.pk).first()) is None or now.state != State.READY:
-        # It was cancelled or deleted meanwhile, and nobody else knows of the file.
+    else:
+        take_back(export, unless=(State.FINISHING, State.READY))
+
+
+def take_back(export: AbstractZipExport, *, unless: Collection[State]) -> None:
+    """Remove what was published of an export that was cancelled, deleted or planned anew meanwhile.
+
+    Nobody else knows of the file.
+
+    Args:
+        export: The export, as it was when its archive was planned.
+        unless: The states in which it stays.
+    """
+    same = exports().filter(pk=export.pk, plans=export.plans, state__in=unless)
+    if not same.exists():
         discard(export, is_shared=is_shared_by_others(export))
 
 

@@ -40,7 +40,7 @@ class Recipe:
         """Raise TypeError unless the function takes these arguments, and JSON keeps them."""
         signature(self.members).bind(**arguments)
         try:
-            kept = json.loads(json.dumps(arguments))
+            kept = json.loads(json.dumps(arguments, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise TypeError(f"the arguments of a recipe must be JSON: {error}") from error
         if kept != arguments:

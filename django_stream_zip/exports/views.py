@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.files.storage import InvalidStorageError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -261,8 +262,8 @@ def _delivered(request: HttpRequest, export: AbstractZipExport) -> HttpResponseB
         raise Http404(str(_NOT_FOUND))
     try:
         return deliver(request, export)
-    except FileNotFoundError as error:
-        logger.warning("the file of export %s is gone: %r", export.pk, export.file)
+    except (FileNotFoundError, InvalidStorageError) as error:
+        logger.warning("the file of export %s is gone: %r, %s", export.pk, export.file, error)
         raise Http404(str(_NOT_FOUND)) from error
 
 

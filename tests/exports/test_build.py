@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import storages
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
@@ -274,12 +275,13 @@ def test_a_cancelled_export_leaves_nothing(root: Path, storage: CountingStorage)
     assert not cancel(again(export))
 
 
+@pytest.mark.parametrize("recipe", ["documents", "texts"], ids=["in parts", "whole"])
 @pytest.mark.parametrize("how", [cancel, ZipExport.delete], ids=["cancelled", "deleted"])
 def test_who_publishes_what_is_over_meanwhile_takes_it_back(
-    how: Any, root: Path, storage: CountingStorage
+    how: Any, recipe: str, root: Path, storage: CountingStorage
 ) -> None:
     support.make_documents(storage, "a", SIZES)
-    export = requested()
+    export = requested(recipe)
     rename = LocalFolder.rename
 
     def late(*args: Any) -> None:
@@ -296,7 +298,110 @@ def test_who_publishes_what_is_over_meanwhile_takes_it_back(
     assert support.files_in(root) == []
 
 
+def test_what_moves_on_and_back_meanwhile_is_cancelled_all_the_same(root: Path) -> None:
+    """Whatever state it is in when the database is asked: that is once."""
+    export = requested()
+    ZipExport.objects.update(state=State.FINISHING)
+    with CaptureQueriesContext(connection) as queries:
+        cancel(export)
+    updates = [query for query in queries if "CANCELLED" in query["sql"].upper()]
+    assert len(updates) == 1
+
+
 # What goes wrong.
+
+
+class away:  # reads like a function
+    """Have the database refuse statements that begin like this, from the nth one on."""
+
+    def __init__(self, beginning: str, *, first: int = 1, times: int = 1000) -> None:
+        self.beginning = beginning
+        self.refused = range(first, first + times)
+        self.seen = 0
+
+    def __enter__(self) -> away:
+        connection.execute_wrappers.append(self.execute)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        connection.execute_wrappers.remove(self.execute)
+
+    def execute(self, execute: Any, sql: str, *rest: Any) -> Any:
+        self.seen += sql.startswith(self.beginning)
+        if sql.startswith(self.beginning) and self.seen in self.refused:
+            raise OperationalError("database is locked")
+        return execute(sql, *rest)
+
+
+@pytest.mark.parametrize("recipe", ["documents", "texts"], ids=["in parts", "whole"])
+def test_progress_that_cannot_be_written_stops_nothing(
+    recipe: str, root: Path, storage: CountingStorage, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("django_stream_zip.exports.progress._SECONDS", 0.0)
+    support.make_documents(storage, "a", SIZES)
+    export = requested(recipe)
+    table = ZipExport._meta.db_table
+    with away(f'UPDATE "{table}" SET "bytes_done"') as database:
+        run_all()
+    assert database.seen > 0
+    assert again(export).state == State.READY
+    data = support.stored(again(export), root)
+    assert again(export).bytes_done == again(export).length == len(data)
+
+
+@pytest.mark.parametrize("number", range(1, 20, 3))
+def test_a_database_that_was_away_for_a_moment_is_asked_again_later(
+    number: int, root: Path, storage: CountingStorage
+) -> None:
+    """Whichever statement fails, the sweep brings the export to its end."""
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    with away("", first=number, times=1) as database, suppress(OperationalError):
+        run_all()
+    assert database.seen >= number
+    support.queue.clear()
+    stall()
+    list(sweep_exports())
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_a_clock_that_was_put_back_leaves_nothing_waiting(
+    root: Path, storage: CountingStorage
+) -> None:
+    """Signs of life that come from tomorrow are none."""
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    run_task(*support.queue.popleft())
+    support.queue.clear()
+    tomorrow = timezone.now() + timedelta(days=1)
+    ZipExport.objects.update(heartbeat=tomorrow, enqueued=tomorrow)
+    assert [action.what for action in sweep_exports()] == ["resumed"]
+    assert [action.what for action in sweep_exports()] == []
+    run_all()
+    assert again(export).state == State.READY
+
+
+def test_a_recipe_that_is_gone_is_a_failure(root: Path, storage: CountingStorage) -> None:
+    """It may come back with the next deployment; nothing is said of it."""
+    export = requested()
+    ZipExport.objects.update(recipe="of yesterday")
+    with pytest.raises(LookupError, match="of yesterday"):
+        run_all()
+    ZipExport.objects.update(attempts=5)
+    build_export(str(export.pk))
+    failed = again(export)
+    assert failed.state == State.FAILED
+    assert failed.error == "The archive could not be prepared. Please try again later."
+
+
+def test_an_archive_of_nothing_is_one(root: Path, storage: CountingStorage) -> None:
+    export = requested(title="nobody has this")
+    run_all()
+    ready = again(export)
+    assert (ready.state, ready.members) == (State.READY, 0)
+    assert support.stored(ready, root) == support.streamed(export)
 
 
 def test_files_that_changed_are_planned_anew_once(root: Path, storage: CountingStorage) -> None:
@@ -549,5 +654,6 @@ def test_a_build_asks_the_database_as_rarely_as_it_can(
 )
 def test_parts_are_spread_over_tasks(parts: int, tasks: list[int], settings: Any) -> None:
     settings.DJANGO_STREAM_ZIP = {"EXPORT_TASK_BYTES": 64_000}
-    ranges = build._ranges(range(1, parts + 1), [1000] * parts)
-    assert [last - first + 1 for first, last in ranges] == tasks
+    found = [*build._tasks(range(1, parts + 1), [1000] * parts)]
+    assert [len(numbers) for numbers in found] == tasks
+    assert [number for numbers in found for number in numbers] == [*range(1, parts + 1)]

@@ -113,6 +113,7 @@ def test_a_request_asks_the_database_a_few_times(root: Path) -> None:
         ("documents", {"album": 7}, TypeError, "unexpected keyword argument 'album'"),
         ("documents", {"title": {7}}, TypeError, "must be JSON"),
         ("documents", {"title": (7,)}, TypeError, "come back from JSON as they are"),
+        ("documents", {"title": float("inf")}, TypeError, "must be JSON"),
     ],
 )
 def test_a_wrong_request_is_an_error_at_once(
@@ -127,6 +128,26 @@ def test_who_may_not_have_it_makes_no_request(root: Path) -> None:
     with pytest.raises(PermissionDenied, match="You may not have these files"):
         requested(owner=make_user("eve", first_name="withdrawn"))
     assert not ZipExport.objects.exists()
+
+
+@pytest.mark.parametrize("filename", ["a" * 1000 + ".zip", "ä" * 300, "🎞" * 200, "../\0\r\n.zip"])
+def test_a_name_of_any_length_fits(filename: str, root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [10])
+    export = requested(filename=filename)
+    assert requested(filename=filename) == export
+    ZipExport._meta.get_field("filename").clean(export.filename, export)
+    run_all()
+    assert again(export).state == State.READY
+
+
+def test_a_row_whose_storage_is_gone_can_be_deleted(
+    root: Path, storage: CountingStorage, caplog: Any
+) -> None:
+    export = requested()
+    ZipExport.objects.update(storage="of yesterday")
+    again(export).delete()
+    assert not ZipExport.objects.exists()
+    assert "of yesterday" in caplog.text
 
 
 def test_a_deleted_row_takes_its_file_with_it(root: Path, storage: CountingStorage) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any, Final
 
+from django.db import DatabaseError
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -128,7 +129,8 @@ def _reported(export: AbstractZipExport) -> Iterator[None]:
             _plan_anew(export, error)
         except BaseException:
             # The sweep tries again; the engine sees the error, and may do so before.
-            exports().filter(pk=export.pk, state=export.state).update(heartbeat=None)
+            with suppress(DatabaseError):
+                exports().filter(pk=export.pk, state=export.state).update(heartbeat=None)
             raise
 
 

@@ -23,7 +23,11 @@ from django_stream_zip.delivery.disposition import safe_filename
 from django_stream_zip.exports.delivering import deliver
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.models import AbstractZipExport, exports
-from django_stream_zip.exports.registry import UnknownRecipeError, recipe_of
+from django_stream_zip.exports.registry import (
+    UnknownRecipeError,
+    WrongArgumentsError,
+    recipe_of,
+)
 from django_stream_zip.exports.requests import live_export, request_again, request_zip
 from django_stream_zip.exports.sharing import shared_pk
 from django_stream_zip.exports.states import State
@@ -177,7 +181,7 @@ class ExportAgainView(OwnerView):
         """Request it, and redirect to the status page of the new one."""
         try:
             return _see(request_again(self.export()))
-        except UnknownRecipeError as error:
+        except (UnknownRecipeError, WrongArgumentsError) as error:
             raise Http404(str(_NOT_FOUND)) from error
 
 

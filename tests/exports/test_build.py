@@ -537,6 +537,13 @@ def test_other_errors_are_tried_again_and_told_to_nobody(
     assert [how for how, _ in sent] == ["failed"]
 
 
+def test_an_error_is_not_hidden_by_that_of_the_database(root: Path) -> None:
+    export = requested("failing")
+    table = ZipExport._meta.db_table
+    with away(f'UPDATE "{table}" SET "heartbeat" = NULL'), pytest.raises(OSError, match="secret"):
+        build_export(str(export.pk))
+
+
 def test_an_export_that_gets_further_has_all_attempts_again(
     root: Path, storage: CountingStorage
 ) -> None:
@@ -565,6 +572,25 @@ def test_an_upload_that_is_gone_is_begun_again(root: Path, storage: CountingStor
     run_task(*support.queue.popleft())
     for name in support.files_in(root):
         (root / name).unlink()
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_an_upload_that_is_gone_when_it_is_published_is_begun_again(
+    root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    with (
+        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
+        pytest.raises(ConnectionError),
+    ):
+        run_all()
+    assert again(export).state == State.FINISHING
+    for name in support.files_in(root):
+        (root / name).unlink()
+    build_export(str(export.pk))
     run_all()
     assert again(export).state == State.READY
     assert support.stored(again(export), root) == support.streamed(export)

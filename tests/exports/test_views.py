@@ -335,6 +335,13 @@ def test_a_recipe_that_is_gone_is_not_found(client: Client, ready: ZipExport) ->
     assert client.post(url("again", ready)).status_code == 404
 
 
+def test_a_recipe_that_takes_other_arguments_by_now_is_not_found(
+    client: Client, ready: ZipExport
+) -> None:
+    ZipExport.objects.update(arguments={"album": 7})
+    assert client.post(url("again", ready)).status_code == 404
+
+
 # Shared links.
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ BYTES_A_SECOND = 20e6
 ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("boto3", "django_tasks_db", "keystonemiddleware", "pytest", "storages", "swift")
 _WORKERS = {"one worker": 1, "two workers": 2}
+_SWIFT_KEY = ("test:tester", "testing")
 _ALBUM = "album"
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -53,14 +55,12 @@ class Exporting:
         missing = [name for name in _PACKAGES if find_spec(name) is None]
         if missing:
             raise CellError(f"needs {', '.join(missing)}")
-        folder = samples.folder / self.name
-        folder.mkdir(exist_ok=True)
         with ExitStack() as stack:
-            places = {
-                "folder": str(folder),
-                "default": stack.enter_context(self._members()),
-                "exports": stack.enter_context(_swift(folder)),
-            }
+            own = tempfile.TemporaryDirectory(dir=samples.folder, ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(own))
+            near, far = stack.enter_context(_swift(folder))
+            places = {"folder": str(folder), "exports": far, "near": near}
+            places["default"] = stack.enter_context(self._members())
             if not self.is_remote:
                 places["default"] = _files(folder)
             environment = {**os.environ, "EXPORTS_PLACES": json.dumps(places)}
@@ -96,17 +96,16 @@ EXPORTED = (
 
 
 @contextmanager
-def _swift(folder: Path) -> Iterator[dict[str, Any]]:
-    """Run Swift in a fresh folder; yield the storage that is a bucket of it."""
-    import tempfile
-
+def _swift(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Run Swift in a folder; yield a bucket of it as a storage, without and with the way."""
     from tests.storages import servers
 
-    with tempfile.TemporaryDirectory(dir=folder) as own, ExitStack() as stack:
-        url = stack.enter_context(servers.swift(Path(own)))
+    (folder / "swift").mkdir()
+    with ExitStack() as stack:
+        url = stack.enter_context(servers.swift(folder / "swift"))
         near = int(url.rpartition(":")[2])
         far = stack.enter_context(delayed(near, ROUND_TRIP, BYTES_A_SECOND))
-        yield _s3(far, "test:tester", "testing")
+        yield _s3(near, *_SWIFT_KEY), _s3(far, *_SWIFT_KEY)
 
 
 def _s3(port: int, key: str, secret: str) -> dict[str, Any]:
@@ -156,7 +155,7 @@ def _stored(number: int) -> str:
 
 
 def _prepare(number: int, size: int) -> None:
-    """Make the tables, the rows and the files, if they aren't there, and the bucket."""
+    """Make the bucket, the tables, the rows and the files."""
     from django.conf import settings
     from django.contrib.auth.models import User
     from django.core.files.storage import storages
@@ -165,8 +164,6 @@ def _prepare(number: int, size: int) -> None:
     from benchmarks.models import Known
 
     storages["exports"].connection.create_bucket(Bucket=bucket.NAME)
-    if (Path(settings.PLACES["folder"]) / "exports.sqlite3").exists():
-        return
     call_command("migrate", run_syncdb=True, verbosity=0)
     User.objects.create(username="ada")
     content = bucket.content(size)
@@ -201,11 +198,10 @@ def _run(pids: list[str]) -> Figures:
     seconds = time.perf_counter() - started
     if export.state != "ready":
         raise SystemExit(f"the export is {export.state}: {export.error}")
-    with storages["exports"].open(export.file) as file:
+    with storages["near"].open(export.file) as file:
         crc_32 = zlib.crc32(file.read())
     if crc_32 != export.crc_32:
         raise SystemExit("the archive isn't what was planned")
-    ZipExport.objects.all().delete()
     figures = {"seconds": seconds, "cpu_seconds": _cpu_seconds(pids) - before}
     return figures | {"archive_bytes": float(export.length or 0), "members": float(export.members)}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import django
 
-#: "folder", and by their names the options of the storages.
+#: "folder", and the storages by their names: "near" is that of the exports without the way to it.
 PLACES = json.loads(os.environ["EXPORTS_PLACES"])
 
 SECRET_KEY = "of a site on loopback that lives for seconds"
@@ -35,5 +35,5 @@ INSTALLED_APPS = [
     "benchmarks",
 ]
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
-STORAGES = {"default": PLACES["default"], "exports": PLACES["exports"]}
+STORAGES = {name: PLACES[name] for name in ("default", "exports", "near")}
 DJANGO_STREAM_ZIP = {"EXPORT_STORAGE": "exports", "CRC_32_CACHE": None}

@@ -644,18 +644,18 @@ def test_who_waits_for_what_is_cancelled_is_built(root: Path, storage: CountingS
 # What it costs.
 
 
-def test_progress_is_written_once_a_second(root: Path, storage: CountingStorage) -> None:
-    support.make_documents(storage, "a", SIZES)
+@pytest.mark.parametrize("report", [Reports.add, Reports.at], ids=["in parts", "whole"])
+def test_progress_is_written_once_a_second(report: Any, root: Path) -> None:
     export = requested()
     ZipExport.objects.update(length=9000)
     with CaptureQueriesContext(connection) as queries:
         reports = Reports(export)
         for _ in range(1000):
-            reports.add(1)
+            report(reports, 1)
         assert len(queries) == 0
         reports._written_at -= 1
-        reports.add(1)
-        reports.add(1)
+        report(reports, 1)
+        report(reports, 1)
         assert len(queries) == 1
 
 

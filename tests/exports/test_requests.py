@@ -18,7 +18,7 @@ import django_stream_zip.exports
 from django_stream_zip.exports import State, ZipExport, request_zip, run_task, zip_export
 from django_stream_zip.exports.models import exports
 from django_stream_zip.exports.registry import UnknownRecipeError, recipe_of
-from django_stream_zip.exports.requests import request_again
+from django_stream_zip.exports.requests import _created, request_again
 from django_stream_zip.exports.states import ENDED, LIVE, NEXT
 from tests.support import exports as support
 from tests.support.counting import CountingStorage
@@ -76,6 +76,15 @@ def test_a_ready_one_is_requested_again_and_shares_what_has_not_changed(
     assert (again(other).members, again(same).members) == (2, 1)
     assert len(support.files_in(root)) == 2
     assert request_again(again(other)) != other
+
+
+def test_who_requests_the_same_at_the_same_moment_gets_the_same_row(root: Path) -> None:
+    """Neither has seen the other's row when it looked."""
+    request = ("documents", make_user(), "archive.zip", {"title": "a"})
+    first, second = _created(*request), _created(*request)
+    assert first == second
+    assert support.queue.pop() == ("build_export", str(first.pk))
+    assert not support.queue
 
 
 def test_a_request_within_a_transaction_is_enqueued_when_it_is_committed(root: Path) -> None:

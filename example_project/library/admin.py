@@ -11,6 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from library.models import Document, Folder
+from library.views import MEMBER_OPTIONS
 
 if settings.BACKGROUND:
     from django_stream_zip.exports.admin import ZipExportAdminMixin as ZipAdminMixin
@@ -23,7 +24,11 @@ class FolderAdmin(ZipAdminMixin, admin.ModelAdmin):
     """Folders with the number of their documents, and ZIPs of these: downloaded or prepared."""
 
     zip_file_fields = ("documents__file",)
-    zip_options = {"name": "{name}/{documents.name}"}
+    zip_options = {
+        "name": "{name}/{documents.name}",
+        "size": "documents__size",
+        "modified_at": "documents__uploaded_at",
+    }
 
     list_display = ["name", "document_count", "description"]
     search_fields = ["name", "description"]
@@ -43,7 +48,7 @@ class FolderAdmin(ZipAdminMixin, admin.ModelAdmin):
 class DocumentAdmin(ZipAdminMixin, admin.ModelAdmin):
     """Documents, filtered by folder, type and date, and ZIPs of them."""
 
-    zip_options = {"name": "{folder.name}/{name}", "missing": "report"}
+    zip_options = {**MEMBER_OPTIONS, "missing": "report"}
 
     list_display = ["title", "name", "folder", "content_type", "human_size", "uploaded_at"]
     list_filter = ["folder", "content_type", "uploaded_at"]

@@ -97,6 +97,7 @@ class ZipExportView(OwnerView):
     recipe: str | None = None
     #: The name to save the archive under.
     filename = "archive.zip"
+    #: The page with the button.
     template_name = "zip_exports/request.html"
 
     def get_recipe(self) -> str:
@@ -143,6 +144,7 @@ class ZipExportView(OwnerView):
 class ExportStatusView(OwnerView):
     """Shows how far an export is: as a page, or as JSON to scripts that accept that."""
 
+    #: The page.
     template_name = "zip_exports/status.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

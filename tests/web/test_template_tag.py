@@ -337,7 +337,7 @@ def test_the_view_and_the_forms_of_the_docs_work() -> None:
         pages = [Template(block).render(Context(context)) for block in blocks("html+django")]
     assert len(pages) == 2
     for page in pages:
-        assert 'action="/photos/download/"' in page
+        assert 'action="/photos/chosen/"' in page
         assert [box["value"] for box in boxes(page)] == ["1", "2"]
         assert "&lt;b&gt;" in page
         assert {"fieldset", "zip-selection"} <= Elements(page).found.keys()

@@ -207,8 +207,8 @@ def test_the_counter_is_one_line_on_a_phone(page: Any, site: str) -> None:
         ("Photographs", r"24 files, [\d.]+ KB\. It can be resumed if it is interrupted\."),
         (
             "Örö field notes",
-            r"10 files\. It shows no progress and can't be resumed if it is interrupted\. Some files"
-            r" are compressed while they are sent\.",
+            r"10 files\. It shows no progress and can't be resumed if it is interrupted\. Some"
+            r" files are compressed while they are sent\.",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.db import models
-from django.http import QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.template import Context, RequestContext, Template
 from django.template.base import VariableDoesNotExist
@@ -52,6 +52,12 @@ def view_of(kind: type[models.Model]) -> Any:
 KINDS = (Document, Scan, Cover, Sheet, Translation)
 urlpatterns = [path(f"{kind.__name__.lower()}/", view_of(kind)) for kind in KINDS]
 urlpatterns += [path("download/", view_of(Book), name="download")]
+urlpatterns += [path("form/", lambda request: HttpResponse(rendered_for(request)))]
+
+
+def rendered_for(request: HttpRequest) -> str:
+    source = "{% load zip_download %}{% zip_form 'download' rows %}"
+    return Template(source).render(RequestContext(request, {"rows": books()}))
 
 
 def rendered(source: str, **context: Any) -> str:
@@ -283,6 +289,18 @@ def test_a_script_has_the_nonce_of_the_policy(source: str) -> None:
     page = rendered(source, rows=books(), csp_nonce="r4nd0m")
     assert [script["nonce"] for script in Elements(page).found["script"]] == ["r4nd0m"]
     assert "nonce" not in rendered(source, rows=books())
+
+
+def test_the_nonce_is_that_of_django_s_own_policy(settings: Any) -> None:
+    csp = pytest.importorskip("django.utils.csp")
+    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware"]
+    settings.SECURE_CSP = {"script-src": [csp.CSP.NONCE]}
+    [engine] = settings.TEMPLATES
+    processors = {"context_processors": ["django.template.context_processors.csp"]}
+    settings.TEMPLATES = [{**engine, "OPTIONS": processors}]
+    response = Client().get("/form/")
+    [script] = Elements(response.content.decode()).found["script"]
+    assert response.headers["Content-Security-Policy"] == f"script-src 'nonce-{script['nonce']}'"
 
 
 def test_a_template_of_the_site_comes_first(settings: Any) -> None:

@@ -39,7 +39,8 @@ from tests.support.rows import make_document
 
 __all__ = ["shared_browser"]
 
-pytestmark = pytest.mark.urls(__name__)
+# One browser for all of its tests.
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.xdist_group("template_tag")]
 
 PACKAGE = Path(django_stream_zip.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.rst"
@@ -256,6 +257,15 @@ def test_labels_and_sizes_may_be_far_away_or_methods() -> None:
             f"{{% zip_form 'download' rows label='{path_}' size='size' %}}", rows=[document]
         )
         assert f"{text} 5 bytes" in texts(page).replace("\xa0", " ")
+
+
+@pytest.mark.django_db
+def test_what_a_row_does_not_have_is_empty_as_in_every_template() -> None:
+    folder = Folder.objects.create(name="Shelf")
+    source = "{% zip_form 'download' rows label='cover.file' size='cover.pk' legend='A' %}"
+    page = rendered(source, rows=[folder])
+    assert texts(page) == "A Select all Clear Download selected"
+    assert len(boxes(page)) == 1
 
 
 def test_what_is_written_wrong_is_not_hidden() -> None:

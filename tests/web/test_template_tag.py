@@ -34,10 +34,11 @@ from django_stream_zip.views import QuerySetZipDownloadView
 from tests.models import Book, Cover, Document, Film, Folder, Novel, Scan, Sheet, Translation
 from tests.support.browser import Browser, shared_browser
 from tests.support.counting import CountingStorage
+from tests.support.pages import axe, findings
 from tests.support.readers import read_zipfile
 from tests.support.rows import make_document
 
-__all__ = ["shared_browser"]
+__all__ = ["axe", "shared_browser"]
 
 # One browser for all of its tests.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.xdist_group("template_tag")]
@@ -427,7 +428,9 @@ def show(shared_browser: Browser) -> Iterator[Any]:
 
     def show(source: str, language: str = "en", **context: Any) -> Any:
         with override(language):
-            pages["/"] = f"<!doctype html><title>Books</title>{rendered(source, **context)}"
+            form = rendered(source, **context)
+        head = f'<!doctype html><html lang="{language}"><title>Books</title>'
+        pages["/"] = f"{head}<main><h1>Books</h1>{form}</main>"
         page.goto(SITE)
         return page
 
@@ -516,6 +519,13 @@ def test_ticks_that_a_browser_brings_back_are_counted(show: Any, kept: bool) -> 
     assert (said(page), states(page)[0]) == ("Selected: 2 (1.7 MB)", "all")
 
 
+def test_boxes_that_are_elsewhere_on_the_page_count_too(show: Any) -> None:
+    form = "<form id='f'>{% zip_select_all %}{% zip_selection %}</form>"
+    page = show(form + "<label>{% zip_checkbox 1 size=1024 form='f' %} one</label>")
+    page.get_by_label("one").check()
+    assert (said(page), state(page, "Select all")) == ("Selected: 1 (1.0 KB)", "all")
+
+
 def test_two_forms_of_a_page_count_their_own(show: Any) -> None:
     form = "<form>{% zip_checkbox 1 %}{% zip_checkbox 2 id='other' %}{% zip_selection %}</form>"
     page = show(form + form.replace("other", "another").replace("zip_checkbox 1", "zip_checkbox 3"))
@@ -528,6 +538,12 @@ def test_a_form_that_comes_later_works_too(show: Any) -> None:
     page.evaluate("form => form.replaceWith(form.cloneNode(true))", page.query_selector("form"))
     page.get_by_label("one").check()
     assert said(page) == "Selected: 1 (976.6 KB)"
+
+
+def test_a_whole_form_is_for_everybody(show: Any, axe: str) -> None:
+    page = show("{% zip_form '/other/' rows %}", rows=books())
+    page.locator("[name=ids]").first.check()
+    assert findings(page, axe) == []
 
 
 def test_a_whole_form_is_used_by_keyboard(show: Any) -> None:

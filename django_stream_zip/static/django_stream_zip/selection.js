@@ -10,7 +10,8 @@ if (!customElements.get("zip-selection")) {
       this.listeners = new AbortController();
       const {signal} = this.listeners;
       const update = () => this.update();
-      this.form.addEventListener("change", (event) => this.change(event.target), {signal});
+      // Of the document, as a box can be elsewhere: `<input form="…">`.
+      document.addEventListener("change", (event) => this.change(event.target), {signal});
       // The boxes are unticked after the event, not before it.
       this.form.addEventListener("reset", () => setTimeout(update), {signal});
       // A browser that goes back, or loads the page again, may bring the ticks with it.
@@ -35,6 +36,7 @@ if (!customElements.get("zip-selection")) {
     }
 
     change(target) {
+      if (target.form !== this.form) return;
       if (target.matches("[data-zip-all]")) {
         for (const box of this.group(target, this.boxes())) box.checked = target.checked;
       }

@@ -327,12 +327,12 @@ def test_a_template_of_the_site_comes_first(settings: Any) -> None:
 
 
 def test_texts_and_units_are_those_of_the_language() -> None:
-    with override("de"):
+    with override("es"):
         page = rendered("{% zip_select_all %}{% zip_selection %}")
-    assert texts(page) == "Alle auswählen Auswahl aufheben Auswahl herunterladen"
+    assert texts(page) == "Seleccionar todo Anular selección Descargar selección"
     [bar] = Elements(page).found["zip-selection"]
-    assert bar["lang"] == "de"
-    assert bar["data-size"] == "Ausgewählt: %(count)s (%(size)s)"
+    assert bar["lang"] == "es"
+    assert bar["data-size"] == "Seleccionados: %(count)s (%(size)s)"
     with override("fr"):
         [bar] = Elements(rendered("{% zip_selection %}")).found["zip-selection"]
     assert (

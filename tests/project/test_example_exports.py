@@ -123,7 +123,7 @@ def test_a_folder_is_prepared_from_the_button_to_the_download(
     shared_browser.download(f"{status}file/")
     streamed = fetch(f"{demo.url}/folders/photographs/download/")
     assert shared_browser.saved() == {"Photographs.zip": digest(streamed)}
-    mail = f"To: admin@example.com\n.*\nPhotographs.zip is ready: {re.escape(status)}\n"
+    mail = f"Photographs.zip is ready\n.*\nTo: admin@example.com\n.*\n{re.escape(status)}\n"
     assert eventually(lambda: re.search(mail, demo.log.read_text(), re.DOTALL))
 
 
@@ -182,6 +182,12 @@ def post(opener: OpenerDirector, url: str, page: str, **data: Any) -> Any:
     return opener.open(url, urlencode(data, doseq=True).encode(), timeout=20)
 
 
+def state(opener: OpenerDirector, status: str) -> str:
+    """Ask how an export is."""
+    asked = Request(status, headers={"Accept": "application/json"})
+    return json.loads(opener.open(asked, timeout=20).read())["state"]
+
+
 def test_what_is_selected_in_the_admin_is_prepared(demo: Site) -> None:
     opener = session(demo, "admin", password(demo))
     url = f"{demo.url}/admin/library/document/"
@@ -189,12 +195,7 @@ def test_what_is_selected_in_the_admin_is_prepared(demo: Site) -> None:
     chosen = [row for row in rows(demo.log.parent / "library.sqlite3") if row.size == 0]
     ids = [row.id for row in chosen]
     status = post(opener, url, page, action="prepare_zip", _selected_action=ids).url
-
-    def shown() -> dict[str, Any]:
-        asked = Request(status, headers={"Accept": "application/json"})
-        return json.loads(opener.open(asked, timeout=20).read())
-
-    assert eventually(lambda: shown()["state"] == "ready")
+    assert eventually(lambda: state(opener, status) == "ready")
     data = opener.open(f"{status}file/", timeout=20).read()
     assert b"Measurements/weather-2026-01.csv" in data
     listed = opener.open(f"{demo.url}/admin/zip_exports/zipexport/", timeout=20).read().decode()
@@ -217,6 +218,22 @@ def test_nobody_sees_what_others_had_prepared(demo: Site) -> None:
             other.open(url, timeout=20)
         with caught.value as error:
             assert error.code == 404
+
+
+def test_what_was_left_goes_on_when_the_command_starts(demo: Site, tmp_path: Path) -> None:
+    opener = session(demo, "admin", password(demo))
+    page = opener.open(f"{demo.url}/", timeout=20).read().decode()
+    with idle_worker(demo):
+        status = post(opener, f"{demo.url}/folders/field-notes/export/", page).url
+        # As a worker leaves it that was killed long ago.
+        with closing(sqlite3.connect(demo.log.parent / "library.sqlite3")) as database, database:
+            database.execute(
+                "DELETE FROM django_tasks_database_dbtaskresult WHERE status = 'READY'"
+            )
+            database.execute("UPDATE zip_exports_zipexport SET enqueued = '2026-01-01 00:00:00'")
+    assert state(opener, status) == "queued"
+    with serving(DEMO, environment(demo.log.parent), tmp_path / "log"):
+        assert eventually(lambda: state(opener, status) == "ready")
 
 
 def test_the_worker_ends_with_the_command(demo: Site, tmp_path: Path) -> None:

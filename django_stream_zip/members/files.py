@@ -148,7 +148,7 @@ class FileContent:
         self.local_state: str | None = None
         self.is_settled = True
         if status is not None:
-            self.local_state = f"{status.st_ino:x}-{status.st_ctime_ns:x}"
+            self.local_state = local_state(status)
             self.is_settled = has_settled(status.st_mtime)
         self.may_grow = may_grow(path)
         #: What the file was when it was described; None if it wasn't.
@@ -161,14 +161,9 @@ class FileContent:
 
         Raises OSError where it can't be read.
         """
-        status = os.stat(path)
-        _check_regular(path, status)
-        if not os.access(path, os.R_OK):
-            # Not the last word, as it is about the real user. This raises what is wrong.
-            os.close(_opened(path))
-        if size is None:
-            size = status.st_size or _size_of_empty(path)
-        validator = _state(size or 0, status.st_mtime_ns)
+        status, own_size = look(path)
+        size = own_size if size is None else size
+        validator = state(size or 0, status.st_mtime_ns)
         return cls(path, size=size, crc_32=crc_32, validator=validator, status=status)
 
     @property
@@ -198,6 +193,19 @@ class FileContent:
 
     def _described(self) -> ExpectedFile:
         return ExpectedFile(self._path, self.size, self.status, is_prepared=self.is_prepared)
+
+
+def look(path: str) -> tuple[os.stat_result, int | None]:
+    """Return what a file is, and its size, None if that isn't known before it is read.
+
+    Raises OSError where it can't be read.
+    """
+    status = os.stat(path)
+    _check_regular(path, status)
+    if not os.access(path, os.R_OK):
+        # Not the last word, as it is about the real user. This raises what is wrong.
+        os.close(_opened(path))
+    return status, status.st_size or _size_of_empty(path)
 
 
 class ExpectedFile(NamedTuple):
@@ -282,11 +290,17 @@ def _expected(
 
 def state_of(status: os.stat_result) -> str:
     """Return the validator of a file that is described like this."""
-    return _state(status.st_size, status.st_mtime_ns)
+    return state(status.st_size, status.st_mtime_ns)
 
 
-def _state(size: int, modified_at: int) -> str:
+def state(size: int, modified_at: int) -> str:
+    """Return the validator of a file of this size and time of modification, in nanoseconds."""
     return f"{size:x}-{modified_at:x}"
+
+
+def local_state(status: os.stat_result) -> str:
+    """Return what tells apart states of a file on this host only."""
+    return f"{status.st_ino:x}-{status.st_ctime_ns:x}"
 
 
 def _opened(path: str) -> int:

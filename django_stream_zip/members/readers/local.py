@@ -20,6 +20,7 @@ from django_stream_zip.members.files import (
     ExpectedFile,
     FileContent,
     has_settled,
+    look,
     read_short,
     read_short_now,
 )
@@ -64,8 +65,11 @@ class FileReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     defers = True
-    #: How it is settled which file it is, where a reader is made later: see `known`.
+    #: How it is settled which file it is, where a reader is made later (see `known`), and how it is
+    #: seen and read without one.
     locator = staticmethod(_locator)
+    look = staticmethod(look)
+    whole_of = staticmethod(read_short)
 
     def __init__(
         self, storage: Any, name: str, *, decode: bool | None = None, path: str | None = None
@@ -73,17 +77,15 @@ class FileReader(Reader):
         self._path = _locator(storage)(name) if path is None else path
         super().__init__(storage, name, decode=decode)
 
-    def at(self, name: str, path: str) -> Self:
-        """Return a reader of another file of the storage, as it is made; in half the time."""
+    def at(self, name: str, path: str, status: stat_result | None) -> Self:
+        """Return a reader of another file of the storage, as it is made; in half the time.
+
+        With a status, it has seen that of the file.
+        """
         reader = object.__new__(type(self))
         reader.__dict__.update(self.__dict__)
-        reader.name, reader.place, reader._path = name, path, path
+        reader.name, reader.place, reader._path, reader._status = name, path, path, status
         return reader
-
-    @staticmethod
-    def whole_of(path: str, size: int, validator: str | None) -> bytes | None:
-        """Return what `whole` does of a file of which this is expected, without a reader of it."""
-        return read_short(path, size, None, validator)
 
     def _forget(self) -> None:
         super()._forget()

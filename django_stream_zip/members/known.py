@@ -55,10 +55,10 @@ class KnownContent(StorageContent):
     __slots__ = (
         "_files",
         "_kept_validator",
+        "_modified",
         "_name",
         "_path",
         "_prepared",
-        "_status",
         "crc_32",
         "modified_at",
         "size",
@@ -68,7 +68,7 @@ class KnownContent(StorageContent):
     is_remote = False
 
     modified_at: datetime
-    _status: os.stat_result | None
+    _modified: int | None
 
     def __init__(self, files: KnownFiles, stored_name: str, metadata: Metadata) -> None:
         check_known(stored_name, metadata)
@@ -82,7 +82,7 @@ class KnownContent(StorageContent):
 
     def _see(self, modified_at: Any) -> None:
         """Settle what the row leaves open: nothing."""
-        self._status, self.modified_at = None, modified_at
+        self._modified, self.modified_at = None, modified_at
 
     @property
     def identity(self) -> str:
@@ -111,7 +111,7 @@ class KnownContent(StorageContent):
         """A reader of the file. No two are the same, unless it was prepared."""
         if self._prepared is not None:
             return self._prepared
-        reader: Reader = self._files.reader.at(self._name, self._path, self._status)
+        reader: Reader = self._files.reader.at(self._name, self._path, self._modified)
         reader.expect(self.size, self._kept_validator)
         return reader
 
@@ -127,7 +127,7 @@ class KnownContent(StorageContent):
 
     def whole(self) -> bytes | None:
         """Return all bytes of the file, if they are few."""
-        return self._files.whole_of(self._path, self.size, self._status, self._kept_validator)
+        return self._files.whole_of(self._path, self.size, self._modified, self._kept_validator)
 
     def prepare(self) -> None:
         """Make ready to be opened where nothing may wait."""
@@ -138,29 +138,30 @@ class KnownContent(StorageContent):
 class SeenContent(KnownContent):
     """A file that was looked at when its member was made; a row may know some of it."""
 
-    __slots__ = ("_is_settled",)
+    __slots__ = ("_changed", "_inode", "_is_settled")
 
-    _status: os.stat_result
+    _modified: int
 
     def _see(self, modified_at: datetime | None) -> None:
         """Look at the file. Raises what `asked` does."""
-        self._status, size = status, _ = self._files.look(self._path)
+        status, size = self._files.look(self._path)
         if self._kept_validator not in (None, state_of(status)):
             raise unexpected(self._name)
         self.size = size if self.size is None else self.size
+        self._inode, self._changed = status.st_ino, status.st_ctime_ns
+        self._modified = modified = status.st_mtime_ns
         self._is_settled = has_settled(status.st_mtime)
-        zone = timezone.get_default_timezone()
-        self.modified_at = modified_at or time_of(status.st_mtime_ns / 1e9, zone)
+        self.modified_at = modified_at or time_of(modified / 1e9, timezone.get_default_timezone())
 
     @property
     def validator(self) -> str:
         """The state that was seen, with the size that the row has."""
-        return self._kept_validator or state(self.size or 0, self._status.st_mtime_ns)
+        return self._kept_validator or state(self.size or 0, self._modified)
 
     @property
     def local_state(self) -> str:
         """The inode, and when that was changed."""
-        return local_state(self._status)
+        return local_state(self._inode, self._changed)
 
     @property
     def is_settled(self) -> bool:

@@ -482,7 +482,7 @@ def _cache() -> Any:
 
 
 def _keeps_sessions() -> bool:
-    """Say whether the server keeps sessions, which cookies can do as well."""
+    """Return whether the server keeps sessions, which cookies can do as well."""
     is_installed = apps.is_installed("django.contrib.sessions")
     return is_installed and not isinstance(_session(""), SignedCookieStore)
 

@@ -81,7 +81,7 @@ def close_connections() -> None:
 
 
 def content_of(title: str, size: int) -> bytes:
-    """Give what is in a document."""
+    """Return what is in a document."""
     return random.Random(title).randbytes(size)
 
 
@@ -111,19 +111,19 @@ def requested(recipe: str = "documents", /, **arguments: Any) -> ZipExport:
 
 
 def again(export: Any) -> ZipExport:
-    """Give the row as it is now."""
+    """Return the row as it is now."""
     found: ZipExport = type(export).objects.get(pk=export.pk)
     return found
 
 
 def streamed(export: Any) -> bytes:
-    """Give the archive as a download has it."""
+    """Return the archive as a download has it."""
     members = recipe_of(export.recipe).members(**export.arguments)
     return b"".join(stream_zip(members))
 
 
 def stored(export: Any, root: Path) -> bytes:
-    """Give the archive as it is stored, after looking whether it can be read."""
+    """Return the archive as it is stored, after looking whether it can be read."""
     data = (root / export.file).read_bytes()
     with ZipFile(BytesIO(data)) as archive:
         assert archive.testzip() is None
@@ -131,7 +131,7 @@ def stored(export: Any, root: Path) -> bytes:
 
 
 def files_in(root: Path) -> list[str]:
-    """Give the names of all files, also of those that are not published."""
+    """Return the names of all files, also of those that are not published."""
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 

@@ -174,7 +174,7 @@ urlpatterns = [
 
 @pytest.fixture
 def documents(storage: CountingStorage) -> list[Document]:
-    """Give three documents."""
+    """Return three documents."""
     return [make_known_document(storage, title) for title in "abc"]
 
 
@@ -454,7 +454,7 @@ def test_a_form_is_read_and_not_the_query_string_beside_it(
 
 @pytest.fixture
 def owner(storage: CountingStorage) -> User:
-    """Give a user with a document, beside one that is another's."""
+    """Return a user with a document, beside one that is another's."""
     owner, other = (User.objects.create_user(name) for name in ("owner", "other"))
     make_document(storage, "own", owner=owner)
     make_document(storage, "another's", owner=other)

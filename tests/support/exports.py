@@ -18,7 +18,7 @@ from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_stream_zip import stream_zip
-from django_stream_zip.exports import ZipExport, request_zip, run_task
+from django_stream_zip.exports import State, ZipExport, request_zip, run_task
 from django_stream_zip.exports.registry import recipe_of
 from django_stream_zip.saving.writers.local import FileWriter
 from django_stream_zip.saving.writers.temporary import TemporaryUpload
@@ -71,6 +71,9 @@ def run_in_threads(number: int = 4) -> None:
         if locked:
             ZipExport.objects.update(heartbeat=None)
             queue.extend(locked)
+            # What is only to be published is nothing for those: the sweep has it done.
+            finishing = ZipExport.objects.filter(state=State.FINISHING)
+            queue.extend(("build_export", str(export.pk)) for export in finishing)
             locked.clear()
 
 

@@ -189,11 +189,11 @@ class ZipViewMixin:
             comment=self.get_comment(),
         )
         # What is prepared instead needs none of the slots that others have taken.
-        is_download = isinstance(response, ZipResponse | BusyResponse)
-        plan = response.download.order.plan if is_download else None
-        if self.export_over is None or plan is None or plan.length <= self.export_over:
-            return response
-        return HttpResponseRedirect(self.get_export_url())
+        if isinstance(response, ZipResponse | BusyResponse) and self.export_over is not None:
+            plan = response.download.order.plan
+            if plan is not None and plan.length > self.export_over:
+                return HttpResponseRedirect(self.get_export_url())
+        return response
 
     def without_members(self, error: Exception) -> HttpResponseBase:
         """Answer where there are no members to send: over a limit, or as a file is missing.

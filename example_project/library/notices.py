@@ -9,10 +9,11 @@ from django.dispatch import receiver
 
 from django_stream_zip.exports import ZipExport, zip_export_ready
 
+# The link has a line of its own: one that is too long for a mail's lines is broken.
 TEXT = """\
-{export.filename} is ready: {site}{page}
+You can download {export.filename} until {export.expires:%d %B %Y}:
 
-You can download it until {export.expires:%d %B %Y}.
+{site}{page}
 """
 
 

@@ -1,6 +1,7 @@
 """Whether archives can be prepared in the background: where django-tasks-db is installed.
 
-Its workers run the tasks of Django 6.0 and newer, or those of their backport, django-tasks.
+Its workers run the tasks of Django 6.0 and newer, or those of their backport, django-tasks. The
+command `demo` starts one; beside another server it is `manage.py db_worker`.
 """
 
 from __future__ import annotations

@@ -219,6 +219,10 @@ def test_each_run_begins_with_what_it_has_and_its_s3_ends_with_it(tmp_path: Path
                 assert "Photographs: 24 files" in site.log.read_text()
                 assert "all there already" not in site.log.read_text()
                 curl(f"{site.url}/folders/photographs/download/", tmp_path / "folder.zip")
+                admin = Admin(site, site)
+                with admin.get("/exports/") as response:
+                    assert "There are none yet." in response.read().decode()
+                admin.post("/folders/photographs/export/").close()
                 port = urlsplit(variables_in(site)["AWS_ENDPOINT_URL_S3"]).port
                 assert port is not None
                 assert listens(port)

@@ -72,7 +72,7 @@ intersphinx_mapping = {
     "django": ("https://docs.djangoproject.com/en/stable", "inventories/django.inv"),
 }
 
-smartquotes = False  # a quote may be code
+smartquotes_action = "D"  # dashes only: a quote may be code
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"

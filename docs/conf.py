@@ -54,13 +54,11 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 70
 # In signatures, but without an entry: no inventory has them.
 nitpick_ignore = [
-    ("py:class", "Promise"),
     ("py:class", "django.db.models.enums.TextChoices"),
     ("py:class", "django.utils.functional.Promise"),
     ("py:class", "django_stream_zip.engine.accelerators.CompressObj"),
     ("py:class", "django_stream_zip.exports.registry._Function"),
     ("py:class", "django_stream_zip.exports.sweep.Action"),
-    ("py:class", "django_stream_zip.members.collect.Limit"),
     ("py:class", "rest_framework.exceptions.APIException"),
     ("py:exc", "NotFound"),
     ("py:exc", "SuspiciousFileOperation"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, cast
@@ -12,16 +14,28 @@ from django.core.files.storage import storages
 from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.utils import translation
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.support.counting import CountingStorage
 
-# No deadline: the time an example takes says more about the machine than about the code.
+# No deadline, and no check of slowness: the time an example takes says more about the machine than
+# about the code.
 for _profile, _examples in {"short": 25, "nightly": 300}.items():
     hypothesis_settings.register_profile(
-        _profile, deadline=None, derandomize=False, max_examples=_examples
+        _profile,
+        deadline=None,
+        derandomize=False,
+        max_examples=_examples,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
+
+# Development mode has event loops warn of whatever takes a tenth of a second. On a busy machine
+# anything does, and tests of what is logged would find it.
+logging.getLogger("asyncio").addFilter(
+    lambda record: not record.getMessage().startswith("Executing ")
+)
 
 # Fixtures that start what takes seconds: with xdist, the tests of each run in one process.
 STARTED = ("database", "moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")
@@ -31,6 +45,12 @@ TOGETHER = ("test_example_on_s3", "test_example_project", "test_example_page")
 # What is left to `-m matrix`: an S3 that shows what moto does, in four times as long, and the
 # example project once more with its files on S3.
 MATRIX = ("swift", "test_example_on_s3")
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests out of what is collected as garbage: some tests collect often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

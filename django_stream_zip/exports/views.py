@@ -102,6 +102,7 @@ class ZipExportView(OwnerView):
     recipe: str | None = None
     #: The name to save the archive under.
     filename = "archive.zip"
+    #: The page with the button.
     template_name = "zip_exports/request.html"
 
     def get_recipe(self) -> str:
@@ -148,6 +149,7 @@ class ZipExportView(OwnerView):
 class ExportStatusView(OwnerView):
     """Shows how far an export is: as a page, or as JSON to scripts that accept that."""
 
+    #: The page.
     template_name = "zip_exports/status.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -220,6 +222,7 @@ def status_of(export: AbstractZipExport) -> dict[str, Any]:
         "id": str(export.pk),
         "filename": export.filename,
         "state": state.value,
+        "label": str(state.label),
         "text": str(_TEXTS[state]),
         "error": export.error if state == State.FAILED else "",
         "bytes_done": export.bytes_done,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Browser:
         return [path.name for path in self._folder.iterdir()]
 
     def _eventually(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             self._page.wait_for_timeout(50)  # in which playwright hands out what it is told
 
@@ -81,10 +82,10 @@ class Browser:
         self._page.locator("downloads-item #pause-or-resume", has_text="Resume").click()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    """Run a browser with a profile of its own."""
-    profile, folder = tmp_path / "profile", tmp_path / "downloads"
+@contextmanager
+def running(root: Path) -> Iterator[Browser]:
+    """Run a browser with a profile of its own in a folder."""
+    profile, folder = root / "profile", root / "downloads"
     folder.mkdir()
     process = subprocess.Popen(
         [need("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
@@ -104,7 +105,21 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         end(process)
 
 
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    """Run a browser for one test."""
+    with running(tmp_path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Run one browser for a module's tests."""
+    with running(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
 def devtools_port(file: Path) -> int:
     """Give the port that the browser chose and writes to its profile."""
-    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=30)
+    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=120)
     return int(file.read_text().split()[0])

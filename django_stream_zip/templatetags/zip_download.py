@@ -119,7 +119,7 @@ def zip_form(
         legend: What the rows are called; without it, their model's `verbose_name_plural`.
         button: What the button of the download says.
     """
-    listed = [_row(row, label, size) for row in rows]
+    listed = [_row(context.new({"row": row}), label, size) for row in rows]
     if listed and not legend:
         legend = capfirst(listed[0]["object"]._meta.verbose_name_plural)
     return {
@@ -134,17 +134,15 @@ def zip_form(
     }
 
 
-def _row(row: Model, label: str, size: str) -> dict[str, Any]:
+def _row(context: Context, label: str, size: str) -> dict[str, Any]:
+    """Return what the form shows of the context's row."""
+    row = context["row"]
+    bytes_ = Variable(f"row.{size}").resolve(context) if size else _known_size(row)
     return {
         "object": row,
-        "label": _looked_up(row, label) if label else str(row),
-        "size": _looked_up(row, size) if size else _known_size(row),
+        "label": Variable(f"row.{label}").resolve(context) if label else str(row),
+        "size": None if bytes_ == "" else bytes_,
     }
-
-
-def _looked_up(row: Model, path: str) -> Any:
-    """Return what a template would show for the row's `path`."""
-    return Variable(f"row.{path}").resolve(Context({"row": row}))
 
 
 def _known_size(row: Model) -> int | None:

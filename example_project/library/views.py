@@ -41,13 +41,14 @@ def not_found(request: HttpRequest, reason: str) -> HttpResponse:
 
 def announcement(filename: str, info: ZipInfo) -> str:
     """Say what a download sends, and whether it can be resumed, and why not."""
-    files = f"{info.members} file{pluralize(info.members)}"
-    size = "" if info.length is None else f", {filesizeformat(info.length)}"
-    outcome = "It can be resumed if it is interrupted."
-    if not info.is_resumable:
-        reasons = " ".join(reason.text for reason in info.reasons)
-        outcome = f"It can't be resumed if it is interrupted. {reasons}"
-    return f"{filename}: {files}{size}. {outcome}"
+    files = f"{filename}: {info.members} file{pluralize(info.members)}"
+    progress = "shows no progress and "
+    if info.length is not None:
+        files, progress = f"{files}, {filesizeformat(info.length)}", ""
+    if info.is_resumable:
+        return f"{files}. It can be resumed if it is interrupted."
+    reasons = " ".join(reason.text for reason in info.reasons)
+    return f"{files}. It {progress}can't be resumed if it is interrupted. {reasons}"
 
 
 class AnnouncedMixin:

@@ -18,11 +18,10 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_o
 
 import pytest
 
-from tests.project.test_example_page import page, problems
-from tests.support.axe import axe
 from tests.support.browser import Browser, shared_browser
 from tests.support.example import MANAGE, Site, environment, fetch, manage, rows, serving
 from tests.support.network import eventually
+from tests.support.pages import axe, page, problems
 
 __all__ = ["axe", "page", "shared_browser"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.db import models
-from django.http import QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.template import Context, RequestContext, Template
 from django.template.base import VariableDoesNotExist
@@ -34,12 +34,14 @@ from django_stream_zip.views import QuerySetZipDownloadView
 from tests.models import Book, Cover, Document, Film, Folder, Novel, Scan, Sheet, Translation
 from tests.support.browser import Browser, shared_browser
 from tests.support.counting import CountingStorage
+from tests.support.pages import axe, findings
 from tests.support.readers import read_zipfile
 from tests.support.rows import make_document
 
-__all__ = ["shared_browser"]
+__all__ = ["axe", "shared_browser"]
 
-pytestmark = pytest.mark.urls(__name__)
+# One browser for all of its tests.
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.xdist_group("template_tag")]
 
 PACKAGE = Path(django_stream_zip.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.rst"
@@ -52,6 +54,12 @@ def view_of(kind: type[models.Model]) -> Any:
 KINDS = (Document, Scan, Cover, Sheet, Translation)
 urlpatterns = [path(f"{kind.__name__.lower()}/", view_of(kind)) for kind in KINDS]
 urlpatterns += [path("download/", view_of(Book), name="download")]
+urlpatterns += [path("form/", lambda request: HttpResponse(rendered_for(request)))]
+
+
+def rendered_for(request: HttpRequest) -> str:
+    source = "{% load zip_download %}{% zip_form 'download' rows %}"
+    return Template(source).render(RequestContext(request, {"rows": books()}))
 
 
 def rendered(source: str, **context: Any) -> str:
@@ -252,6 +260,15 @@ def test_labels_and_sizes_may_be_far_away_or_methods() -> None:
         assert f"{text} 5 bytes" in texts(page).replace("\xa0", " ")
 
 
+@pytest.mark.django_db
+def test_what_a_row_does_not_have_is_empty_as_in_every_template() -> None:
+    folder = Folder.objects.create(name="Shelf")
+    source = "{% zip_form 'download' rows label='cover.file' size='cover.pk' legend='A' %}"
+    page = rendered(source, rows=[folder])
+    assert texts(page) == "A Select all Clear Download selected"
+    assert len(boxes(page)) == 1
+
+
 def test_what_is_written_wrong_is_not_hidden() -> None:
     for source, error in (
         ("{% zip_form 'download' rows label='titel' %}", VariableDoesNotExist),
@@ -285,6 +302,18 @@ def test_a_script_has_the_nonce_of_the_policy(source: str) -> None:
     assert "nonce" not in rendered(source, rows=books())
 
 
+def test_the_nonce_is_that_of_django_s_own_policy(settings: Any) -> None:
+    csp = pytest.importorskip("django.utils.csp")
+    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware"]
+    settings.SECURE_CSP = {"script-src": [csp.CSP.NONCE]}
+    [engine] = settings.TEMPLATES
+    processors = {"context_processors": ["django.template.context_processors.csp"]}
+    settings.TEMPLATES = [{**engine, "OPTIONS": processors}]
+    response = Client().get("/form/")
+    [script] = Elements(response.content.decode()).found["script"]
+    assert response.headers["Content-Security-Policy"] == f"script-src 'nonce-{script['nonce']}'"
+
+
 def test_a_template_of_the_site_comes_first(settings: Any) -> None:
     own = {"django_stream_zip/selection.html": "<b>{{ button }}</b>"}
     locmem = ("django.template.loaders.locmem.Loader", own)
@@ -298,12 +327,12 @@ def test_a_template_of_the_site_comes_first(settings: Any) -> None:
 
 
 def test_texts_and_units_are_those_of_the_language() -> None:
-    with override("de"):
+    with override("es"):
         page = rendered("{% zip_select_all %}{% zip_selection %}")
-    assert texts(page) == "Alle auswählen Auswahl aufheben Auswahl herunterladen"
+    assert texts(page) == "Seleccionar todo Anular selección Descargar selección"
     [bar] = Elements(page).found["zip-selection"]
-    assert bar["lang"] == "de"
-    assert bar["data-size"] == "Ausgewählt: %(count)s (%(size)s)"
+    assert bar["lang"] == "es"
+    assert bar["data-size"] == "Seleccionados: %(count)s (%(size)s)"
     with override("fr"):
         [bar] = Elements(rendered("{% zip_selection %}")).found["zip-selection"]
     assert (
@@ -337,7 +366,7 @@ def test_the_view_and_the_forms_of_the_docs_work() -> None:
         pages = [Template(block).render(Context(context)) for block in blocks("html+django")]
     assert len(pages) == 2
     for page in pages:
-        assert 'action="/photos/download/"' in page
+        assert 'action="/photos/chosen/"' in page
         assert [box["value"] for box in boxes(page)] == ["1", "2"]
         assert "&lt;b&gt;" in page
         assert {"fieldset", "zip-selection"} <= Elements(page).found.keys()
@@ -399,7 +428,9 @@ def show(shared_browser: Browser) -> Iterator[Any]:
 
     def show(source: str, language: str = "en", **context: Any) -> Any:
         with override(language):
-            pages["/"] = f"<!doctype html><title>Books</title>{rendered(source, **context)}"
+            form = rendered(source, **context)
+        head = f'<!doctype html><html lang="{language}"><title>Books</title>'
+        pages["/"] = f"{head}<main><h1>Books</h1>{form}</main>"
         page.goto(SITE)
         return page
 
@@ -488,6 +519,13 @@ def test_ticks_that_a_browser_brings_back_are_counted(show: Any, kept: bool) -> 
     assert (said(page), states(page)[0]) == ("Selected: 2 (1.7 MB)", "all")
 
 
+def test_boxes_that_are_elsewhere_on_the_page_count_too(show: Any) -> None:
+    form = "<form id='f'>{% zip_select_all %}{% zip_selection %}</form>"
+    page = show(form + "<label>{% zip_checkbox 1 size=1024 form='f' %} one</label>")
+    page.get_by_label("one").check()
+    assert (said(page), state(page, "Select all")) == ("Selected: 1 (1.0 KB)", "all")
+
+
 def test_two_forms_of_a_page_count_their_own(show: Any) -> None:
     form = "<form>{% zip_checkbox 1 %}{% zip_checkbox 2 id='other' %}{% zip_selection %}</form>"
     page = show(form + form.replace("other", "another").replace("zip_checkbox 1", "zip_checkbox 3"))
@@ -500,6 +538,12 @@ def test_a_form_that_comes_later_works_too(show: Any) -> None:
     page.evaluate("form => form.replaceWith(form.cloneNode(true))", page.query_selector("form"))
     page.get_by_label("one").check()
     assert said(page) == "Selected: 1 (976.6 KB)"
+
+
+def test_a_whole_form_is_for_everybody(show: Any, axe: str) -> None:
+    page = show("{% zip_form '/other/' rows %}", rows=books())
+    page.locator("[name=ids]").first.check()
+    assert findings(page, axe) == []
 
 
 def test_a_whole_form_is_used_by_keyboard(show: Any) -> None:

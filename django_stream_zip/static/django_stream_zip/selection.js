@@ -10,7 +10,8 @@ if (!customElements.get("zip-selection")) {
       this.listeners = new AbortController();
       const {signal} = this.listeners;
       const update = () => this.update();
-      this.form.addEventListener("change", (event) => this.change(event.target), {signal});
+      // Of the document, as a box can be elsewhere: `<input form="…">`.
+      document.addEventListener("change", (event) => this.change(event.target), {signal});
       // The boxes are unticked after the event, not before it.
       this.form.addEventListener("reset", () => setTimeout(update), {signal});
       // A browser that goes back, or loads the page again, may bring the ticks with it.
@@ -22,32 +23,42 @@ if (!customElements.get("zip-selection")) {
       this.listeners.abort();
     }
 
-    // The boxes of rows that would be sent, all or those in one fieldset.
-    boxes(within = null) {
+    // The boxes of rows that can be sent.
+    boxes() {
       return [...this.form.elements].filter((box) =>
-        box.type === "checkbox" && box.name === this.dataset.name && !box.matches(":disabled")
-        && (!within || within.contains(box)));
+        box.type === "checkbox" && box.name === this.dataset.name && !box.matches(":disabled"));
+    }
+
+    // Those of them that a box for several is for.
+    group(all, boxes) {
+      const fieldset = all.closest("fieldset");
+      return fieldset ? boxes.filter((box) => fieldset.contains(box)) : boxes;
     }
 
     change(target) {
+      if (target.form !== this.form) return;
       if (target.matches("[data-zip-all]")) {
-        for (const box of this.boxes(target.closest("fieldset"))) box.checked = target.checked;
+        for (const box of this.group(target, this.boxes())) box.checked = target.checked;
       }
       this.update();
     }
 
     update() {
+      const boxes = this.boxes();
       for (const all of [...this.form.elements].filter((box) => box.matches("[data-zip-all]"))) {
-        const boxes = this.boxes(all.closest("fieldset"));
-        const ticked = boxes.filter((box) => box.checked).length;
-        all.checked = ticked > 0 && ticked === boxes.length;
-        all.indeterminate = ticked > 0 && ticked < boxes.length;
-        all.disabled = boxes.length === 0;
-        for (const label of all.labels) label.hidden = false;
+        this.show(all, this.group(all, boxes));
       }
-      const ticked = this.boxes().filter((box) => box.checked);
+      const ticked = boxes.filter((box) => box.checked);
       this.querySelector("[role=status]").textContent = this.text(ticked);
       for (const button of this.querySelectorAll("button")) button.disabled = ticked.length === 0;
+    }
+
+    show(all, boxes) {
+      const ticked = boxes.filter((box) => box.checked).length;
+      all.checked = ticked > 0 && ticked === boxes.length;
+      all.indeterminate = ticked > 0 && ticked < boxes.length;
+      all.disabled = boxes.length === 0;
+      for (const label of all.labels) label.hidden = false;
     }
 
     text(ticked) {

@@ -129,7 +129,7 @@ def answer(
 ) -> HttpResponseBase:
     """Answer a request with the archive that is planned, if one is; see `zip_response`."""
     order = Order(request, filename, plan, content_type=content_type)
-    checksums = CachedChecksums(plan.unknown() if plan else ())
+    checksums = CachedChecksums(plan.unknown(), plan.entity_tag) if plan else CachedChecksums()
     respond = partial(_respond, members, checksums, options)
     return _limited(request, _conditional(order, checksums, respond))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -30,9 +31,11 @@ for _profile, _examples in {"short": 25, "nightly": 300}.items():
     )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
-# Nor does what asyncio's debug mode (PYTHONDEVMODE) logs of a callback that took over 100 ms: a
-# test that looks at the log would find it on a loaded machine.
-logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing %s"))
+# Development mode has event loops warn of whatever takes a tenth of a second. On a busy machine
+# anything does, and tests of what is logged would find it.
+logging.getLogger("asyncio").addFilter(
+    lambda record: not record.getMessage().startswith("Executing ")
+)
 
 # Fixtures that start what takes seconds: with xdist, the tests of each run in one process.
 STARTED = ("database", "moto", "localstack", "swift", "google", "azure", "sshd", "node_modules")
@@ -42,6 +45,12 @@ TOGETHER = ("test_example_on_s3", "test_example_project", "test_example_page")
 # What is left to `-m matrix`: an S3 that shows what moto does, in four times as long, and the
 # example project once more with its files on S3.
 MATRIX = ("swift", "test_example_on_s3")
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests out of what is collected as garbage: some tests collect often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

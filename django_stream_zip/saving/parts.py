@@ -77,6 +77,8 @@ def zip_parts(
     *,
     token: str | None = None,
     compress: bool | None = None,
+    extended_timestamps: bool = True,
+    comment: str = "",
     overwrite: bool = False,
     part_size: int | None = None,
 ) -> ZipParts:
@@ -86,9 +88,11 @@ def zip_parts(
         storage: A storage that takes parts: of files, S3, Azure or SFTP.
         name: The archive's name in it.
         members: A sequence. All their CRC-32s have to be known, and with a token they have to be
-            the same as before.
+            the same as before, as does all that is said of the archive.
         token: That of parts which were begun, here or elsewhere.
-        compress: As for `zip_response`.
+        compress: As for `zip_response`; so are the next two.
+        extended_timestamps: Whether times are also written in seconds since 1970.
+        comment: The archive's comment.
         overwrite: Whether a file of that name is replaced. Without it, one is an error.
         part_size: Length of each part in bytes; None chooses one that the storage takes.
 
@@ -103,7 +107,10 @@ def zip_parts(
     if token is None:
         writer.check()
         sweep_abandoned(writer)
-    return parts_of(writer, ZipSource(members, compress=compress), token, part_size)
+    archive = ZipSource(
+        members, compress=compress, extended_timestamps=extended_timestamps, comment=comment
+    )
+    return parts_of(writer, archive, token, part_size)
 
 
 def sweep_abandoned(writer: AnyWriter) -> None:

@@ -130,7 +130,7 @@ def postgres() -> Iterator[Postgres]:
         command += ["-k", "", "-c", "fsync=off", "-c", "shared_buffers=16MB"]
         with _running(command, log) as process:
             running = Postgres(port)
-            eventually(lambda: process.poll() is not None or running.is_up(), seconds=30)
+            eventually(lambda: process.poll() is not None or running.is_up(), seconds=120)
             assert running.is_up(), log.read_text()
             running.ask(f"CREATE DATABASE {DATABASE}")
             yield running
@@ -146,6 +146,6 @@ def pgbouncer(target: Postgres) -> Iterator[Postgres]:
         configuration.write_text(_CONFIGURATION.format(target=target.port, port=port))
         with _running([server, str(configuration)], log) as process:
             running = Postgres(port)
-            eventually(lambda: process.poll() is not None or running.is_up(), seconds=30)
+            eventually(lambda: process.poll() is not None or running.is_up(), seconds=120)
             assert running.is_up(), log.read_text()
             yield running

@@ -50,7 +50,7 @@ def serving(name: str, database: dict[str, Any], data: Path, log: Path) -> Itera
             process_group=0,
         )
     try:
-        eventually(lambda: process.poll() is not None or listens(port), seconds=30)
+        eventually(lambda: process.poll() is not None or listens(port), seconds=120)
         assert process.poll() is None, f"{name} ended: {log.read_text()}"
         yield Server(name, port, log)
     finally:

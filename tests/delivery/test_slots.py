@@ -107,15 +107,17 @@ def test_without_limits_nothing_is_refused() -> None:
 @pytest.mark.usefixtures("two")
 def test_a_task_that_is_cancelled_gives_its_slot_back() -> None:
     async def cancelled() -> None:
+        begun = asyncio.Event()
         response: Any = zip_response(AsyncRequestFactory().get("/"), [PHOTO])
 
         async def send() -> None:
             async with aclosing(aiter(response)) as blocks:  # as Django does
                 async for _ in blocks:
-                    await asyncio.sleep(60)
+                    begun.set()
+                    await asyncio.Event().wait()
 
         task = asyncio.create_task(send())
-        await asyncio.sleep(0.05)
+        await begun.wait()
         assert len(slots._running) == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -389,20 +389,29 @@ def test_who_stops_iterating_closes_the_generator_and_asks_no_more(is_async: boo
 
 
 def test_the_event_loop_goes_on_while_members_of_an_async_generator_are_described() -> None:
-    async def turns() -> int:
-        async def given() -> AsyncIterator[Any]:
-            yield Storage(0.5).member("a.jpg")
+    turns = 0
+    found_turns: list[bool] = []
 
-        async def found() -> list[Any]:
-            return [member async for member in all_described(given())]
+    def describe() -> Any:
+        found_turns.append(eventually(lambda: turns > 5))  # which a loop that waits never makes
+        return bytes_member(b"a", "a.jpg")
 
-        task, turns = asyncio.create_task(found()), 0
+    async def given() -> AsyncIterator[Any]:
+        yield PendingMember(describe)
+
+    async def found() -> list[Any]:
+        return [member async for member in all_described(given())]
+
+    async def count() -> None:
+        nonlocal turns
+        task = asyncio.create_task(found())
         while not task.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
             turns += 1
-        return turns
+        assert len(await task) == 1
 
-    assert asyncio.run(turns()) > 5
+    asyncio.run(count())
+    assert found_turns == [True]
 
 
 def test_a_response_has_the_length_and_the_tag_of_members_that_were_pending() -> None:

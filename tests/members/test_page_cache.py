@@ -20,7 +20,7 @@ from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import bytes_member, file_member, files, page_cache, storage_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.signals import zip_download_finished
-from tests.support.contents import counting_member
+from tests.support.contents import counting_member, open_files
 
 LARGE, SMALL = 1_000_000, 5_000
 OLD = 1_700_000_000
@@ -274,7 +274,7 @@ def test_the_end_is_reported_in_a_thread(
 
 @pytest.mark.parametrize("blocks_taken", [1, 10, 25])
 def test_a_client_who_goes_away_leaves_no_file_open(blocks_taken: int, photos: list[Path]) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
 
     async def read() -> None:
         response: Any = zip_response(AsyncRequestFactory().get("/"), of_paths(photos))
@@ -284,7 +284,7 @@ def test_a_client_who_goes_away_leaves_no_file_open(blocks_taken: int, photos: l
         await blocks.aclose()
 
     asyncio.run(read())
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert open_files() == before
 
 
 def test_what_a_middleware_puts_around_it_runs_in_a_thread(photos: list[Path]) -> None:

@@ -35,7 +35,7 @@ from tests.support.contents import (
     NoChecksums,
     errors_of,
 )
-from tests.support.network import eventually
+from tests.support.network import aeventually, eventually
 from tests.support.sources import BrokenSourceError, collected
 
 MIB = 1 << 20
@@ -86,7 +86,7 @@ class Meeting(Remote):
         self.barrier = barrier
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        self.barrier.wait(10)
+        self.barrier.wait(30)
         yield from super().chunks(start, stop)
 
 
@@ -102,7 +102,7 @@ class Silent(Remote):
         self.is_open = True
         try:
             self.asked_for.set()
-            self.let_go.wait(30)
+            self.let_go.wait(60)
             yield from super().chunks(start, stop)
         finally:
             self.is_open = False
@@ -303,10 +303,9 @@ def test_closing_closes_everything_and_waits_for_nobody(chunks: int) -> None:
     next(given)
     for _ in range(chunks):
         next(given)
-    assert silent.asked_for.wait(10)
-    began = time.monotonic()
+    assert silent.asked_for.wait(30)
     given.close()
-    assert time.monotonic() - began < 5
+    assert silent.is_open  # it is still waiting
     silent.let_go.set()
     assert eventually(lambda: not any(content.is_open for content in contents))
     assert eventually(lambda: not threads())
@@ -351,8 +350,9 @@ def test_tasks_are_cancelled_at_once() -> None:
     async def some() -> None:
         given = async_stream_zip(aprefetched(amembers(numbered(contents))))
         await anext(given)
-        await asyncio.sleep(0.1)
-        assert [content.is_open for content in contents] == [False, True, True]
+        assert await aeventually(
+            lambda: [content.is_open for content in contents] == [False, True, True]
+        )
         await given.aclose()
         assert not any(content.is_open for content in contents)
         assert len(asyncio.all_tasks()) == 1
@@ -367,12 +367,13 @@ def test_async_room_is_bounded_too() -> None:
         members = aprefetched(amembers(numbered(contents)), max_bytes=2 * MIB)
         first = (await anext(members))[4]
         await anext(aiter(first))
-        await asyncio.sleep(0.3)
-        fetched = sum(last - first for content in contents for first, last in content.given)
+        assert await aeventually(lambda: given_of(contents) > MIB)
+        await asyncio.sleep(0.2)
+        fetched = given_of(contents)
         await members.aclose()
         return fetched
 
-    assert MIB < asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH
+    assert asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH
 
 
 def test_async_errors_come_in_their_turn() -> None:
@@ -429,6 +430,7 @@ def test_a_response_of_asynchronous_contents_reads_ahead(way: str) -> None:
             nonlocal at_once, most
             at_once += 1
             most = max(most, at_once)
+            await aeventually(lambda: most >= 8)
             await asyncio.sleep(0.01)
             async for chunk in super()._achunks(chunks):
                 yield chunk
@@ -667,12 +669,13 @@ def test_threads_and_tasks_share_one_room() -> None:
         members = aprefetched(amembers(numbered(contents)), max_bytes=2 * MIB)
         first: Any = (await anext(members))[4]
         await asyncio.to_thread(next, iter(first))
-        await asyncio.sleep(0.5)
+        assert await aeventually(lambda: given_of(contents) > MIB)
+        await asyncio.sleep(0.2)
         fetched = given_of(contents)
         await members.aclose()
         return fetched
 
-    assert MIB < asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH  # see above
+    assert asyncio.run(some()) <= 2 * MIB + 2 * CHUNK_LENGTH  # see above
     assert eventually(lambda: not any(content.is_open for content in contents))
     assert eventually(lambda: not threads())
 
@@ -797,7 +800,7 @@ def test_a_process_ends_though_a_download_stalls() -> None:
         "raise SystemExit(3)\n"
     )
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120)
     assert done.returncode == 3
 
 
@@ -832,7 +835,8 @@ def fetched_behind_one_chunk(kind: Any) -> list[int]:
         members = aprefetched(amembers(numbered(contents)), max_bytes=4 * MIB)
         first: Any = (await anext(members))[4]
         await (anext(aiter(first)) if kind is AsyncRemote else asyncio.to_thread(next, first))
-        await asyncio.sleep(0.5)
+        await aeventually(lambda: given_of(contents[:1]) >= MIB)
+        await asyncio.sleep(0.2)  # for what would be too much
         fetched.extend(given_of([content]) for content in contents)
         await members.aclose()
 
@@ -947,8 +951,7 @@ def test_skipped_contents_are_closed_on_a_loop_too() -> None:
             assert b"".join([chunk async for chunk in chunks]) == contents[number].data
             for skipped in {0: (1,), 6: (7, 8)}.get(number, ()):
                 source.skip(contents[skipped])
-        await asyncio.sleep(0.05)
-        assert [contents[skipped].is_open for skipped in (1, 7, 8)] == [False] * 3
+        assert await aeventually(lambda: not any(contents[one].is_open for one in (1, 7, 8)))
         await source.aclose()
 
     asyncio.run(some())

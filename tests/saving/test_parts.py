@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from django_stream_zip import NO_COMPRESSION_AUTO, PRECOMPRESSED, ZIP_AUTO, stream_zip
 from django_stream_zip.saving import (
+    ArchiveChangedError,
     NotDivisibleError,
     PartSizeError,
     save_zip,
@@ -227,3 +228,27 @@ def test_other_processes_see_what_part_was_wrong() -> None:
     with pytest.raises(Exception, match="its member declares"):
         zip_parts(store, "a.zip", [member], token=parts.token).complete()
     assert not store.exists("a.zip")
+
+
+OPTIONS: dict[str, Any] = {"comment": "Of the album", "extended_timestamps": False}
+
+
+def test_parts_have_the_comment_and_the_times_that_were_asked_for() -> None:
+    store, members = InMemoryStorage(), [stored("a.jpg", b"x" * 50), stored("b.jpg", b"y" * 50)]
+    parts = zip_parts(store, "a.zip", members, part_size=100, **OPTIONS)
+    for number in parts.missing():
+        parts.save(number)
+    parts.complete()
+    with store.open("a.zip") as file:
+        assert file.read() == b"".join(stream_zip(members, **OPTIONS))
+
+
+@pytest.mark.parametrize("other", [{"comment": "Another"}, {"extended_timestamps": True}])
+def test_parts_of_another_comment_or_times_are_those_of_another_archive(
+    other: dict[str, Any],
+) -> None:
+    store, members = InMemoryStorage(), [stored("a.jpg", b"x" * 50)]
+    token = zip_parts(store, "a.zip", members, **OPTIONS).token
+    with pytest.raises(ArchiveChangedError):
+        zip_parts(store, "a.zip", members, token=token, **OPTIONS | other)
+    assert zip_parts(store, "a.zip", members, token=token, **OPTIONS).missing() == [1]

@@ -186,7 +186,7 @@ def running(name: str, data: Path, log: Path) -> Iterator[Server]:
         )
     server = Server(name, port, log)
     try:
-        eventually(lambda: process.poll() is not None or listens(port), seconds=30)
+        eventually(lambda: process.poll() is not None or listens(port), seconds=120)
         assert process.poll() is None, f"{name} ended: {log.read_text()}"
         yield server
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,11 +239,9 @@ def test_command_line_downloaders_send_no_if_range(
 @pytest.mark.parametrize("shape", ["tagged", "sized", "generator", "deflated"])
 def test_the_first_byte_comes_long_before_the_last_one_is_made(route: Route, shape: str) -> None:
     token = new_token()
-    began = time.monotonic()
     with route.server.connect() as connection:
-        # 0.1 s for each of 64 chunks.
-        connection.request("GET", route.path("photos", shape=shape, pause=0.1, token=token))
+        # 0.5 s for each of 64 chunks: a slow machine takes no chunk for a late one.
+        connection.request("GET", route.path("photos", shape=shape, pause=0.5, token=token))
         with connection.getresponse() as response:
             assert response.read(1) == b"P"
-            assert time.monotonic() - began < 2
             assert route.server.debug(token)["produced"] < 1_000_000

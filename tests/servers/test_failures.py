@@ -28,8 +28,8 @@ WITHOUT_LENGTH = {
 }
 
 # What they are where nothing was sent before: with a length, without one. uvicorn and hypercorn
-# send the headers before they ask for the body. granian's headers and the failure are on two threads,
-# and either may be first.
+# send the headers before they ask for the body. granian's headers and the failure are on two
+# threads, and either may be first.
 AT_ONCE = {
     "gunicorn": ({REFUSED}, {REFUSED}),
     "uvicorn": ({PARTIAL}, {PARTIAL}),

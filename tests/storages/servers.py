@@ -58,7 +58,7 @@ def running(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
         )
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not is_ready():
                 assert process.poll() is None, f"{command} ended: {log.read_text()}"
                 assert time.monotonic() < deadline, f"{command} hangs: {log.read_text()}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -36,6 +36,25 @@ def azure() -> Iterator[tuple[Any, Store]]:
         yield storage, store
 
 
+Emptied = Callable[[Any], tuple[Any, Store]]
+
+
+@pytest.fixture(scope="module")
+def emptied() -> Iterator[Emptied]:
+    """Return a function that starts a kind of store, once, and empties it."""
+    started: dict[Any, tuple[Any, Store]] = {}
+    with ExitStack() as stack:
+
+        def emptied(place: Any) -> tuple[Any, Store]:
+            if place not in started:
+                started[place] = stack.enter_context(place())
+            storage, store = started[place]
+            store.reset()
+            return storage, store
+
+        yield emptied
+
+
 def named(value: Any) -> str:
     """Return an id that is the same in each process."""
     return getattr(value, "__name__", None) or str(value)
@@ -65,24 +84,26 @@ READABLE = [
 
 @pytest.mark.parametrize(("place", "headers"), ARCHIVED, ids=named)
 def test_what_is_archived_cannot_be_read_when_it_is_described(
-    place: Any, headers: dict[str, str]
+    place: Any, headers: dict[str, str], emptied: Emptied
 ) -> None:
-    with place() as (storage, store):
-        store.put("old.jpg", b"old", headers=headers)
-        store.put("new.jpg", b"new")
-        with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
-            tuple(storage_member(storage, "old.jpg"))
-        files = [StoredFile(storage, "old.jpg"), StoredFile(storage, "new.jpg")]
-        new, report = Collector(missing="report").members(files)
-        assert b"".join(new[4]) == b"new"
-        assert b"old.jpg: archived\r\n" in b"".join(report[4])
+    storage, store = emptied(place)
+    store.put("old.jpg", b"old", headers=headers)
+    store.put("new.jpg", b"new")
+    with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
+        tuple(storage_member(storage, "old.jpg"))
+    files = [StoredFile(storage, "old.jpg"), StoredFile(storage, "new.jpg")]
+    new, report = Collector(missing="report").members(files)
+    assert b"".join(new[4]) == b"new"
+    assert b"old.jpg: archived\r\n" in b"".join(report[4])
 
 
 @pytest.mark.parametrize(("place", "headers"), READABLE, ids=named)
-def test_what_is_not_archived_or_was_restored_is_read(place: Any, headers: dict[str, str]) -> None:
-    with place() as (storage, store):
-        store.put("old.jpg", b"old", headers=headers)
-        assert b"".join(storage_member(storage, "old.jpg")[4]) == b"old"
+def test_what_is_not_archived_or_was_restored_is_read(
+    place: Any, headers: dict[str, str], emptied: Emptied
+) -> None:
+    storage, store = emptied(place)
+    store.put("old.jpg", b"old", headers=headers)
+    assert b"".join(storage_member(storage, "old.jpg")[4]) == b"old"
 
 
 @pytest.mark.parametrize(
@@ -94,13 +115,13 @@ def test_what_is_not_archived_or_was_restored_is_read(place: Any, headers: dict[
     ids=named,
 )
 def test_what_was_not_described_is_refused_when_it_is_read(
-    place: Any, headers: dict[str, str]
+    place: Any, headers: dict[str, str], emptied: Emptied
 ) -> None:
-    with place() as (storage, store):
-        store.put("old.jpg", b"old", headers=headers)
-        member = storage_member(storage, "old.jpg", size=3, modified_at=TIME)
-        with pytest.raises(ArchivedError, match="archived"):
-            list(member[4])
+    storage, store = emptied(place)
+    store.put("old.jpg", b"old", headers=headers)
+    member = storage_member(storage, "old.jpg", size=3, modified_at=TIME)
+    with pytest.raises(ArchivedError, match="archived"):
+        list(member[4])
 
 
 @pytest.mark.parametrize(
@@ -112,16 +133,16 @@ def test_what_was_not_described_is_refused_when_it_is_read(
     ids=named,
 )
 def test_what_was_not_described_is_refused_when_it_is_read_on_a_loop(
-    place: Any, headers: dict[str, str]
+    place: Any, headers: dict[str, str], emptied: Emptied
 ) -> None:
     require_packages("obstore")
 
     async def read(content: Any) -> bytes:
         return b"".join([chunk async for chunk in content.chunks()])
 
-    with place() as (storage, store):
-        store.put("old.jpg", b"old", headers=headers)
-        member = async_member(storage_member(storage, "old.jpg", size=3, modified_at=TIME))
-        with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
-            asyncio.run(read(member[4]))
-        assert store.asked == ["get"]
+    storage, store = emptied(place)
+    store.put("old.jpg", b"old", headers=headers)
+    member = async_member(storage_member(storage, "old.jpg", size=3, modified_at=TIME))
+    with pytest.raises(ArchivedError, match=r"archived.*old\.jpg"):
+        asyncio.run(read(member[4]))
+    assert store.asked == ["get"]

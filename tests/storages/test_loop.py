@@ -200,7 +200,7 @@ class TestMembers:
     def test_many_are_asked_for_at_once_and_no_thread_is_made(self, place: Faulty) -> None:
         members = [tuple(async_member(member)) for member in self.members(place)]
         place.store.asked.clear()
-        place.faults.latency = 0.2
+        place.faults.gathers = 8
         most = 0
 
         async def watched() -> None:

@@ -24,11 +24,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:Deprecatio
 OLD, NEW = b"old " * 200_000, b"newer " * 200_000
 
 
-@pytest.fixture
-def served() -> Iterator[tuple[Any, Store]]:
+@pytest.fixture(scope="module")
+def one() -> Iterator[tuple[Any, Store]]:
     require_packages("storages", "boto3")
     with serving(S3Handler) as (store, url), clients.s3(url, BUCKET) as storage:
         yield storage, store
+
+
+@pytest.fixture
+def served(one: tuple[Any, Store]) -> tuple[Any, Store]:
+    one[1].reset()
+    return one
 
 
 def wsgi(members: list[Any], change: Callable[[], object]) -> bytes:

@@ -71,7 +71,7 @@ class Browser:
         return [path.name for path in self._folder.iterdir()]
 
     def _eventually(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             self._page.wait_for_timeout(50)  # in which playwright hands out what it is told
 
@@ -121,5 +121,5 @@ def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 
 def devtools_port(file: Path) -> int:
     """Give the port that the browser chose and writes to its profile."""
-    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=30)
+    eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=120)
     return int(file.read_text().split()[0])

@@ -19,8 +19,6 @@ def s3(url: str, bucket: str, **options: Any) -> Iterator[Any]:
     config = Config(
         s3={"addressing_style": "path"},
         signature_version="s3v4",
-        connect_timeout=5,
-        read_timeout=2,
         retries={"max_attempts": 0},
     )
     storage = backend.S3Storage(
@@ -80,9 +78,7 @@ def azure(
     storage = backend.AzureStorage(
         account_name=account, account_key=key, azure_container=container, overwrite_files=True
     )
-    storage._service_client = BlobServiceClient(
-        f"{url}/{account}", credential=key, retry_total=0, read_timeout=2
-    )
+    storage._service_client = BlobServiceClient(f"{url}/{account}", credential=key, retry_total=0)
     try:
         yield storage
     finally:

@@ -7,6 +7,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -184,11 +185,12 @@ def errors_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def open_files() -> list[str]:
-    """Say what this process has open, but for what comes and goes with it."""
+    """Return the files that this process has open.
+
+    Sockets and pipes come and go with what other tests left to be collected.
+    """
     links = []
     for descriptor in os.listdir("/proc/self/fd"):
-        try:
+        with suppress(OSError):  # of the listing itself
             links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        except OSError:
-            continue  # the listing itself
-    return sorted(links)
+    return sorted(link for link in links if link.startswith("/"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -11,11 +12,19 @@ from collections.abc import Callable
 from contextlib import suppress
 
 
-def eventually(is_true: Callable[[], object], seconds: float = 10) -> bool:
+def eventually(is_true: Callable[[], object], seconds: float = 30) -> bool:
     """Wait until something is true, but not for ever; return whether it is."""
     deadline = time.monotonic() + seconds
     while not (found := bool(is_true())) and time.monotonic() < deadline:
         time.sleep(0.01)
+    return found
+
+
+async def aeventually(is_true: Callable[[], object], seconds: float = 30) -> bool:
+    """Do the same on an event loop, which goes on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not (found := bool(is_true())) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
     return found
 
 

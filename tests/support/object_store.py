@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.contents import Pattern
+from tests.support.network import eventually
 
 BUCKET = "bucket"
 TIME = datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
@@ -61,6 +62,7 @@ class Faults:
         self.moved_end = 0  # added to the end of a range that is answered
         self.extra_bytes = 0  # sent after the end that was asked for
         self.latency = 0.0  # seconds before each answer
+        self.gathers = 0  # requests that have to be there at once before any is answered
         self.stall = 0.0  # seconds to wait in the middle of a body
 
 
@@ -178,6 +180,7 @@ class Handler(BaseHTTPRequestHandler):
             seen.at_once += 1
             seen.most_at_once = max(seen.most_at_once, seen.at_once)
         time.sleep(seen.faults.latency)
+        eventually(lambda: seen.most_at_once >= seen.faults.gathers)
         try:
             self.answer_for(seen, asked)
         finally:

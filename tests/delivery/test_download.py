@@ -18,8 +18,8 @@ from django.http import HttpRequest
 from django.test import AsyncRequestFactory, RequestFactory
 
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, CRC32IntegrityError, stream_zip
-from django_stream_zip.delivery.async_download import AsyncDownload
 from django_stream_zip.delivery import download as delivery_download
+from django_stream_zip.delivery.async_download import AsyncDownload
 from django_stream_zip.delivery.download import Download, PromptBlocks, ZipDownloadError
 from django_stream_zip.planning.content import ContentChangedError
 from django_stream_zip.response import zip_response

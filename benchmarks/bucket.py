@@ -16,6 +16,11 @@ _PIECE = 16_384
 _PERIOD = bytes(range(251)) * 67  # a piece from any shift
 
 
+def content(size: int) -> bytes:
+    """Return what an object of that size holds."""
+    return bytes(range(251)) * (size // 251) + bytes(range(size % 251))
+
+
 class Bucket:
     """The sizes of the objects, and how often the store was asked.
 

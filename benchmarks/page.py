@@ -11,9 +11,10 @@ Figures
 =======
 
 What ``python -m benchmarks`` printed, written here by its option ``--page``. How it measures, and
-how to read a table: ``benchmarks/README.rst``. What it means: ``docs/performance.rst``.
+how to read a table: :doc:`benchmarks`. What it means: :doc:`performance`.
 
-::
+.. code-block:: text
+    :class: figures
 
 """
 

@@ -17,6 +17,7 @@ PEERS = (
     "floor",
     "ours",
     "one at a time",
+    "one worker",
 )
 
 Cell = Callable[[Results, str, str], str]

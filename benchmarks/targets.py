@@ -143,6 +143,8 @@ TARGETS = (
     _faster("large-photos-uvicorn", "ours", 0.85, "plain"),
     _less("cold-uvicorn", "ours", "timer_p99", 0.005),
     _cheaper("gzipped-objects", "response", 5.0, "decoded"),
+    _faster("export-files", "two workers", 1.7, "one worker"),
+    _faster("export-objects", "two workers", 1.7, "one worker"),
     *(
         _less(f"zeros-{name}", engine, "memory_rise", 32 * MIB)
         for name in ("deflated", "stored", "aes-deflated", "aes-stored")

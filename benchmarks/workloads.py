@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks import jobs
 from benchmarks.engines.engine import How
+from benchmarks.exporting import EXPORTED
 from benchmarks.files import File
 from benchmarks.jobs import GIB
 from benchmarks.objects import OBJECTS
@@ -156,5 +157,5 @@ ZEROS = tuple(
     )
 )
 
-_ALL: tuple[Workload, ...] = (*STREAMED, *SERVED, *FROM_ROWS, *OBJECTS, *ZEROS)
+_ALL: tuple[Workload, ...] = (*STREAMED, *SERVED, *FROM_ROWS, *OBJECTS, *EXPORTED, *ZEROS)
 WORKLOADS = {job.name: job for job in _ALL}

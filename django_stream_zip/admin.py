@@ -40,6 +40,11 @@ else:
 
 __all__ = ["ZipDownloadAdminMixin", "download_as_zip"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _DESCRIPTION = gettext_lazy("Download selected %(verbose_name_plural)s as ZIP")

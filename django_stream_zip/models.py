@@ -28,6 +28,11 @@ __all__ = [
     "ZipValidatorField",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 logger = logging.getLogger("django_stream_zip")
 
 

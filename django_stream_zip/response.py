@@ -40,6 +40,11 @@ from django_stream_zip.prefetch.batches import Threaded
 
 __all__ = ["ZipInfo", "ZipResponse", "zip_info", "zip_response"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -82,9 +87,9 @@ def zip_response(
         comment: The archive's comment, of at most 65,535 bytes in UTF-8. It isn't encrypted.
 
     Returns:
-        The archive or a range of it, or what a condition demands: 304, 412 or 416. Or 503, where
-        MAX_DOWNLOADS or MAX_DOWNLOADS_PER_USER are being sent. It is typed as a HttpResponse, as
-        views are; in truth it is any HttpResponseBase, mostly a ZipResponse.
+        The archive or a range of it, or what a condition demands (304, 412 or 416). Or 503, where
+        `MAX_DOWNLOADS` or `MAX_DOWNLOADS_PER_USER` are being sent. It is typed as a HttpResponse,
+        as views are; in truth it is any HttpResponseBase, mostly a `ZipResponse`.
 
     Raises:
         ZipValueError: The members can't be written, if that is known before; so does a TypeError.
@@ -124,7 +129,7 @@ def answer(
 ) -> HttpResponseBase:
     """Answer a request with the archive that is planned, if one is; see `zip_response`."""
     order = Order(request, filename, plan, content_type=content_type)
-    checksums = CachedChecksums(plan.unknown() if plan else ())
+    checksums = CachedChecksums(plan.unknown(), plan.entity_tag) if plan else CachedChecksums()
     respond = partial(_respond, members, checksums, options)
     return _limited(request, _conditional(order, checksums, respond))
 

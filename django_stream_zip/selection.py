@@ -63,6 +63,7 @@ __all__ = [
     "opened",
     "rows",
     "scope_of",
+    "spelled_key",
     "zip_link",
 ]
 
@@ -118,6 +119,15 @@ def keys_of(model: type[Model], given: Iterable[str]) -> set[Any]:
         return {_key(field, value) for value in given}
     except (*_NO_VALUE, TypeError, RecursionError) as error:
         raise UnknownRowsError(_("The selected items were not found.")) from error
+
+
+def spelled_key(instance: Model) -> str:
+    """Return an instance's primary key as `keys_of` reads it."""
+    pk: Any = instance._meta.pk
+    if not isinstance(pk, CompositePrimaryKey):
+        return _spelled(_target(pk), instance.pk)
+    parts = zip(pk.fields, instance.pk, strict=True)
+    return json.dumps([_spelled(_target(field), part) for field, part in parts])
 
 
 def _key(field: Field[Any, Any], value: str) -> Any:

@@ -20,5 +20,12 @@ from django.dispatch import Signal
 
 __all__ = ["zip_download_finished", "zip_download_started"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+#: Sent before the first byte.
 zip_download_started = Signal()
+#: Sent in the end, however that came.
 zip_download_finished = Signal()

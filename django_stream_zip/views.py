@@ -43,6 +43,11 @@ __all__ = [
     "zip_link",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 if TYPE_CHECKING:
     _MultipleObjectMixin = MultipleObjectMixin[Any]
 else:
@@ -110,7 +115,9 @@ def _check_values(
 class ZipViewMixin:
     """What the views have in common: for each attribute there is a `get_` method to override."""
 
+    #: The name to save the archive under.
     filename = "archive.zip"
+    #: Encrypts all members (AES-256). The archive has a length then, but can't be resumed.
     password: str | None = None
     #: Without members: False for a 404, True for an empty archive, which a generator always gets.
     allow_empty = False
@@ -119,12 +126,13 @@ class ZipViewMixin:
     #: Archives of more bytes than that are not sent: the client is redirected to `get_export_url`.
     #: It has no effect where the length isn't known. None: all are sent.
     export_over: int | None = None
-    #: The name of the URL of the view that has them built in the background: see `exports`.
+    #: The name of the URL of the view that has them built in the background: see `ZipExportView`.
     export_view: str | None = None
-    #: The media type, whether times are also written in seconds, and the archive's comment: see
-    #: `zip_response`.
+    #: The media type, for formats that are ZIPs.
     content_type = "application/zip"
+    #: Whether times are also written in seconds since 1970: see `zip_response`.
     extended_timestamps = True
+    #: The archive's comment. It isn't encrypted.
     comment = ""
 
     def get_filename(self) -> str:
@@ -263,12 +271,15 @@ class ZipDownloadView(ZipViewMixin, View):
 class QuerySetZipViewMixin(_MultipleObjectMixin, ZipViewMixin):
     """What the two views of a queryset's rows have in common; all of it is synchronous."""
 
+    #: The names of file fields, also across relations. A model's only one needn't be named.
     file_fields: tuple[str, ...] = ()
+    #: More options of `queryset_members`: how members are named, what to do with missing files.
     member_options: Mapping[str, Any] = {}
     #: The parameter that selects rows, required if set. None: all rows, whatever a request says.
     ids_param: str | None = None
     #: For how many seconds the selection of a POST can be downloaded.
     selection_max_age = 24 * 60 * 60
+    #: False for a 404 where the rows have no files, True for an empty archive.
     allow_empty = False
 
     request: HttpRequest

@@ -14,14 +14,20 @@ from django.core.files.storage import storages
 from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.utils import translation
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.support.counting import CountingStorage
 
-# No deadline: the time an example takes says more about the machine than about the code.
+# No deadline, and no check of slowness: the time an example takes says more about the machine than
+# about the code.
 for _profile, _examples in {"short": 25, "nightly": 300}.items():
     hypothesis_settings.register_profile(
-        _profile, deadline=None, derandomize=False, max_examples=_examples
+        _profile,
+        deadline=None,
+        derandomize=False,
+        max_examples=_examples,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 

@@ -34,11 +34,12 @@ class CachedChecksums:
     What is learned is written by `save`: in the end, and whenever `learn` returns it. A cache that
     fails costs time later, but no download.
 
-    `contents` are those of the archive whose CRC-32 isn't known.
+    `contents` are those of the archive whose CRC-32 isn't known, `archive` is its entity tag.
     """
 
-    def __init__(self, contents: Iterable[Description] = ()) -> None:
+    def __init__(self, contents: Iterable[Description] = (), archive: str | None = None) -> None:
         self._contents = contents
+        self._archive = archive
         self._alias = conf.get("CRC_32_CACHE")
         self._learned: dict[str, int | tuple[int, ...]] = {}
         self._noted: list[Noted] = []
@@ -89,9 +90,9 @@ class CachedChecksums:
         """Find out which of those that were noted are of use, and by which keys."""
         noted, self._noted = self._noted, []
         if self._alias:
-            self._learned |= self._groups.learn(noted)
-            others = [one for one in noted if not _is_read_fast(one[0]) and is_lasting(one[0])]
-            self._learned |= {self.key(content): crc_32 for content, crc_32 in others}
+            full, others = self._groups.learn(noted)
+            others = [one for one in others if not _is_read_fast(one[0]) and is_lasting(one[0])]
+            self._learned |= full | {self.key(content): crc_32 for content, crc_32 in others}
 
     def invalidate(self, entity_tag: str) -> None:
         """Record that an archive is not as declared: a content has another size or CRC-32.
@@ -119,9 +120,11 @@ class CachedChecksums:
         Half of what may be: the rest is for what is read again of a long one (see `plan`).
         """
         budget = conf.get("MAX_UNSENT_BYTES")
+        if budget is None or self._archive is None:
+            return Groups((), "")
         short = [content for content in self._contents if _is_read_fast(content)]
         length = sum(content.size or 0 for content in short)
-        return Groups(short if budget is not None and length > budget // 2 else ())
+        return Groups(short if length > budget // 2 else (), self._archive)
 
     def _cache(self, method: str, *args: Any) -> Any:
         if self._alias is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from django_stream_zip.planning.content import Description
 
@@ -27,26 +27,38 @@ def state_of(content: Description) -> str:
 
 def is_lasting(content: Description) -> bool:
     """Return whether a content's state is one that no other bytes will have."""
-    # A file that is modified again within the same tick of its clock keeps its state.
-    return content.validator is not None and getattr(content, "is_settled", True)
+    return content.validator is not None and _is_settled(content)
 
 
 class Groups:
-    """Contents in their order in an archive, so many of them in each group."""
+    """Contents in their order in an archive, so many of them in each group.
 
-    def __init__(self, contents: Sequence[Description]) -> None:
+    Args:
+        contents: They have a `local_state`, each.
+        archive: The archive's entity tag: it stands for their identities and validators.
+    """
+
+    def __init__(self, contents: Sequence[Any], archive: str) -> None:
         self._contents = contents
+        self._archive = archive
         self._numbers = {id(content): number for number, content in enumerate(contents)}
-        self._learned: dict[int | None, int] = {}
+        self._learned: dict[int, int] = {}
 
-    def learn(self, noted: Iterable[Noted]) -> dict[str, tuple[int, ...]]:
-        """Record those that are in a group; return keys and CRC-32s of the groups that are full."""
-        numbers = self._numbers
-        found = {numbers.get(id(content)): crc_32 for content, crc_32 in noted}
-        found.pop(None, None)
-        self._learned |= found
-        starts = {number - number % _LENGTH for number in found if number is not None}
-        return {self._key(start): crc_32s for start in starts if (crc_32s := self._full(start))}
+    def learn(self, noted: Iterable[Noted]) -> tuple[dict[str, tuple[int, ...]], list[Noted]]:
+        """Record those that are in a group.
+
+        Returns the keys and the CRC-32s of the groups that are full, and what is in no group.
+        """
+        numbers, learned = self._numbers, self._learned
+        starts, others = set(), []
+        for one in noted:
+            if (number := numbers.get(id(one[0]))) is None:
+                others.append(one)
+            else:
+                learned[number] = one[1]
+                starts.add(number - number % _LENGTH)
+        full = {self._key(start): crc_32s for start in starts if (crc_32s := self._full(start))}
+        return full, others
 
     def _full(self, start: int) -> tuple[int, ...]:
         """Return the CRC-32s of a group and forget them, if all are known and can be kept."""
@@ -54,7 +66,7 @@ class Groups:
         if not all(number in self._learned for number in group):
             return ()
         crc_32s = tuple([self._learned.pop(number) for number in group])
-        return crc_32s if all(map(is_lasting, self._contents[start : group.stop])) else ()
+        return crc_32s if all(map(_is_settled, self._contents[start : group.stop])) else ()
 
     def places(self, contents: Iterable[Description]) -> Iterator[tuple[Description, str, int]]:
         """Yield contents, each with the key of its group and its place in that."""
@@ -69,7 +81,14 @@ class Groups:
 
     def _key(self, start: int) -> str:
         """Return the cache key of a group in its present state."""
-        states = map(state_of, self._contents[start : start + _LENGTH])
-        text = "".join([f"{len(state)} {state}" for state in states])
+        states = [content.local_state for content in self._contents[start : start + _LENGTH]]
+        text = "".join(
+            [self._archive, f" {start}", *[f" {len(state)} {state}" for state in states]]
+        )
         digest = sha256(text.encode(errors="surrogatepass")).hexdigest()
         return f"django_stream_zip:crc_32s:{digest}"
+
+
+def _is_settled(content: Description) -> bool:
+    # A file that is modified again within the same tick of its clock keeps its state.
+    return bool(getattr(content, "is_settled", True))

@@ -73,10 +73,7 @@ def zip_info(
     """Return what `zip_response` would send for these members and options, without sending it.
 
     Storages are asked as `zip_response` asks them; no content is read, and a generator isn't
-    iterated. Texts are in the active language.
-
-    Raises:
-        What `zip_response` does: ZipValueError, TypeError, FileNotFoundError.
+    iterated. Texts are in the active language. It raises what `zip_response` raises.
     """
     members = ready(members, compress)
     if not isinstance(members, Sequence):

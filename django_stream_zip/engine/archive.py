@@ -27,7 +27,7 @@ from typing import Final, NoReturn
 from django_stream_zip.engine import records, spec
 from django_stream_zip.engine.accelerators import HeapGuard
 from django_stream_zip.engine.directory import Directory, HeldDirectory
-from django_stream_zip.engine.encoders import Encoder
+from django_stream_zip.engine.encoders import Encoder, stored_blocks_size
 from django_stream_zip.engine.entry import Entry, Options, PrecompressedEntry, StoredEntry
 from django_stream_zip.engine.errors import (
     CentralDirectoryNumberOfEntriesOverflowError,
@@ -38,8 +38,17 @@ from django_stream_zip.engine.errors import (
     not_a_time,
 )
 from django_stream_zip.engine.held import HeldMember
+from django_stream_zip.engine.layout import layout_of
 from django_stream_zip.engine.members import as_bytes
 from django_stream_zip.engine.methods import DEFLATE, ENCODED, STORE, Method
+
+# Of stored members without Zip64 and with it, and of those in stored blocks.
+_STORED: Final = [
+    layout_of(spec.METHOD_STORED, False, zip64, zip64, False) for zip64 in (False, True)
+]
+_BLOCKS: Final = layout_of(spec.METHOD_DEFLATED, True, False, False, False)
+# A member that is shorter has no Zip64 in stored blocks either.
+_SHORT: Final = 1 << 31
 
 # A central directory of this size has room for any header: each of its parts is counted in 16 bits.
 _SURE_TO_FIT: Final = spec.MAX_32 - 3 * spec.MAX_16
@@ -73,7 +82,8 @@ class Archive:
         self._held: HeldMember | None = None
         self._may_begin = True
         self._is_finished = False
-        self._stored = (StoredEntry(zip64=False), StoredEntry(zip64=True))
+        self._stored = tuple(map(StoredEntry, _STORED))
+        self._blocks = StoredEntry(_BLOCKS)
         self._name = ""
         # Whether the end records are to be, or may become, those of Zip64.
         self._is_zip64 = False
@@ -134,11 +144,13 @@ class Archive:
             self._set_time(name, modified_at)
         _, _, zip64, size, crc_32, _, _, _ = method
         modified, timestamp, offset = self._modified, self._timestamp, self.offset
-        size = size or 0
-        header = stored.state(name, mode, size, crc_32 or 0, modified, timestamp, offset)
+        size = length = size or 0
+        if crc_32 is None:
+            crc_32, length = 0, stored_blocks_size(size)
+        header = stored.state(name, mode, length, size, crc_32, modified, timestamp, offset)
         if zip64 is not None or not self._may_be_zip64:
             self._choose_end(zip64, stored)
-        self.offset = offset + len(header) + stored.local_is_longer + size
+        self.offset = offset + len(header) + stored.others_are_longer + length
         self._directory.append(header)
         self._may_begin = True
         return True
@@ -302,9 +314,10 @@ class Archive:
         """Return a member's entry and its local file header."""
         coding = method.coding
         modified, timestamp, offset = self._modified, self._timestamp, self.offset
-        stored = self._stored_entry(method) if encoder is None else None
+        crc_32 = method.crc_32
+        stored = self._stored_entry(method) if encoder is None and crc_32 is not None else None
         if stored is not None:
-            size, crc_32 = method.uncompressed_size or 0, method.crc_32 or 0
+            size, crc_32 = method.uncompressed_size or 0, crc_32 or 0
             header = stored.begin(name, mode, method, size, crc_32, modified, timestamp, offset)
             return stored, header
         kind = PrecompressedEntry if coding is ENCODED else Entry
@@ -314,20 +327,23 @@ class Archive:
         return entry, entry.local_file_header()
 
     def _stored_entry(self, method: Method) -> StoredEntry | None:
-        """Return what serves a member in the short way; None where it takes the long one."""
+        """Return what serves a member in the short way; None where it takes the long one.
+
+        One whose CRC-32 isn't declared can only be stated.
+        """
         if method.__class__ is not Method:
             return None
         _, coding, zip64, size, crc_32, _, _, _ = method
         if (
-            crc_32 is not None
-            and size is not None
-            and coding is STORE
-            and self._options.encryption is None
-            and size < spec.MAX_32
-            and self.offset < spec.MAX_32
+            size is None
+            or coding is not STORE
+            or self._options.encryption is not None
+            or self.offset >= spec.MAX_32
         ):
-            return self._stored[zip64 is True]
-        return None
+            return None
+        if crc_32 is None:
+            return self._blocks if zip64 is None and size < _SHORT else None
+        return self._stored[zip64 is True] if size < spec.MAX_32 else None
 
     def _set_time(self, name: str, modified_at: datetime) -> None:
         if not isinstance(modified_at, datetime):

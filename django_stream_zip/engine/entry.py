@@ -361,6 +361,8 @@ class StoredEntry:
     All is known before the content comes, so both headers are made at once; then there is only to
     count and to compare. For sizes and offsets below 0xFFFFFFFF only, where nothing can overflow.
     One of these serves many members, one after the other; before the first it is an empty one.
+
+    With the layout of stored blocks, it only states members.
     """
 
     __slots__ = (
@@ -375,17 +377,19 @@ class StoredEntry:
         "_uncompressed_size",
         "crc_32",
         "data_length",
-        "local_is_longer",
+        "others_are_longer",
     )
 
     slow_from = STORED.slow_from
 
-    def __init__(self, *, zip64: bool) -> None:
-        self._layout = layout_of(spec.METHOD_STORED, False, zip64, zip64, False)
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._mode = self._attributes = 0
-        header = self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
-        #: By so many bytes than the record in the central directory, whatever is in both.
-        self.local_is_longer = len(header) - len(self._central_directory_header)
+        others = self.begin("", 0, NO_COMPRESSION_32(0, 0), 0, 0, 0, b"", 0)
+        if layout.has_data_descriptor:
+            others += layout.data_descriptor(0, 0, 0)
+        #: By so many bytes than the record in the central directory, whatever is in them.
+        self.others_are_longer = len(others) - len(self._central_directory_header)
 
     def begin(
         self,
@@ -399,7 +403,7 @@ class StoredEntry:
         offset: int,
     ) -> bytes:
         """Start a member, with the size and the CRC-32 of its method; return its local header."""
-        self.state(name, mode, size, crc_32, modified, timestamp, offset)
+        self.state(name, mode, size, size, crc_32, modified, timestamp, offset)
         layout, file_name = self._layout, self._file_name
         self._name = name
         self._method = method
@@ -413,6 +417,7 @@ class StoredEntry:
         self,
         name: str,
         mode: int,
+        data_length: int,
         size: int,
         crc_32: int,
         modified: int,
@@ -428,7 +433,15 @@ class StoredEntry:
         if name[-1:] == "/":
             attributes = _attributes(name, mode)
         self._central_directory_header: bytes = layout.central_header(
-            layout.start, modified, crc_32, size, size, attributes, offset, file_name, timestamp
+            layout.start,
+            modified,
+            crc_32,
+            data_length,
+            size,
+            attributes,
+            offset,
+            file_name,
+            timestamp,
         )
         return self._central_directory_header
 

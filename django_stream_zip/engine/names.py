@@ -146,7 +146,7 @@ def extension(name: str) -> str:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """Return safe names for all members of an archive, no two alike. See `Names`."""
+    """Return safe names for all members of an archive, no two alike without regard to case."""
     distinct = Names()
     return [distinct.of(name) for name in names]
 

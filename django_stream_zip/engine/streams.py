@@ -77,7 +77,8 @@ def stream_zip(
         files: Members: tuples of name, modification time, mode, method and chunks. Names are
             written as they are, twice if they come twice: see `engine.names` for safe ones.
         chunk_size: Length of the blocks, in bytes.
-        get_compressobj: Makes what deflates a member whose method doesn't say how.
+        get_compressobj: Makes what deflates a member whose method doesn't say how. The default is
+            zlib at level 9.
         extended_timestamps: Whether times are also written in seconds since 1970.
         password: All members are encrypted with it, by AES-256 (WinZip AE-2).
         get_crypto_random: Returns so many random bytes, for the salts.

@@ -34,6 +34,11 @@ __all__ = [
     "zip_export_ready",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _MODULES: Final = {
     "AbstractZipExport": "models",
     "State": "states",

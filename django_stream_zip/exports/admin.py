@@ -24,7 +24,7 @@ from django_stream_zip import MemberFile, selection
 from django_stream_zip.admin import ZipDownloadAdminMixin
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.models import AbstractZipExport, export_model
-from django_stream_zip.exports.registry import zip_export
+from django_stream_zip.exports.registry import WrongArgumentsError, zip_export
 from django_stream_zip.exports.requests import request_again, request_zip
 from django_stream_zip.members import queryset_members
 
@@ -164,7 +164,7 @@ def retry_exports(
     for export in queryset.select_related("owner"):
         try:
             request_again(export)
-        except (LookupError, PermissionDenied) as error:
+        except (LookupError, PermissionDenied, WrongArgumentsError) as error:
             problem = f"{export}: {error}"
             modeladmin.message_user(request, problem, messages.WARNING)
         else:

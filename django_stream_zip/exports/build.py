@@ -9,11 +9,12 @@ missing any more publishes the archive.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any, Final
 
+from django.db import DatabaseError
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -23,9 +24,15 @@ from django_stream_zip.engine.errors import ZipIntegrityError
 from django_stream_zip.exports import problems, progress
 from django_stream_zip.exports.checksums import known_parts, record_parts
 from django_stream_zip.exports.engine import enqueue
-from django_stream_zip.exports.finishing import end, finish, is_shared_by_others, take_ready_twin
+from django_stream_zip.exports.finishing import (
+    end,
+    finish,
+    is_shared_by_others,
+    take_back,
+    take_ready_twin,
+)
 from django_stream_zip.exports.models import AbstractZipExport, exports
-from django_stream_zip.exports.states import State
+from django_stream_zip.exports.states import LIVE, State
 from django_stream_zip.exports.storing import (
     discard,
     file_name,
@@ -82,7 +89,9 @@ def build_parts(pk: str, first: int, last: int) -> None:
     if export is None or export.state != State.BUILDING or not export.token:
         return
     with _reported(export):
-        _make(export, _parts(export), range(first, last + 1))
+        parts = _parts(export)
+        missing = _missing(export, parts, parts.found())
+        _make(export, parts, [number for number in missing if first <= number <= last])
 
 
 def _found(pk: str) -> AbstractZipExport | None:
@@ -120,7 +129,8 @@ def _reported(export: AbstractZipExport) -> Iterator[None]:
             _plan_anew(export, error)
         except BaseException:
             # The sweep tries again; the engine sees the error, and may do so before.
-            exports().filter(pk=export.pk, state=export.state).update(heartbeat=None)
+            with suppress(DatabaseError):
+                exports().filter(pk=export.pk, state=export.state).update(heartbeat=None)
             raise
 
 
@@ -203,6 +213,8 @@ def _make_whole(export: AbstractZipExport, archive: ZipSource) -> None:
         _save(export, archive)
     if _moved(export, State.FINISHING):
         finish(export)
+    else:
+        take_back(export, unless=LIVE)
 
 
 def _is_copied(archive: ZipSource, writer: AnyWriter) -> bool:
@@ -243,29 +255,26 @@ def _parts(export: AbstractZipExport) -> ZipParts:
 
 def _spread(export: AbstractZipExport, parts: ZipParts) -> None:
     """Hand the missing parts to the engine in ranges, but for the first range."""
-    ranges = list(_ranges(_missing(export, parts, parts.found()), parts.sizes))
-    for first, last in ranges[1:]:
-        enqueue("build_parts", str(export.pk), first, last)
-    first, last = ranges[0] if ranges else (1, 0)
-    _make(export, parts, range(first, last + 1))
+    own, *others = [*_tasks(_missing(export, parts, parts.found()), parts.sizes)] or [[]]
+    for numbers in others:
+        enqueue("build_parts", str(export.pk), numbers[0], numbers[-1])
+    _make(export, parts, own)
 
 
-def _ranges(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last of those numbers that one task is for."""
+def _tasks(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield those of these numbers that one task is for."""
     task_bytes = min(conf.get("EXPORT_TASK_BYTES"), sum(sizes) // _MIN_TASKS)
     per_task = max(1, task_bytes // max(1, sizes[0]))
-    for _number, group in groupby(numbers, lambda number: (number - 1) // per_task):
-        members = list(group)
-        yield members[0], members[-1]
+    for _task, group in groupby(numbers, lambda number: (number - 1) // per_task):
+        yield list(group)
 
 
-def _make(export: AbstractZipExport, parts: ZipParts, numbers: Collection[int]) -> None:
-    """Make those of these parts that are missing; if none is missing then, publish the archive."""
+def _make(export: AbstractZipExport, parts: ZipParts, numbers: Iterable[int]) -> None:
+    """Make these parts; if none is missing then, publish the archive."""
     reports, saved = progress.Reports(export), dict[int, int]()
-    for number in _missing(export, parts, parts.found()):
-        if number in numbers:
-            saved[number] = parts.save(number)
-            reports.add(parts.sizes[number - 1])
+    for number in numbers:
+        saved[number] = parts.save(number)
+        reports.add(parts.sizes[number - 1])
     found = parts.found()
     if unkept := {number: saved[number] for number in saved if found.get(number, 0) is None}:
         record_parts(export, unkept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,16 @@ from django_stream_zip.exports.states import State
 from django_stream_zip.exports.storing import discard, published, sweep_uploads
 from django_stream_zip.saving import IncompleteError
 
-__all__ = ["announce", "cancel", "clean", "end", "finish", "is_shared_by_others", "take_ready_twin"]
+__all__ = [
+    "announce",
+    "cancel",
+    "clean",
+    "end",
+    "finish",
+    "is_shared_by_others",
+    "take_back",
+    "take_ready_twin",
+]
 
 logger = logging.getLogger("django_stream_zip")
 
@@ -45,19 +55,34 @@ def finish(export: AbstractZipExport) -> None:
         return
     if export.length is not None and found.length != export.length:
         raise WrongLengthError(f"{export.file} has {found.length:,} bytes, not {export.length:,}")
-    if row.move(State.FINISHING, State.READY, **_ready_now(), length=found.length):
+    if row.move(State.FINISHING, State.READY, **_ready_now(found.length)):
         announce(export.pk)
         _adopt_waiting(export.pk)
         forget_parts(export)
         sweep_uploads(export)
-    elif (now := exports().filter(pk=export.pk).first()) is None or now.state != State.READY:
-        # It was cancelled or deleted meanwhile, and nobody else knows of the file.
+    else:
+        take_back(export, unless=(State.FINISHING, State.READY))
+
+
+def take_back(export: AbstractZipExport, *, unless: Collection[State]) -> None:
+    """Remove what was published of an export that was cancelled, deleted or planned anew meanwhile.
+
+    Nobody else knows of the file.
+
+    Args:
+        export: The export, as it was when its archive was planned.
+        unless: The states in which it stays.
+    """
+    same = exports().filter(pk=export.pk, plans=export.plans, state__in=unless)
+    if not same.exists():
         discard(export, is_shared=is_shared_by_others(export))
 
 
-def _ready_now() -> dict[str, Any]:
+def _ready_now(length: int | None) -> dict[str, Any]:
     now = timezone.now()
     return {
+        "length": length,
+        "bytes_done": length or 0,
         "ready": now,
         "expires": now + timedelta(seconds=conf.get("EXPORT_MAX_AGE")),
         "token": "",
@@ -83,7 +108,7 @@ def take_ready_twin(export: AbstractZipExport) -> bool:
 def _share(twin: AbstractZipExport, pk: Any) -> bool:
     """Have an export that is queued share the file of one that is ready."""
     ready = exports().filter(pk=twin.pk, state=State.READY)
-    changes = {**_ready_now(), "file": twin.file, "length": twin.length}
+    changes = {**_ready_now(twin.length), "file": twin.file}
     with transaction.atomic():
         # Locks the row, in any database: it can't expire until this is committed. Who expires it
         # then sees that its file is shared.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self, cast
 
 from django.apps import apps
@@ -26,7 +26,17 @@ __all__ = [
     "ZipExportPart",
     "export_model",
     "exports",
+    "moments_around_now",
 ]
+
+
+def moments_around_now() -> tuple[datetime, datetime]:
+    """Return from when to when a sign of life counts.
+
+    One from the future is of a clock that was put back, and no better than one from long ago.
+    """
+    now, patience = timezone.now(), timedelta(seconds=conf.get("EXPORT_STALLED_AFTER"))
+    return now - patience, now + patience
 
 
 class ExportQuerySet(models.QuerySet[Any]):
@@ -45,22 +55,26 @@ class ExportQuerySet(models.QuerySet[Any]):
         Returns:
             Whether there was one.
         """
-        if target not in NEXT[source]:
-            raise ValueError(f"{target!r} doesn't follow {source!r}")
+        return self._move([source], target, changes)
+
+    def end(self, target: State, **changes: Any) -> bool:
+        """End an export that is worked on, whatever its state is; return whether it was."""
+        return self._move(WORKING, target, changes)
+
+    def _move(self, sources: Collection[State], target: State, changes: dict[str, Any]) -> bool:
+        for source in sources:
+            if target not in NEXT[source]:
+                raise ValueError(f"{target!r} doesn't follow {source!r}")
         if target in ENDED:
             # The same request may be made anew.
             changes = {"digest": None, "ended": timezone.now(), **changes}
-        return self.filter(state=source).update(state=target, **changes) > 0
-
-    def end(self, target: State, sources: Collection[State] = WORKING, **changes: Any) -> bool:
-        """End an export whichever of these states it is in; return whether it was in one."""
-        return any(self.move(source, target, **changes) for source in sources)
+        return self.filter(state__in=sources).update(state=target, **changes) > 0
 
     def stalled(self) -> Self:
         """Return those that somebody has to work on, and nobody shows a sign of doing it."""
-        before = timezone.now() - timedelta(seconds=conf.get("EXPORT_STALLED_AFTER"))
-        is_quiet = models.Q(heartbeat=None) | models.Q(heartbeat__lt=before)
-        return self.filter(is_quiet, state__in=WORKING, enqueued__lt=before)
+        lately = moments_around_now()
+        is_alive = models.Q(heartbeat__isnull=False, heartbeat__range=lately)
+        return self.filter(~is_alive, state__in=WORKING).exclude(enqueued__range=lately)
 
 
 class AbstractZipExport(models.Model):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from datetime import timedelta
 from typing import Any, Final
 
+from django.db import InterfaceError, OperationalError, connections, router
 from django.db.models import F
 from django.db.models.functions import Least
 from django.utils import timezone
 
-from django_stream_zip import conf
-from django_stream_zip.exports.models import AbstractZipExport, exports
+from django_stream_zip.exports.models import AbstractZipExport, exports, moments_around_now
 
 __all__ = ["OverError", "Reports", "is_alive"]
+
+logger = logging.getLogger("django_stream_zip")
 
 _SECONDS: Final = 1.0
 
@@ -24,8 +26,8 @@ class OverError(Exception):
 
 def is_alive(export: AbstractZipExport) -> bool:
     """Return whether a worker has shown a sign of life lately."""
-    patience = timedelta(seconds=conf.get("EXPORT_STALLED_AFTER"))
-    return export.heartbeat is not None and export.heartbeat > timezone.now() - patience
+    first, last = moments_around_now()
+    return export.heartbeat is not None and first < export.heartbeat < last
 
 
 class Reports:
@@ -44,10 +46,10 @@ class Reports:
     def add(self, size: int) -> None:
         """Report that a part is there, too. Raises OverError if the export isn't to go on."""
         self._added += size
-        if self._is_time():
-            # Others add theirs. What two of them have made is counted twice, until the end.
-            # It has got further: parts that are there stay there.
-            self._write(Least(F("bytes_done") + self._added, F("length")), attempts=0)
+        # Others add theirs. What two of them have made is counted twice, until the end.
+        done = Least(F("bytes_done") + self._added, F("length"))
+        # It has got further: parts that are there stay there.
+        if self._is_time() and self._write(done, attempts=0):
             self._added = 0
 
     def end(self, done: int) -> None:
@@ -57,11 +59,23 @@ class Reports:
     def _is_time(self) -> bool:
         return time.monotonic() - self._written_at >= _SECONDS
 
-    def _write(self, done: Any, **changes: Any) -> None:
-        """Set the columns, if the export is still what this worker works on."""
+    def _write(self, done: Any, **changes: Any) -> bool:
+        """Set the columns, if the export is still what this worker works on.
+
+        Returns:
+            Whether that was possible: work of hours isn't lost with a database that is away for a
+            moment.
+        """
         export = self._export
         self._written_at = time.monotonic()
         changes |= {"bytes_done": done, "heartbeat": timezone.now()}
         same = exports().filter(pk=export.pk, state=export.state, token=export.token)
-        if not same.filter(plans=export.plans).update(**changes):
+        try:
+            is_same = same.filter(plans=export.plans).update(**changes)
+        except (InterfaceError, OperationalError):
+            logger.warning("could not write how far export %s is", export.pk, exc_info=True)
+            connections[router.db_for_write(type(export))].close_if_unusable_or_obsolete()
+            return False
+        if not is_same:
             raise OverError
+        return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Final, TypeVar
 
-__all__ = ["Recipe", "UnknownRecipeError", "recipe_of", "zip_export"]
+__all__ = ["Recipe", "UnknownRecipeError", "WrongArgumentsError", "recipe_of", "zip_export"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _MAX_LENGTH: Final = 100  # that of the column
@@ -20,6 +20,10 @@ _TAKEN: Final = frozenset({"filename", "owner"})  # those of `request_zip`
 
 class UnknownRecipeError(LookupError):
     """No recipe is registered under a name: there is a spelling mistake, or an old deployment."""
+
+
+class WrongArgumentsError(TypeError):
+    """A recipe takes other arguments, or they aren't JSON: a mistake, or a row of long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,17 @@ class Recipe:
         return bool(self.allowed(user, **arguments))
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raise TypeError unless the function takes these arguments, and JSON keeps them."""
-        signature(self.members).bind(**arguments)
+        """Raise WrongArgumentsError unless the function takes these, and JSON keeps them."""
         try:
-            kept = json.loads(json.dumps(arguments))
+            signature(self.members).bind(**arguments)
+        except TypeError as error:
+            raise WrongArgumentsError(f"the recipe {self.name!r}: {error}") from error
+        try:
+            kept = json.loads(json.dumps(arguments, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise TypeError(f"the arguments of a recipe must be JSON: {error}") from error
+            raise WrongArgumentsError(f"the arguments of a recipe must be JSON: {error}") from error
         if kept != arguments:
-            raise TypeError(
+            raise WrongArgumentsError(
                 f"the arguments of a recipe must come back from JSON as they are, {kept!r} for "
                 f"{arguments!r} do not: use lists for tuples, and text as keys"
             )

@@ -42,7 +42,7 @@ def request_zip(
 
     Raises:
         UnknownRecipeError: There is no such recipe.
-        TypeError: It takes other arguments.
+        WrongArgumentsError: It takes other arguments, or they aren't JSON. (A TypeError.)
         PermissionDenied: The owner may not have this archive.
     """
     known = recipe_of(recipe)

@@ -11,5 +11,7 @@ from django.dispatch import Signal
 
 __all__ = ["zip_export_failed", "zip_export_ready"]
 
+#: An archive can be downloaded.
 zip_export_ready = Signal()
+#: An archive could not be built; `export.error` says why.
 zip_export_failed = Signal()

@@ -40,7 +40,11 @@ def file_name(export: AbstractZipExport, plans: int | None = None) -> str:
 
 
 def storage_of(export: AbstractZipExport) -> Any:
-    """Return the storage of an export's file."""
+    """Return the storage of an export's file.
+
+    Raises:
+        InvalidStorageError: The settings have none of that alias any more.
+    """
     return storages[export.storage]
 
 
@@ -81,11 +85,11 @@ def discard(export: AbstractZipExport, *, is_shared: bool) -> bool:
         export: One that has ended, or is to be planned anew.
         is_shared: Whether another one has the same file, which then stays.
     """
-    storage, names = storage_of(export), _names(export)
+    names = _names(export)
     doomed = names - {export.file} if is_shared else names | {export.file}
-    steps: list[Callable[[], object]] = [partial(_delete, storage, name) for name in doomed if name]
+    steps: list[Callable[[], object]] = [partial(_delete, export, name) for name in doomed if name]
     if export.token:
-        steps.append(partial(abort_upload, storage, export.token))
+        steps.append(lambda: abort_upload(storage_of(export), export.token))
     results = [_done(step, export) for step in steps]
     return sweep_uploads(export) and all(results)
 
@@ -95,10 +99,7 @@ def sweep_uploads(export: AbstractZipExport) -> bool:
 
     A worker that was killed has left them, perhaps before its row said that they were begun.
     """
-    storage = storage_of(export)
-    results = [
-        _done(partial(sweep, storage, name, older_than=_NOW), export) for name in _names(export)
-    ]
+    results = [_done(partial(_sweep, export, name), export) for name in _names(export)]
     return all(results)
 
 
@@ -107,9 +108,14 @@ def _names(export: AbstractZipExport) -> set[str]:
     return {file_name(export, number) for number in range(export.plans + 1)}
 
 
-def _delete(storage: Any, name: str) -> None:
+def _delete(export: AbstractZipExport, name: str) -> None:
+    storage = storage_of(export)
     if storage.exists(name):
         storage.delete(name)
+
+
+def _sweep(export: AbstractZipExport, name: str) -> None:
+    sweep(storage_of(export), name, older_than=_NOW)
 
 
 def _done(step: Callable[[], object], export: AbstractZipExport) -> bool:

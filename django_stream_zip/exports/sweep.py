@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,9 @@ from django_stream_zip.exports.models import AbstractZipExport, ExportQuerySet, 
 from django_stream_zip.exports.states import ENDED, State
 
 __all__ = ["Action", "revive", "sweep_exports"]
+
+
+logger = logging.getLogger("django_stream_zip")
 
 
 class Action(NamedTuple):
@@ -35,8 +39,17 @@ def sweep_exports(*, dry_run: bool = False) -> Iterator[Action]:
     """
     for what, find, do in _STEPS:
         for export in find().iterator():
-            if dry_run or do(export):
+            if dry_run or _is_done(do, export):
                 yield Action(what, export)
+
+
+def _is_done(do: Callable[[Any], bool], export: AbstractZipExport) -> bool:
+    """Do something; what it raises is logged, and the other exports have their turn."""
+    try:
+        return do(export)
+    except Exception:
+        logger.exception("could not sweep export %s", export.pk)
+        return False
 
 
 def revive(export: AbstractZipExport) -> bool:

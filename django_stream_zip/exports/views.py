@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.files.storage import InvalidStorageError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -22,7 +23,11 @@ from django_stream_zip.delivery.disposition import safe_filename
 from django_stream_zip.exports.delivering import deliver
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.models import AbstractZipExport, exports
-from django_stream_zip.exports.registry import UnknownRecipeError, recipe_of
+from django_stream_zip.exports.registry import (
+    UnknownRecipeError,
+    WrongArgumentsError,
+    recipe_of,
+)
 from django_stream_zip.exports.requests import live_export, request_again, request_zip
 from django_stream_zip.exports.sharing import shared_pk
 from django_stream_zip.exports.states import State
@@ -97,6 +102,7 @@ class ZipExportView(OwnerView):
     recipe: str | None = None
     #: The name to save the archive under.
     filename = "archive.zip"
+    #: The page with the button.
     template_name = "zip_exports/request.html"
 
     def get_recipe(self) -> str:
@@ -143,6 +149,7 @@ class ZipExportView(OwnerView):
 class ExportStatusView(OwnerView):
     """Shows how far an export is: as a page, or as JSON to scripts that accept that."""
 
+    #: The page.
     template_name = "zip_exports/status.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -176,7 +183,7 @@ class ExportAgainView(OwnerView):
         """Request it, and redirect to the status page of the new one."""
         try:
             return _see(request_again(self.export()))
-        except UnknownRecipeError as error:
+        except (UnknownRecipeError, WrongArgumentsError) as error:
             raise Http404(str(_NOT_FOUND)) from error
 
 
@@ -215,6 +222,7 @@ def status_of(export: AbstractZipExport) -> dict[str, Any]:
         "id": str(export.pk),
         "filename": export.filename,
         "state": state.value,
+        "label": str(state.label),
         "text": str(_TEXTS[state]),
         "error": export.error if state == State.FAILED else "",
         "bytes_done": export.bytes_done,
@@ -261,8 +269,8 @@ def _delivered(request: HttpRequest, export: AbstractZipExport) -> HttpResponseB
         raise Http404(str(_NOT_FOUND))
     try:
         return deliver(request, export)
-    except FileNotFoundError as error:
-        logger.warning("the file of export %s is gone: %r", export.pk, export.file)
+    except (FileNotFoundError, InvalidStorageError) as error:
+        logger.warning("the file of export %s is gone: %r, %s", export.pk, export.file, error)
         raise Http404(str(_NOT_FOUND)) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from stat import S_IFREG
 from typing import Any, Final
 
@@ -108,10 +108,10 @@ def wall_clock(modified_at: datetime) -> datetime:
         return modified_at  # next to the year 1 or 9999: a ZIP holds neither, in any zone
 
 
-def time_of(seconds: float) -> datetime:
+def time_of(seconds: float, zone: tzinfo = UTC) -> datetime:
     """Return the time of so many seconds since 1970, or the nearest there is: files have any."""
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(seconds, zone)
     except (OverflowError, OSError, ValueError):
         nearest = datetime.min if seconds < 0 else datetime.max
         return nearest.replace(tzinfo=UTC)

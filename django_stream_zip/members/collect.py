@@ -24,7 +24,7 @@ from django_stream_zip.members.build import DEFAULT_MODE, ContentMember, build_m
 from django_stream_zip.members.describe import Question, failing, prefetched
 from django_stream_zip.members.errors import TooManyBytesError, TooManyMembersError
 from django_stream_zip.members.files import bytes_member
-from django_stream_zip.members.known import KnownContent, KnownFiles
+from django_stream_zip.members.known import KnownContent, KnownFiles, SeenContent
 from django_stream_zip.members.readers.reader import ArchivedError, Metadata, Reader
 from django_stream_zip.members.readers.table import readers_of
 from django_stream_zip.members.storage import asked, described, is_enough, reader_member
@@ -170,14 +170,14 @@ class Collector:
             yield self._report()
 
     def _question(self, file: StoredFile) -> Question | StoredFile:
-        """Return what to ask about a file for its reader and its metadata; a known one as it is."""
-        storage, _, _, (size, _, modified_at, _) = file
+        """Return what to ask about a file for its reader and its metadata; the file, if nothing."""
+        storage = file[0]
         try:
             if storage is not self._storage:
                 self._reader = readers_of(storage, decode=self._decode)
-                self._known = KnownFiles.of(storage, self._decode) if self._trusts_rows else None
+                self._known = KnownFiles.of(storage, self._decode)
                 self._storage = storage
-            if self._known is not None and size is not None and modified_at is not None:
+            if self._known is not None:
                 return file
             reader = self._reader(file.stored_name)
             reader.may_pass = self._compress is not False
@@ -190,8 +190,11 @@ class Collector:
     def _known_member(self, file: StoredFile, name: str) -> ContentMember:
         _, stored_name, _, metadata = file
         assert self._known is not None
-        content = KnownContent(self._known, stored_name, metadata)
-        at: Any = metadata[2]
+        size, _, modified_at, _ = metadata
+        is_enough = self._trusts_rows and size is not None and modified_at is not None
+        kind = KnownContent if is_enough else SeenContent
+        content = kind(self._known, stored_name, metadata)
+        at = content.modified_at
         return build_member(name, at, DEFAULT_MODE, self._compress, content, stored_name)
 
     def _asked_member(self, question: Question, name: str) -> ContentMember:

@@ -139,7 +139,6 @@ class FileContent:
         size: int | None = None,
         crc_32: int | None = None,
         validator: str | None = None,
-        status: os.stat_result | None = None,
     ) -> None:
         self.identity = f"file:{path}"
         self.size = size
@@ -147,12 +146,9 @@ class FileContent:
         self.validator = validator
         self.local_state: str | None = None
         self.is_settled = True
-        if status is not None:
-            self.local_state = f"{status.st_ino:x}-{status.st_ctime_ns:x}"
-            self.is_settled = has_settled(status.st_mtime)
         self.may_grow = may_grow(path)
-        #: What the file was when it was described; None if it wasn't.
-        self.status = status
+        #: When it was modified, in nanoseconds; None if it wasn't described.
+        self.modified: int | None = None
         self._path = path
 
     @classmethod
@@ -161,20 +157,19 @@ class FileContent:
 
         Raises OSError where it can't be read.
         """
-        status = os.stat(path)
-        _check_regular(path, status)
-        if not os.access(path, os.R_OK):
-            # Not the last word, as it is about the real user. This raises what is wrong.
-            os.close(_opened(path))
-        if size is None:
-            size = status.st_size or _size_of_empty(path)
-        validator = _state(size or 0, status.st_mtime_ns)
-        return cls(path, size=size, crc_32=crc_32, validator=validator, status=status)
+        status, own_size = look(path)
+        size = own_size if size is None else size
+        modified = status.st_mtime_ns
+        content = cls(path, size=size, crc_32=crc_32, validator=state(size or 0, modified))
+        content.modified = modified
+        content.local_state = local_state(status.st_ino, status.st_ctime_ns)
+        content.is_settled = has_settled(status.st_mtime)
+        return content
 
     @property
     def modified_at(self) -> datetime:
         """When the file was modified last."""
-        return time_of(0 if self.status is None else self.status.st_mtime_ns / 1e9)
+        return time_of((self.modified or 0) / 1e9)
 
     def prepare(self) -> None:
         """Look at the file, so that it can be opened at once."""
@@ -186,7 +181,7 @@ class FileContent:
 
     def whole(self) -> bytes | None:
         """Return all bytes of the file that was described, if they are few."""
-        return read_short(self._path, self.size, self.status)
+        return read_short(self._path, self.size, self.modified)
 
     def whole_now(self) -> bytes | None:
         """Return all bytes of the file as it is now, if they are few."""
@@ -197,19 +192,32 @@ class FileContent:
         return ExpectedFile(self._path).chunks()
 
     def _described(self) -> ExpectedFile:
-        return ExpectedFile(self._path, self.size, self.status, is_prepared=self.is_prepared)
+        return ExpectedFile(self._path, self.size, self.modified, is_prepared=self.is_prepared)
+
+
+def look(path: str) -> tuple[os.stat_result, int | None]:
+    """Return what a file is, and its size, None if that isn't known before it is read.
+
+    Raises OSError where it can't be read.
+    """
+    status = os.stat(path)
+    _check_regular(path, status)
+    if not os.access(path, os.R_OK):
+        # Not the last word, as it is about the real user. This raises what is wrong.
+        os.close(_opened(path))
+    return status, status.st_size or _size_of_empty(path)
 
 
 class ExpectedFile(NamedTuple):
     """A file of this machine, and what it has to be when it is opened: None where anything will do.
 
-    That is a size, a status (only its time of modification counts) and a state: see `state_of`.
+    That is a size, a time of modification (in nanoseconds) and a state: see `state_of`.
     `is_prepared`: whether it can be opened on an event loop.
     """
 
     path: str
     size: int | None = None
-    status: os.stat_result | None = None
+    modified: int | None = None
     state: str | None = None
     is_prepared: bool = False
 
@@ -219,7 +227,7 @@ class ExpectedFile(NamedTuple):
             yield b""
         file = _opened(self.path)
         try:
-            opened = _expected(file, self.path, self.size, self.status, self.state)
+            opened = _expected(file, self.path, self.size, self.modified, self.state)
             if start == 0 and stop is None and 0 < opened.st_size <= CHUNK_LENGTH:
                 yield _read_at_once(self.path, file, opened)
                 return
@@ -232,14 +240,13 @@ class ExpectedFile(NamedTuple):
 def read_short(
     path: str,
     size: int | None = None,
-    status: os.stat_result | None = None,
+    modified: int | None = None,
     state: str | None = None,
 ) -> bytes | None:
     """Return what the chunks of an `ExpectedFile` are, if that is one; None where it may not be."""
-    likely = status.st_size if size is None and status is not None else size
-    if not likely or likely > CHUNK_LENGTH or not may_wait():
+    if not size or size > CHUNK_LENGTH or not may_wait():
         return None
-    return _read_if_short(path, size, status, state)
+    return _read_if_short(path, size, modified, state)
 
 
 def read_short_now(path: str, likely: int | None) -> bytes | None:
@@ -252,12 +259,12 @@ def read_short_now(path: str, likely: int | None) -> bytes | None:
 def _read_if_short(
     path: str,
     size: int | None = None,
-    status: os.stat_result | None = None,
+    modified: int | None = None,
     state: str | None = None,
 ) -> bytes | None:
     file = _opened(path)
     try:
-        opened = _expected(file, path, size, status, state)
+        opened = _expected(file, path, size, modified, state)
         is_short = 0 < opened.st_size <= CHUNK_LENGTH
         return _read_at_once(path, file, opened) if is_short else None
     finally:
@@ -265,13 +272,13 @@ def _read_if_short(
 
 
 def _expected(
-    file: int, path: str, size: int | None, status: os.stat_result | None, state: str | None
+    file: int, path: str, size: int | None, modified: int | None, state: str | None
 ) -> os.stat_result:
     """Return what the opened file is; raise ContentChangedError if that isn't expected."""
     opened = os.fstat(file)
     if not stat.S_ISREG(opened.st_mode):
         _check_regular(path, opened)
-    if status is not None and opened.st_mtime_ns != status.st_mtime_ns:
+    if modified is not None and opened.st_mtime_ns != modified:
         raise ContentChangedError(f"{path} was modified after it was described")
     # What says that it has no bytes may have some: reading them shows how many.
     is_other = size is not None and opened.st_size not in (0, size)
@@ -282,11 +289,17 @@ def _expected(
 
 def state_of(status: os.stat_result) -> str:
     """Return the validator of a file that is described like this."""
-    return _state(status.st_size, status.st_mtime_ns)
+    return state(status.st_size, status.st_mtime_ns)
 
 
-def _state(size: int, modified_at: int) -> str:
+def state(size: int, modified_at: int) -> str:
+    """Return the validator of a file of this size and time of modification, in nanoseconds."""
     return f"{size:x}-{modified_at:x}"
+
+
+def local_state(inode: int, changed: int) -> str:
+    """Return what tells apart states of a file on this host only: when its inode was changed."""
+    return f"{inode:x}-{changed:x}"
 
 
 def _opened(path: str) -> int:

@@ -46,12 +46,12 @@ def folder_members(
 
     Args:
         path: The directory.
-        pattern: Which files, as for `Path.glob`: "*.pdf" are those in the directory itself,
-            "**/*.pdf" are those below it too.
+        pattern: Which files, as for `Path.glob`: `*.pdf` are those in the directory itself,
+            `**/*.pdf` are those below it too.
         name: What names a member, given the file's path in the directory, with slashes; that path
             is the default.
         compress: Whether to deflate; None leaves it to the kind of file and the setting.
-        missing: What to do about files that can't be read: see `collect.Collector`.
+        missing: What to do with a file that can't be read: see `queryset_members`.
         limit: How many members there may be; None is no limit. The default is the setting's.
         max_bytes: How many bytes all contents may have, likewise.
 
@@ -102,7 +102,7 @@ def storage_members(
         name: What names a member, given the file's name in the folder; that is the default.
         compress: Whether to deflate; None leaves it to the kind of file and the setting.
         decode: Whether what is stored gzipped is decoded: see `storage_member`.
-        missing: What to do about files that can't be read: see `collect.Collector`.
+        missing: What to do with a file that can't be read: see `queryset_members`.
         limit: How many members there may be; None is no limit. The default is the setting's. No
             more are listed.
         max_bytes: How many bytes all contents may have, likewise.

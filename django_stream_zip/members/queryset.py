@@ -91,7 +91,8 @@ def queryset_members(
             those of historical rows (django-simple-history) are.
         compress: Whether to deflate; None leaves it to the kind of file and the setting.
         decode: Whether what is stored gzipped is decoded: see `storage_member`.
-        missing: What to do about files that can't be described: see `collect.Collector`.
+        missing: What to do with a file that can't be described: "raise" what the storage raises,
+            "skip" it, or skip it and "report" it in a text member at the end.
         limit: How many members there may be; None is no limit. The default is the setting's.
         max_bytes: How many bytes all contents may have, likewise.
 

@@ -185,7 +185,7 @@ def field_member(
 ) -> ContentMember:
     """Make a member of the file of a model's FileField, as `storage_member` does: errors too.
 
-    What the row holds of its file (see `metadata.fields`) needn't be given.
+    What the row holds of its file (see `ZipMetadataModel`) needn't be given.
 
     Raises:
         ValueError: The field is empty.

@@ -5,6 +5,7 @@ the response in it. From another one, closing could happen while the next chunk 
 Back-pressure needs nothing more: without demand nothing is pulled.
 
 What defers, as `waiting` says, is pulled on the event loop instead, until it yields an empty chunk.
+Then the thread pulls for a while, one batch ahead of what is sent.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _BATCH_SECONDS: Final = 0.1
 # one of that length takes 0.3 ms. All who pull there share it, or ten would keep a timer waiting.
 _LOOP_SECONDS: Final = 0.001
 _on_loop: Final[WeakSet[Threaded]] = WeakSet()
+# Where the event loop can't pull, as files are short or not in the page cache, so many batches come
+# from the thread before it is tried again: each of them is made while the one before it is sent.
+_AHEAD: Final = 8
 
 
 class Threaded:
@@ -46,6 +50,9 @@ class Threaded:
         self._has_turned = False  # whether everybody else has had a turn since the last batch
         self._length = 0  # the first chunk goes on alone, at once
         self._batch: deque[bytes] = deque()
+        # What the thread pulls while the batch before it is sent, and how many more are to come so.
+        self._following: asyncio.Future[deque[bytes]] | None = None
+        self._ahead = 0
         self._error: Exception | None = None
         self._is_over = False
 
@@ -54,47 +61,64 @@ class Threaded:
 
     async def __anext__(self) -> bytes:
         while not self._batch:
-            if self._is_over:
-                raise StopAsyncIteration
-            if self._may_wait:
-                self._has_turned = True
-                await sync_to_async(self._pull)(_BATCH_SECONDS)
-                continue
-            if not self._has_turned:
-                await asyncio.sleep(0)
-            self._has_turned = False
-            _on_loop.add(self)
-            self._length = _BATCH_LENGTH // len(_on_loop)
-            with not_waiting():
-                self._pull(_LOOP_SECONDS)
-        self._length = _BATCH_LENGTH
+            if self._following is None:
+                if self._error is not None:
+                    raise self._error
+                if self._is_over:
+                    raise StopAsyncIteration
+            self._batch = await self._next_batch()
         return self._batch.popleft()
 
-    def _pull(self, seconds: float) -> None:
+    async def _next_batch(self) -> deque[bytes]:
+        if self._following is None and not self._may_wait:
+            return await self._pulled_on_loop()
+        following, self._following = self._following, None
+        batch = await (following or self._pulled_in_thread())
+        self._has_turned = True
+        self._length = _BATCH_LENGTH
+        if self._ahead and not (self._is_over or self._error):
+            self._ahead -= 1
+            self._following = asyncio.ensure_future(self._pulled_in_thread())
+        return batch
+
+    async def _pulled_in_thread(self) -> deque[bytes]:
+        self._may_wait = True
+        return await sync_to_async(self._pull)(_BATCH_SECONDS)
+
+    async def _pulled_on_loop(self) -> deque[bytes]:
+        if not self._has_turned:
+            await asyncio.sleep(0)
+        self._has_turned = False
+        _on_loop.add(self)
+        self._length = _BATCH_LENGTH // len(_on_loop)
+        with not_waiting():
+            batch = self._pull(_LOOP_SECONDS)
+        self._ahead = 0 if batch else _AHEAD
+        return batch
+
+    def _pull(self, seconds: float) -> deque[bytes]:
         """Pull chunks until there are enough or a moment is over.
 
         An error waits until the chunks before it are yielded. Empty chunks count as time: reading
         without sending comes back to the loop, which may notice that the client has gone.
         """
-        if self._error is not None:
-            raise self._error
+        batch: deque[bytes] = deque()
         left, deadline = self._length, time.monotonic() + seconds
         try:
             for chunk in self._pulled:
                 if chunk:
-                    self._batch.append(chunk)
+                    batch.append(chunk)
                     left -= len(chunk)
                 is_enough = left <= 0 if chunk else not self._may_wait
                 if is_enough or time.monotonic() > deadline:
                     # An empty one says that what comes next would wait.
                     self._may_wait = not (chunk and self._defers)
-                    return
+                    return batch
             self._is_over = True
             _on_loop.discard(self)
         except Exception as error:
-            if not self._batch:
-                raise
             self._error = error
+        return batch
 
     async def aclose(self) -> None:
         """Close the iterator, after the batch that is being made."""

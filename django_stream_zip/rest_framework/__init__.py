@@ -24,6 +24,10 @@ from django_stream_zip.response import zip_response
 __all__ = ["DownloadTooLarge", "TooManyDownloads", "ZipDownloadMixin", "ZipRenderer"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class DownloadTooLarge(APIException):
     """A download is over a limit: 413."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
@@ -9,16 +10,25 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from django_stream_zip.admin import ZipDownloadAdminMixin
 from library.models import Document, Folder
+from library.views import MEMBER_OPTIONS
+
+if settings.BACKGROUND:
+    from django_stream_zip.exports.admin import ZipExportAdminMixin as ZipAdminMixin
+else:
+    from django_stream_zip.admin import ZipDownloadAdminMixin as ZipAdminMixin
 
 
 @admin.register(Folder)
-class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Folders with the number of their documents, and a download of these."""
+class FolderAdmin(ZipAdminMixin, admin.ModelAdmin):
+    """Folders with the number of their documents, and ZIPs of these: downloaded or prepared."""
 
     zip_file_fields = ("documents__file",)
-    zip_options = {"name": "{name}/{documents.name}"}
+    zip_options = {
+        "name": "{name}/{documents.name}",
+        "size": "documents__size",
+        "modified_at": "documents__uploaded_at",
+    }
 
     list_display = ["name", "document_count", "description"]
     search_fields = ["name", "description"]
@@ -35,10 +45,10 @@ class FolderAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
 
 
 @admin.register(Document)
-class DocumentAdmin(ZipDownloadAdminMixin, admin.ModelAdmin):
-    """Documents, filtered by folder, type and date, and their download."""
+class DocumentAdmin(ZipAdminMixin, admin.ModelAdmin):
+    """Documents, filtered by folder, type and date, and ZIPs of them."""
 
-    zip_options = {"name": "{folder.name}/{name}", "missing": "report"}
+    zip_options = {**MEMBER_OPTIONS, "missing": "report"}
 
     list_display = ["title", "name", "folder", "content_type", "human_size", "uploaded_at"]
     list_filter = ["folder", "content_type", "uploaded_at"]

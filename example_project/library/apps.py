@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class LibraryConfig(AppConfig):
@@ -10,3 +11,8 @@ class LibraryConfig(AppConfig):
 
     name = "library"
     verbose_name = "Document library"
+
+    def ready(self) -> None:
+        """Connect what sends mails."""
+        if settings.BACKGROUND:
+            from library import notices  # noqa: F401

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-# What the dependency group `demo` brings.
+# What the dependency group `demo-s3` brings.
 PACKAGES = ("storages", "boto3", "moto", "flask", "flask_cors")
 
 # With these, a process finds the local S3, which takes any keys.
@@ -39,8 +39,9 @@ def prepare() -> dict[str, str]:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise UnusableError(
-            f"For S3, the demo needs packages that aren't installed: {', '.join(missing)}. In the"
-            " folder of README.rst, run, with pip 25.1 or newer: python -m pip install --group demo"
+            f"For S3, the demo needs packages that aren't installed: {', '.join(missing)}."
+            " In the folder of README.rst, run, with pip 25.1 or newer:"
+            " python -m pip install --group demo-s3"
         )
     if not settings.STARTS_S3:
         check_bucket()

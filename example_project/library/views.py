@@ -7,13 +7,16 @@ from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.core.files.storage import default_storage
 from django.db.models import Count, QuerySet, Sum
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
+from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from django_stream_zip.members import queryset_members
+from django_stream_zip.response import ZipInfo, zip_info
 from django_stream_zip.saving import save_zip
 from django_stream_zip.views import SELECTION_PARAM, QuerySetZipDownloadView
 from library.models import Document, Folder
@@ -36,7 +39,33 @@ def not_found(request: HttpRequest, reason: str) -> HttpResponse:
     return render(request, "library/not_found.html", {"reason": reason}, status=404)
 
 
-class SelectedDocuments(QuerySetZipDownloadView):
+def announcement(filename: str, info: ZipInfo) -> str:
+    """Say what a download sends, and whether it can be resumed, and why not."""
+    files = f"{filename}: {info.members} file{pluralize(info.members)}"
+    progress = "shows no progress and "
+    if info.length is not None:
+        files, progress = f"{files}, {filesizeformat(info.length)}", ""
+    if info.is_resumable:
+        return f"{files}. It can be resumed if it is interrupted."
+    reasons = " ".join(reason.text for reason in info.reasons)
+    return f"{files}. It {progress}can't be resumed if it is interrupted. {reasons}"
+
+
+class AnnouncedMixin:
+    """Answers with JSON where the page's script asks what is sent from the same URL."""
+
+    def render_to_zip(self, request: HttpRequest, members: list) -> HttpResponseBase:
+        """Answer with the archive, or with what there is to say of it."""
+        if request.headers.get("Accept") == "application/json":
+            text = announcement(self.get_filename(), zip_info(members))
+            response = JsonResponse({"text": text})
+        else:
+            response = super().render_to_zip(request, members)
+        patch_vary_headers(response, ["Accept"])
+        return response
+
+
+class SelectedDocuments(AnnouncedMixin, QuerySetZipDownloadView):
     """The download of the documents that were ticked.
 
     A GET with the ids in the URL is a plain link: browsers can resume it, people can bookmark it.
@@ -59,7 +88,7 @@ class SelectedDocuments(QuerySetZipDownloadView):
             return not_found(request, reason)
 
 
-class FolderDownload(QuerySetZipDownloadView):
+class FolderDownload(AnnouncedMixin, QuerySetZipDownloadView):
     """The download of all documents in one folder."""
 
     model = Document

@@ -2,6 +2,7 @@
 
 The example writes to one folder only: `demo-data` beside `manage.py`, or the one that the
 environment variable `DEMO_DATA` names. With `DEMO_STORAGE=s3`, the files go to S3.
+Archives are prepared in the background where the packages for that are installed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from project import storage
+from project import background, storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DEMO_DATA") or BASE_DIR / "demo-data").resolve()
@@ -29,7 +30,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_stream_zip",
+    # Before the exports, whose pages get the library's look from its templates.
     "library",
+    *background.APPS,
 ]
 
 MIDDLEWARE = [
@@ -68,6 +71,8 @@ S3_BUCKET = storage.S3_BUCKET
 STARTS_S3 = storage.is_to_be_started(STORAGE)
 STORAGES = {
     "default": storage.CHOICES[STORAGE].setting,
+    # Not in MEDIA_ROOT: an archive is for the user who had it prepared.
+    "exports": storage.CHOICES[STORAGE].exports(DATA_DIR),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
@@ -75,6 +80,12 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / storage.CHOICES[STORAGE].database,
+        # For several processes, the server and the worker: they wait for each other.
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL",
+        },
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -82,6 +93,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "media/"
 STATIC_URL = "static/"
+
+# Whether there is a task engine, with workers that prepare archives.
+BACKGROUND = not background.MISSING
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}} if BACKGROUND else {}
+DJANGO_STREAM_ZIP = {
+    "EXPORT_STORAGE": "exports",
+    # The demo looks once, when it starts, for what a killed worker has left: 5 minutes, as by
+    # default, would be too long for that.
+    "EXPORT_STALLED_AFTER": 10,
+}
+
+LOGIN_URL = "library:login"
+LOGIN_REDIRECT_URL = "library:index"
+# Mails are printed. The links in them need an address, which the command `demo` knows.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "library@example.com"
+SITE_URL = os.environ.get("DEMO_URL") or "http://127.0.0.1:8000"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "Europe/Helsinki"

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +27,8 @@ class Choice:
 
     # For the setting STORAGES.
     setting: dict[str, Any]
+    # The same for what is prepared in the background, which knows the folder of the demo's data.
+    exports: Callable[[Path], dict[str, Any]]
     # One for each storage, because rows and files belong together.
     database: str
     # For people. The address of a local S3 isn't known before it runs.
@@ -37,27 +40,33 @@ def s3_endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
+FILES = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+S3 = {
+    "BACKEND": "storages.backends.s3.S3Storage",
+    # boto3 takes URL and credentials from the environment.
+    "OPTIONS": {
+        "bucket_name": S3_BUCKET,
+        # Each file's CRC-32 is kept with it, see docs/storages.rst.
+        "object_parameters": {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"},
+        # Two documents may have the same name.
+        "file_overwrite": False,
+        # Servers other than Amazon's seldom have a host name for each bucket.
+        "addressing_style": "path",
+        "signature_version": "s3v4",
+    },
+}
+
 CHOICES = {
     "files": Choice(
-        setting={"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        setting=FILES,
+        exports=lambda data: FILES | {"OPTIONS": {"location": data / "exports"}},
         database="library.sqlite3",
         place=lambda: "a folder of this machine",
     ),
     "s3": Choice(
-        setting={
-            "BACKEND": "storages.backends.s3.S3Storage",
-            # boto3 takes URL and credentials from the environment.
-            "OPTIONS": {
-                "bucket_name": S3_BUCKET,
-                # Each file's CRC-32 is kept with it, see docs/storages.rst.
-                "object_parameters": {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"},
-                # Two documents may have the same name.
-                "file_overwrite": False,
-                # Servers other than Amazon's seldom have a host name for each bucket.
-                "addressing_style": "path",
-                "signature_version": "s3v4",
-            },
-        },
+        setting=S3,
+        # In the same bucket: without a signature, nobody reads from it anyway.
+        exports=lambda data: S3 | {"OPTIONS": {**S3["OPTIONS"], "location": "exports"}},
         database=f"library-s3-{quote(S3_BUCKET, safe='')}.sqlite3",
         place=lambda: f"the bucket {S3_BUCKET} on {s3_endpoint() or 'Amazon S3'}",
     ),

@@ -1,4 +1,4 @@
-"""URLs of the example: the library at the root, and Django's admin."""
+"""URLs of the example: the library at the root, Django's admin, archives in the background."""
 
 from __future__ import annotations
 
@@ -17,3 +17,6 @@ urlpatterns = [
     # Only while DEBUG is on: the admin links to a document's file.
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]
+
+if settings.BACKGROUND:
+    urlpatterns += [path("exports/", include("django_stream_zip.exports.urls"))]

@@ -688,7 +688,7 @@ def summers_end() -> list[datetime]:
     "method",
     [
         NO_COMPRESSION_AUTO(5, 1),
-        NO_COMPRESSION_AUTO(5),
+        *map(NO_COMPRESSION_AUTO, (0, 5, 65_536, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_0000, 5 << 30)),
         NO_COMPRESSION_AUTO(0, 0),
         NO_COMPRESSION_AUTO(5 << 30, 1),
         NO_COMPRESSION_32(5, 1),

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import random
-import shutil
 import stat
 import subprocess
 import zlib
@@ -20,7 +19,7 @@ import pytest
 from django_stream_zip import NO_COMPRESSION_AUTO, ZIP_32, Method, stream_zip
 from django_stream_zip.engine.accelerators import FAST
 from django_stream_zip.engine.methods import deflated
-from tests.support import readers
+from tests.support import npm, readers
 from tests.support.readers import BY_NAME, ReaderError, assert_reads, require
 from tests.support.strategies import METHODS
 
@@ -172,20 +171,7 @@ BUILT: dict[str, Callable[[bytes], Method]] = {
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with npm's unzipper, installed if need be; else skip the test, or fail it on CI."""
-    give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-    if not (shutil.which("npm") and shutil.which("node")):
-        give_up("npm's unzipper needs npm and node")
-    root = subprocess.run(["npm", "root", "--global"], capture_output=True, text=True, check=True)
-    everybodys = Path(root.stdout.strip())
-    if (everybodys / "unzipper").is_dir():
-        return everybodys
-    folder = tmp_path_factory.mktemp("node")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "unzipper"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        give_up(f"npm doesn't install unzipper: {done.stderr.decode()[-500:]}")
-    return folder / "node_modules"
+    return npm.node_modules("unzipper", tmp_path_factory.mktemp("node"))
 
 
 def built(kind: str) -> tuple[bytes, dict[str, bytes]]:

@@ -95,6 +95,9 @@ def test_exports_are_listed_cancelled_and_retried(client: Client, storage: Count
     page = client.post(EXPORTS, form, follow=True).content.decode()
     assert "You may not have these files." in page
     assert "Requested again: 0" in page
+    ZipExport.objects.update(arguments={"album": 7})
+    page = client.post(EXPORTS, form, follow=True).content.decode()
+    assert "unexpected keyword argument" in page
 
 
 def test_who_may_only_look_can_neither_cancel_nor_retry(client: Client, chief: User) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import storages
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
@@ -97,7 +98,7 @@ def test_an_archive_of_unknown_length_is_built_by_one(
     ready = again(export)
     assert (ready.state, ready.missing) == (State.READY, 1)
     data = support.stored(ready, root)
-    assert ready.length == len(data)
+    assert ready.length == ready.bytes_done == len(data)
     with ZipFile(root / ready.file) as archive:
         assert archive.read("a0.txt") == support.content_of("a0", 5000)
         assert "MISSING.txt" in archive.namelist()
@@ -274,12 +275,13 @@ def test_a_cancelled_export_leaves_nothing(root: Path, storage: CountingStorage)
     assert not cancel(again(export))
 
 
+@pytest.mark.parametrize("recipe", ["documents", "texts"], ids=["in parts", "whole"])
 @pytest.mark.parametrize("how", [cancel, ZipExport.delete], ids=["cancelled", "deleted"])
 def test_who_publishes_what_is_over_meanwhile_takes_it_back(
-    how: Any, root: Path, storage: CountingStorage
+    how: Any, recipe: str, root: Path, storage: CountingStorage
 ) -> None:
     support.make_documents(storage, "a", SIZES)
-    export = requested()
+    export = requested(recipe)
     rename = LocalFolder.rename
 
     def late(*args: Any) -> None:
@@ -296,7 +298,110 @@ def test_who_publishes_what_is_over_meanwhile_takes_it_back(
     assert support.files_in(root) == []
 
 
+def test_what_moves_on_and_back_meanwhile_is_cancelled_all_the_same(root: Path) -> None:
+    """Whatever state it is in when the database is asked: that is once."""
+    export = requested()
+    ZipExport.objects.update(state=State.FINISHING)
+    with CaptureQueriesContext(connection) as queries:
+        cancel(export)
+    updates = [query for query in queries if "CANCELLED" in query["sql"].upper()]
+    assert len(updates) == 1
+
+
 # What goes wrong.
+
+
+class away:  # reads like a function
+    """Have the database refuse statements that begin like this, from the nth one on."""
+
+    def __init__(self, beginning: str, *, first: int = 1, times: int = 1000) -> None:
+        self.beginning = beginning
+        self.refused = range(first, first + times)
+        self.seen = 0
+
+    def __enter__(self) -> away:
+        connection.execute_wrappers.append(self.execute)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        connection.execute_wrappers.remove(self.execute)
+
+    def execute(self, execute: Any, sql: str, *rest: Any) -> Any:
+        self.seen += sql.startswith(self.beginning)
+        if sql.startswith(self.beginning) and self.seen in self.refused:
+            raise OperationalError("database is locked")
+        return execute(sql, *rest)
+
+
+@pytest.mark.parametrize("recipe", ["documents", "texts"], ids=["in parts", "whole"])
+def test_progress_that_cannot_be_written_stops_nothing(
+    recipe: str, root: Path, storage: CountingStorage, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("django_stream_zip.exports.progress._SECONDS", 0.0)
+    support.make_documents(storage, "a", SIZES)
+    export = requested(recipe)
+    table = ZipExport._meta.db_table
+    with away(f'UPDATE "{table}" SET "bytes_done"') as database:
+        run_all()
+    assert database.seen > 0
+    assert again(export).state == State.READY
+    data = support.stored(again(export), root)
+    assert again(export).bytes_done == again(export).length == len(data)
+
+
+@pytest.mark.parametrize("number", range(1, 20, 3))
+def test_a_database_that_was_away_for_a_moment_is_asked_again_later(
+    number: int, root: Path, storage: CountingStorage
+) -> None:
+    """Whichever statement fails, the sweep brings the export to its end."""
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    with away("", first=number, times=1) as database, suppress(OperationalError):
+        run_all()
+    assert database.seen >= number
+    support.queue.clear()
+    stall()
+    list(sweep_exports())
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_a_clock_that_was_put_back_leaves_nothing_waiting(
+    root: Path, storage: CountingStorage
+) -> None:
+    """Signs of life that come from tomorrow are none."""
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    run_task(*support.queue.popleft())
+    support.queue.clear()
+    tomorrow = timezone.now() + timedelta(days=1)
+    ZipExport.objects.update(heartbeat=tomorrow, enqueued=tomorrow)
+    assert [action.what for action in sweep_exports()] == ["resumed"]
+    assert [action.what for action in sweep_exports()] == []
+    run_all()
+    assert again(export).state == State.READY
+
+
+def test_a_recipe_that_is_gone_is_a_failure(root: Path, storage: CountingStorage) -> None:
+    """It may come back with the next deployment; nothing is said of it."""
+    export = requested()
+    ZipExport.objects.update(recipe="of yesterday")
+    with pytest.raises(LookupError, match="of yesterday"):
+        run_all()
+    ZipExport.objects.update(attempts=5)
+    build_export(str(export.pk))
+    failed = again(export)
+    assert failed.state == State.FAILED
+    assert failed.error == "The archive could not be prepared. Please try again later."
+
+
+def test_an_archive_of_nothing_is_one(root: Path, storage: CountingStorage) -> None:
+    export = requested(title="nobody has this")
+    run_all()
+    ready = again(export)
+    assert (ready.state, ready.members) == (State.READY, 0)
+    assert support.stored(ready, root) == support.streamed(export)
 
 
 def test_files_that_changed_are_planned_anew_once(root: Path, storage: CountingStorage) -> None:
@@ -432,6 +537,13 @@ def test_other_errors_are_tried_again_and_told_to_nobody(
     assert [how for how, _ in sent] == ["failed"]
 
 
+def test_an_error_is_not_hidden_by_that_of_the_database(root: Path) -> None:
+    export = requested("failing")
+    table = ZipExport._meta.db_table
+    with away(f'UPDATE "{table}" SET "heartbeat" = NULL'), pytest.raises(OSError, match="secret"):
+        build_export(str(export.pk))
+
+
 def test_an_export_that_gets_further_has_all_attempts_again(
     root: Path, storage: CountingStorage
 ) -> None:
@@ -465,6 +577,25 @@ def test_an_upload_that_is_gone_is_begun_again(root: Path, storage: CountingStor
     assert support.stored(again(export), root) == support.streamed(export)
 
 
+def test_an_upload_that_is_gone_when_it_is_published_is_begun_again(
+    root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    with (
+        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
+        pytest.raises(ConnectionError),
+    ):
+        run_all()
+    assert again(export).state == State.FINISHING
+    for name in support.files_in(root):
+        (root / name).unlink()
+    build_export(str(export.pk))
+    run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
 # Equal archives.
 
 
@@ -478,6 +609,7 @@ def test_an_equal_archive_that_is_ready_is_shared(
     assert run_all() == 1
     assert again(second).file == again(first).file
     assert again(second).state == State.READY
+    assert again(second).bytes_done == again(first).length
     assert len(support.files_in(root)) == 1
     assert [row.owner.username for _, row in sent] == ["ada", "grace"]
 
@@ -512,18 +644,18 @@ def test_who_waits_for_what_is_cancelled_is_built(root: Path, storage: CountingS
 # What it costs.
 
 
-def test_progress_is_written_once_a_second(root: Path, storage: CountingStorage) -> None:
-    support.make_documents(storage, "a", SIZES)
+@pytest.mark.parametrize("report", [Reports.add, Reports.at], ids=["in parts", "whole"])
+def test_progress_is_written_once_a_second(report: Any, root: Path) -> None:
     export = requested()
     ZipExport.objects.update(length=9000)
     with CaptureQueriesContext(connection) as queries:
         reports = Reports(export)
         for _ in range(1000):
-            reports.add(1)
+            report(reports, 1)
         assert len(queries) == 0
         reports._written_at -= 1
-        reports.add(1)
-        reports.add(1)
+        report(reports, 1)
+        report(reports, 1)
         assert len(queries) == 1
 
 
@@ -548,5 +680,6 @@ def test_a_build_asks_the_database_as_rarely_as_it_can(
 )
 def test_parts_are_spread_over_tasks(parts: int, tasks: list[int], settings: Any) -> None:
     settings.DJANGO_STREAM_ZIP = {"EXPORT_TASK_BYTES": 64_000}
-    ranges = build._ranges(range(1, parts + 1), [1000] * parts)
-    assert [last - first + 1 for first, last in ranges] == tasks
+    found = [*build._tasks(range(1, parts + 1), [1000] * parts)]
+    assert [len(numbers) for numbers in found] == tasks
+    assert [number for numbers in found for number in numbers] == [*range(1, parts + 1)]

@@ -96,6 +96,15 @@ class Site:
         assert not (isinstance(answer, dict) and "error" in answer and len(answer) == 1), answer
         return answer
 
+    def refuse(self, *what: str) -> None:
+        """Have the store refuse that from now on: "create", "write", "rename"."""
+        path = self.folder / "refusing"
+        if what:
+            path.with_suffix(".new").write_text(" ".join(what))
+            path.with_suffix(".new").replace(path)
+        else:
+            path.unlink()
+
     def state(self, pk: str) -> str:
         return str(self.do(f"row({pk!r})['state']"))
 
@@ -259,6 +268,45 @@ def test_what_is_cancelled_ends_and_leaves_nothing(site: Site) -> None:
     site.do("sweep()")
     assert site.names() == []
     assert site.do(f"row({pk!r})['file']") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "state"), [("create", "queued"), ("write", "building"), ("rename", "finishing")]
+)
+def test_a_store_that_refuses_for_a_while_is_asked_again(what: str, state: str, site: Site) -> None:
+    site.refuse(what)
+    site.start(2)
+    pk = site.do("request()")
+    for _ in range(2):  # also when the sweep has enqueued it again
+        assert eventually(lambda: f"may not {what}" in site.logged(), 60), site.logged()
+        (site.folder / "log").write_bytes(b"")
+        assert eventually(lambda: site.do("sweep()") == ["resumed"], 60)
+    assert site.state(pk) == state
+    assert [name for name in site.names() if name.endswith(".zip")] == []
+    assert site.do(f"row({pk!r})['error']") == ""
+    site.refuse()
+    site.wait(pk, "ready", "failed", sweeps=True)
+    site.check(pk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["create", "write", "rename"])
+def test_a_store_that_refuses_for_ever_is_a_failure(what: str, site: Site) -> None:
+    site.refuse(what)
+    site.start(2)
+    pk = site.do("request()")
+    assert eventually(lambda: f"may not {what}" in site.logged(), 60), site.logged()
+    site.do("ZipExport.objects.update(attempts=98)")
+    site.wait(pk, "failed", sweeps=True)
+    error = "The archive could not be prepared. Please try again later."
+    assert site.do(f"row({pk!r})['error']") == error
+    assert eventually(lambda: site.do("sweep()") == [] and site.names() == [], 60)
+    site.refuse()
+    other = site.do("request()")
+    assert other != pk
+    site.wait(other, "ready", sweeps=True)
+    site.check(other)
 
 
 @pytest.mark.slow

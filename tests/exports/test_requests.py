@@ -18,7 +18,7 @@ import django_stream_zip.exports
 from django_stream_zip.exports import State, ZipExport, request_zip, run_task, zip_export
 from django_stream_zip.exports.models import exports
 from django_stream_zip.exports.registry import UnknownRecipeError, recipe_of
-from django_stream_zip.exports.requests import request_again
+from django_stream_zip.exports.requests import _created, request_again
 from django_stream_zip.exports.states import ENDED, LIVE, NEXT
 from tests.support import exports as support
 from tests.support.counting import CountingStorage
@@ -78,6 +78,15 @@ def test_a_ready_one_is_requested_again_and_shares_what_has_not_changed(
     assert request_again(again(other)) != other
 
 
+def test_who_requests_the_same_at_the_same_moment_gets_the_same_row(root: Path) -> None:
+    """Neither has seen the other's row when it looked."""
+    request = ("documents", make_user(), "archive.zip", {"title": "a"})
+    first, second = _created(*request), _created(*request)
+    assert first == second
+    assert support.queue.pop() == ("build_export", str(first.pk))
+    assert not support.queue
+
+
 def test_a_request_within_a_transaction_is_enqueued_when_it_is_committed(root: Path) -> None:
     with transaction.atomic():
         requested()
@@ -113,6 +122,7 @@ def test_a_request_asks_the_database_a_few_times(root: Path) -> None:
         ("documents", {"album": 7}, TypeError, "unexpected keyword argument 'album'"),
         ("documents", {"title": {7}}, TypeError, "must be JSON"),
         ("documents", {"title": (7,)}, TypeError, "come back from JSON as they are"),
+        ("documents", {"title": float("inf")}, TypeError, "must be JSON"),
     ],
 )
 def test_a_wrong_request_is_an_error_at_once(
@@ -127,6 +137,26 @@ def test_who_may_not_have_it_makes_no_request(root: Path) -> None:
     with pytest.raises(PermissionDenied, match="You may not have these files"):
         requested(owner=make_user("eve", first_name="withdrawn"))
     assert not ZipExport.objects.exists()
+
+
+@pytest.mark.parametrize("filename", ["a" * 1000 + ".zip", "ä" * 300, "🎞" * 200, "../\0\r\n.zip"])
+def test_a_name_of_any_length_fits(filename: str, root: Path, storage: CountingStorage) -> None:
+    support.make_documents(storage, "a", [10])
+    export = requested(filename=filename)
+    assert requested(filename=filename) == export
+    ZipExport._meta.get_field("filename").clean(export.filename, export)
+    run_all()
+    assert again(export).state == State.READY
+
+
+def test_a_row_whose_storage_is_gone_can_be_deleted(
+    root: Path, storage: CountingStorage, caplog: Any
+) -> None:
+    export = requested()
+    ZipExport.objects.update(storage="of yesterday")
+    again(export).delete()
+    assert not ZipExport.objects.exists()
+    assert "of yesterday" in caplog.text
 
 
 def test_a_deleted_row_takes_its_file_with_it(root: Path, storage: CountingStorage) -> None:

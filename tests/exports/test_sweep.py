@@ -10,9 +10,10 @@ from unittest import mock
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils import timezone
 
-from django_stream_zip.exports import State, ZipExport, run_task, sweep_exports
+from django_stream_zip.exports import State, ZipExport, run_task, sweep, sweep_exports
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.signals import zip_export_ready
 from django_stream_zip.saving.writers.local import LocalFolder
@@ -121,6 +122,56 @@ def test_a_signal_that_nobody_has_sent_is_sent_once(root: Path, storage: Countin
     assert swept() == ["announced"]
     assert swept() == []
     assert sent == [export.pk]
+
+
+def test_what_is_in_a_storage_that_is_gone_keeps_nothing_else_from_being_done(
+    root: Path, storage: CountingStorage, caplog: Any
+) -> None:
+    support.make_documents(storage, "a", [3000])
+    lost, other = requested(), requested(title="b")
+    run_all()
+    ZipExport.objects.update(expires=LONG_AGO)
+    ZipExport.objects.filter(pk=lost.pk).update(storage="of yesterday")
+    assert swept() == ["expired", "expired"]
+    assert support.files_in(root) == [again(lost).file]
+    assert again(other).state == again(lost).state == State.EXPIRED
+    assert "of yesterday" in caplog.text
+    ZipExport.objects.update(ended=LONG_AGO)
+    assert swept() == ["cleaned", "forgotten"]
+    assert ZipExport.objects.get() == lost
+
+
+def test_an_error_at_one_export_is_logged_and_the_others_are_swept(
+    root: Path, storage: CountingStorage, caplog: Any
+) -> None:
+    first, second = requested(title="a"), requested(title="b")
+    ZipExport.objects.update(enqueued=LONG_AGO)
+    revive = sweep.revive
+
+    def failing(export: ZipExport) -> bool:
+        if export.pk == first.pk:
+            raise OperationalError("database is locked")
+        return revive(export)
+
+    with mock.patch.object(sweep, "_STEPS", (("resumed", sweep._stalled, failing),)):
+        assert [action.export for action in sweep_exports()] == [second]
+    assert "database is locked" in caplog.text
+
+
+def test_two_sweeps_at_once_do_everything_once(root: Path, storage: CountingStorage) -> None:
+    """One of them is where the other one is before each thing that is to be done."""
+    support.make_documents(storage, "a", [3000])
+    stalled, ready, old = (requested(title=title) for title in "abc")
+    support.queue.popleft()
+    run_all()
+    ZipExport.objects.filter(pk=stalled.pk).update(enqueued=LONG_AGO)
+    ZipExport.objects.filter(pk=ready.pk).update(expires=LONG_AGO)
+    ZipExport.objects.filter(pk=old.pk).update(state=State.CANCELLED, ended=LONG_AGO, file="")
+    done: list[str] = []
+    for action in sweep_exports():
+        done += [action.what, *swept()]
+    assert sorted(done) == ["expired", "forgotten", "resumed"]
+    assert len(support.queue) == 1
 
 
 def test_a_dry_run_only_says_what_is_to_be_done(root: Path, storage: CountingStorage) -> None:

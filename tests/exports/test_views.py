@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
+from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test import AsyncClient, Client, RequestFactory
@@ -205,6 +206,12 @@ def test_a_file_that_is_gone_or_another_is_not_found(
     assert client.get(url("file", ready)).status_code == 404
 
 
+def test_a_storage_that_is_gone_is_not_found(client: Client, ready: ZipExport) -> None:
+    ZipExport.objects.update(storage="of yesterday")
+    assert client.get(url("file", ready)).status_code == 404
+    assert client.get(shared(ready)).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("pair", "value"),
     [
@@ -259,16 +266,33 @@ def stranger() -> Client:
     return client
 
 
-def test_others_are_told_nothing(stranger: Client, ready: ZipExport) -> None:
-    guessed = mock.Mock(pk=uuid.uuid4())
-    for name in ("status", "file"):
-        answers = [stranger.get(url(name, export)) for export in (ready, guessed)]
-        assert [answer.status_code for answer in answers] == [404, 404]
-        assert "Dokumente" not in answers[0].content.decode()
-    for name in ("cancel", "again"):
-        answers = [stranger.post(url(name, export)) for export in (ready, guessed)]
-        assert [answer.status_code for answer in answers] == [404, 404]
-    assert again(ready).state == State.READY
+@pytest.mark.parametrize("state", [State.BUILDING, State.READY])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+@pytest.mark.parametrize(
+    ("method", "name", "status"),
+    [
+        *[(method, name, 404) for method in ("get", "head") for name in ("status", "file")],
+        *[("post", name, 404) for name in ("cancel", "again")],
+        *[("post", name, 405) for name in ("status", "file")],
+        *[(method, name, 405) for method in ("get", "head") for name in ("cancel", "again")],
+        *[("options", name, 200) for name in ("status", "file", "cancel", "again")],
+    ],
+)
+def test_others_are_told_nothing(
+    method: str, name: str, status: int, accept: str, state: State, stranger: Client, root: Path
+) -> None:
+    """Somebody else's export is as one that isn't there, down to the last byte."""
+    export = requested()
+    ZipExport.objects.update(state=state, error="a secret")
+    answers = [
+        getattr(stranger, method)(url(name, one), headers={"accept": accept})
+        for one in (export, mock.Mock(pk=uuid.uuid4()))
+    ]
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert answers[0].content == answers[1].content
+    assert dict(answers[0].headers) == dict(answers[1].headers)
+    assert again(export).state == state
+    assert ZipExport.objects.count() == 1
 
 
 def test_who_is_not_logged_in_is_sent_to_log_in_whatever_there_is(ready: ZipExport) -> None:
@@ -311,6 +335,13 @@ def test_a_recipe_that_is_gone_is_not_found(client: Client, ready: ZipExport) ->
     assert client.post(url("again", ready)).status_code == 404
 
 
+def test_a_recipe_that_takes_other_arguments_by_now_is_not_found(
+    client: Client, ready: ZipExport
+) -> None:
+    ZipExport.objects.update(arguments={"album": 7})
+    assert client.post(url("again", ready)).status_code == 404
+
+
 # Shared links.
 
 
@@ -336,6 +367,43 @@ def test_a_link_works_for_anybody_until_it_expires(ready: ZipExport) -> None:
     assert Client().get(link).status_code == 404
     with pytest.raises(ValueError, match="max_age must be a number of seconds"):
         shared(ready) and again(ready).get_share_url(max_age=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_owner"),
+    [
+        *[({"state": state}, {}) for state in State if state != State.READY],
+        ({"expires": timezone.now()}, {}),
+        ({"file": "zip_exports/nowhere.zip"}, {}),
+        ({}, {"is_active": False}),
+        ({}, {"first_name": "withdrawn"}),
+    ],
+    ids=str,
+)
+def test_a_link_to_what_is_over_says_what_a_wrong_one_does(
+    changes: Any, of_owner: Any, ready: ZipExport
+) -> None:
+    link = shared(ready)
+    if changes:
+        ZipExport.objects.update(**changes)
+    if of_owner:
+        User.objects.update(**of_owner)
+    for method in ("get", "head"):
+        answers = [getattr(Client(), method)(path) for path in (link, "/exports/shared/x/")]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert answers[0].content == answers[1].content
+        assert dict(answers[0].headers) == dict(answers[1].headers)
+
+
+def test_a_link_is_good_for_its_export_only(ready: ZipExport) -> None:
+    """Not for its pages, and no other token of the site is one."""
+    link = shared(ready)
+    for name in ("status", "file"):
+        assert Client().get(url(name, ready)).status_code == 302
+    other = signing.dumps([str(ready.pk), 2**40])
+    assert Client().get(f"/exports/shared/{other}/").status_code == 404
+    again(ready).delete()
+    assert Client().get(link).status_code == 404
 
 
 # Views of a site.

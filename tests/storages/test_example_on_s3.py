@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,17 +10,18 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from http.client import HTTPResponse
 from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPCookieProcessor, build_opener
+from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 
 from tests.storages import servers
 from tests.support import clients, example
 from tests.support.example import MANAGE, SERVERS, Row, Site, environment, serving, unzipped
-from tests.support.network import listens
+from tests.support.network import eventually, listens
 
 # What its users may have set for other things. Nothing listens at the discard port.
 ELSEWHERE = {
@@ -151,27 +153,61 @@ def test_a_download_that_broke_off_is_resumed(
     assert hashes(tmp_path / "part.zip") == originals["photographs"]
 
 
+class Admin:
+    """A browser in which the admin has logged in."""
+
+    def __init__(self, site: Site, library: Site) -> None:
+        self._url = site.url
+        self._cookies = CookieJar()
+        self._browser = build_opener(HTTPCookieProcessor(self._cookies))
+        password = re.search(r"password (\S+)", library.log.read_text())
+        assert password is not None
+        self.get("/admin/login/").close()
+        self.post("/admin/login/", username="admin", password=password[1], next="/admin/").close()
+
+    def get(self, address: str, **headers: str) -> HTTPResponse:
+        request = Request(urljoin(self._url, address), headers=headers)
+        return self._browser.open(request, timeout=20)
+
+    def post(self, address: str, **data: object) -> HTTPResponse:
+        tokens = {cookie.name: cookie.value for cookie in self._cookies}
+        data["csrfmiddlewaretoken"] = tokens["csrftoken"]
+        body = urlencode(data, doseq=True).encode()
+        return self._browser.open(urljoin(self._url, address), body, timeout=20)
+
+
 def test_the_admin_s_action_downloads(
     site: Site, library: Site, originals: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    cookies = CookieJar()
-    browser = build_opener(HTTPCookieProcessor(cookies))
-
-    def post(address: str, **data: object) -> bytes:
-        tokens = {cookie.name: cookie.value for cookie in cookies}
-        data["csrfmiddlewaretoken"] = tokens["csrftoken"]
-        body = urlencode(data, doseq=True).encode()
-        with browser.open(site.url + address, body, timeout=20) as response:
-            return response.read()
-
-    password = re.search(r"password (\S+)", library.log.read_text())
-    assert password is not None
-    browser.open(f"{site.url}/admin/login/", timeout=20).close()
-    post("/admin/login/", username="admin", password=password[1], next="/admin/")
+    admin = Admin(site, library)
     chosen = [row.id for row in rows(library) if row.slug == "photographs"]
-    data = post("/admin/library/document/", action="download_as_zip", _selected_action=chosen)
-    (tmp_path / "admin.zip").write_bytes(data)
+    address = "/admin/library/document/"
+    with admin.post(address, action="download_as_zip", _selected_action=chosen) as response:
+        (tmp_path / "admin.zip").write_bytes(response.read())
     assert hashes(tmp_path / "admin.zip") == originals["photographs"]
+
+
+def test_a_folder_is_prepared_in_the_background(
+    library: Site, originals: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    admin = Admin(library, library)
+    with admin.post("/folders/photographs/export/") as response:
+        status = response.url
+
+    def state() -> str:
+        with admin.get(status, Accept="application/json") as response:
+            return json.load(response)["state"]
+
+    assert eventually(lambda: state() == "ready", seconds=30)
+    with admin.get(f"{status}file/") as response:
+        # From the storage itself, by a link that it has signed.
+        endpoint = variables_in(library)["AWS_ENDPOINT_URL_S3"]
+        assert response.url.startswith(f"{endpoint}/started-by-demo/exports/")
+        (tmp_path / "folder.zip").write_bytes(response.read())
+    assert hashes(tmp_path / "folder.zip") == originals["photographs"]
+    curl(f"{library.url}/folders/photographs/download/", tmp_path / "streamed.zip")
+    assert (tmp_path / "folder.zip").read_bytes() == (tmp_path / "streamed.zip").read_bytes()
+    assert not (library.log.parent / "exports").exists()
 
 
 def test_each_run_begins_with_what_it_has_and_its_s3_ends_with_it(tmp_path: Path) -> None:
@@ -183,6 +219,10 @@ def test_each_run_begins_with_what_it_has_and_its_s3_ends_with_it(tmp_path: Path
                 assert "Photographs: 24 files" in site.log.read_text()
                 assert "all there already" not in site.log.read_text()
                 curl(f"{site.url}/folders/photographs/download/", tmp_path / "folder.zip")
+                admin = Admin(site, site)
+                with admin.get("/exports/") as response:
+                    assert "There are none yet." in response.read().decode()
+                admin.post("/folders/photographs/export/").close()
                 port = urlsplit(variables_in(site)["AWS_ENDPOINT_URL_S3"]).port
                 assert port is not None
                 assert listens(port)

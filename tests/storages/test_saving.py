@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from django_stream_zip import stream_zip
 from django_stream_zip.saving import PartSizeError, save_zip
 from tests.storages.conftest import BUCKET
 from tests.support import clients
@@ -32,6 +33,19 @@ class S3Contract(PartsContract):
         save_zip(store, name, [])
         found = store.connection.meta.client.head_object(Bucket=BUCKET, Key=name)
         assert found["ContentType"] == "application/zip"
+
+    @pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
+    def test_checksums_that_the_storage_asks_for_are_not_in_the_way(
+        self, store: Any, name: str, algorithm: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parameters = {"ChecksumAlgorithm": algorithm, "CacheControl": "no-store"}
+        if algorithm == "CRC32":
+            parameters["ChecksumType"] = "FULL_OBJECT"
+        monkeypatch.setattr(store, "object_parameters", parameters)
+        save_zip(store, name, self.members())
+        assert self.read(store, name) == b"".join(stream_zip(self.members()))
+        found = store.connection.meta.client.head_object(Bucket=BUCKET, Key=name)
+        assert found["CacheControl"] == "no-store"
 
     def test_part_sizes_that_it_does_not_take_are_refused(self, store: Any, name: str) -> None:
         with pytest.raises(PartSizeError, match="from 5,242,880 to"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,10 @@ class Browser:
         self._page.locator("downloads-item #pause-or-resume", has_text="Resume").click()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    """Run a browser with a profile of its own."""
-    profile, folder = tmp_path / "profile", tmp_path / "downloads"
+@contextmanager
+def running(root: Path) -> Iterator[Browser]:
+    """Run a browser with a profile of its own in a folder."""
+    profile, folder = root / "profile", root / "downloads"
     folder.mkdir()
     process = subprocess.Popen(
         [need("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
@@ -102,6 +103,20 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
             chromium.close()
     finally:
         end(process)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    """Run a browser for one test."""
+    with running(tmp_path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Run one browser for a module's tests."""
+    with running(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 def devtools_port(file: Path) -> int:

@@ -37,6 +37,7 @@ class Row(NamedTuple):
     """A document, as the example's database has it."""
 
     id: int
+    folder_id: int
     folder: str
     slug: str
     name: str
@@ -48,7 +49,7 @@ class Row(NamedTuple):
 def rows(path: Path) -> list[Row]:
     """All documents of a database, in the order of the page."""
     query = """
-        SELECT document.id, folder.name, folder.slug, document.name, document.file,
+        SELECT document.id, folder.id, folder.name, folder.slug, document.name, document.file,
             document.size, document.content_type
         FROM library_document document JOIN library_folder folder
             ON folder.id = document.folder_id

@@ -20,7 +20,7 @@ from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
 from django_stream_zip.saving import open_zip, save_zip
 from django_stream_zip.views import ZipDownloadView
-from tests.project.test_docs import block_with, run
+from tests.support.docs import block_with, run
 
 CONTAINER = b"""<?xml version="1.0"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
@@ -50,7 +50,7 @@ def data_of(response: Any) -> bytes:
 
 
 def book(**initkwargs: Any) -> Any:
-    view = run(block_with("docs/recipes.rst", "class Book"), files_of_book=lambda pk: BOOK)["Book"]
+    view = run(block_with("docs/formats.rst", "class Book"), files_of_book=lambda pk: BOOK)["Book"]
     return view.as_view(**initkwargs)(RequestFactory().get("/"), pk=7)
 
 

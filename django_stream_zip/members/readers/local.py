@@ -8,7 +8,6 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
-from os import stat_result
 from typing import Any, ClassVar, Final, Self
 
 from django.core.files.storage import FileSystemStorage
@@ -20,6 +19,7 @@ from django_stream_zip.members.files import (
     ExpectedFile,
     FileContent,
     has_settled,
+    look,
     read_short,
     read_short_now,
 )
@@ -64,8 +64,11 @@ class FileReader(Reader):
 
     bypasses: ClassVar[tuple[str, ...]] = ("open", "_open", "size", "get_modified_time")
     defers = True
-    #: How it is settled which file it is, where a reader is made later: see `known`.
+    #: How it is settled which file it is, where a reader is made later (see `known`), and how it is
+    #: seen and read without one.
     locator = staticmethod(_locator)
+    look = staticmethod(look)
+    whole_of = staticmethod(read_short)
 
     def __init__(
         self, storage: Any, name: str, *, decode: bool | None = None, path: str | None = None
@@ -73,21 +76,20 @@ class FileReader(Reader):
         self._path = _locator(storage)(name) if path is None else path
         super().__init__(storage, name, decode=decode)
 
-    def at(self, name: str, path: str) -> Self:
-        """Return a reader of another file of the storage, as it is made; in half the time."""
+    def at(self, name: str, path: str, modified: int | None) -> Self:
+        """Return a reader of another file of the storage, as it is made; in half the time.
+
+        It has seen when the file was modified, if that is known.
+        """
         reader = object.__new__(type(self))
         reader.__dict__.update(self.__dict__)
-        reader.name, reader.place, reader._path = name, path, path
+        reader.name, reader.place, reader._path, reader._modified = name, path, path, modified
         return reader
-
-    @staticmethod
-    def whole_of(path: str, size: int, validator: str | None) -> bytes | None:
-        """Return what `whole` does of a file of which this is expected, without a reader of it."""
-        return read_short(path, size, None, validator)
 
     def _forget(self) -> None:
         super()._forget()
-        self._status: stat_result | None = None
+        self._size: int | None = None
+        self._modified: int | None = None
         self._is_prepared = False
 
     def _is_inside(self, name: str) -> bool:
@@ -103,7 +105,7 @@ class FileReader(Reader):
     def describe(self, size: int | None = None, modified_at: datetime | None = None) -> Metadata:
         """Look at the file."""
         content = FileContent.from_stat(self._path, size, None)
-        self._status = content.status
+        self._size, self._modified = content.size, content.modified
         self.local_state, self.is_settled = content.local_state, content.is_settled
         return Metadata(content.size, None, content.modified_at, content.validator)
 
@@ -114,12 +116,13 @@ class FileReader(Reader):
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read the file."""
         size, state = self.expected_size, self.expected_validator
-        file = ExpectedFile(self._path, size, self._status, state, self._is_prepared)
+        file = ExpectedFile(self._path, size, self._modified, state, self._is_prepared)
         return file.chunks(start, stop)
 
     def whole(self) -> bytes | None:
         """Read the file, if it is short."""
-        return read_short(self._path, self.expected_size, self._status, self.expected_validator)
+        size = self.expected_size or self._size
+        return read_short(self._path, size, self._modified, self.expected_validator)
 
     def whole_now(self, likely: int | None) -> bytes | None:
         """Read the file as it is now, if it is short."""
@@ -156,7 +159,8 @@ class GzippedFileReader(FileReader):
         """Read the file."""
         if not self._is_encoded:
             return super().chunks(start, stop)
-        content = ExpectedFile(self._path, status=self._status, state=self.expected_validator)
+        state = self.expected_validator
+        content = ExpectedFile(self._path, modified=self._modified, state=state)
         if self.deflate_stream is not None:
             return content.chunks(*self.deflate_stream.part(start, stop))
         return _decoded(content.chunks(), start, stop)

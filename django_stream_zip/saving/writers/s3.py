@@ -104,7 +104,8 @@ class S3Writer(PartWriter):
         if self.storage.default_acl:
             own.setdefault("ACL", self.storage.default_acl)
         members = self._client.meta.service_model.operation_model(operation).input_shape.members
-        allowed = {*TransferManager.ALLOWED_UPLOAD_ARGS} & members.keys()
+        # Checksums are the writer's own.
+        allowed = ({*TransferManager.ALLOWED_UPLOAD_ARGS} - _CHECKSUMS.keys()) & members.keys()
         chosen = {name: value for name, value in own.items() if name in allowed}
         return {**chosen, **self._target}
 

@@ -32,14 +32,15 @@ INSTALLED_APPS = [
     "tests.exports.site",
 ]
 USE_TZ = True
-FILES = "django.core.files.storage.FileSystemStorage"
-STORAGES = {"default": {"BACKEND": FILES, "OPTIONS": {"location": str(FOLDER / "stored")}}}
+STORE = "tests.exports.site.stores.Store"
+STORAGES = {"default": {"BACKEND": STORE, "OPTIONS": {"location": str(FOLDER / "stored")}}}
 
 DJANGO_STREAM_ZIP: dict[str, Any] = {
     "EXPORT_PART_SIZE": 64 << 10,
     "EXPORT_TASK_BYTES": 512 << 10,
     "EXPORT_STALLED_AFTER": 2,
     "EXPORT_ATTEMPTS": 100,
+    "WRITERS": {STORE: f"{STORE}Writer"},
 }
 if ENGINE == "django.tasks":
     INSTALLED_APPS += ["django_tasks_db"]

@@ -1,39 +1,47 @@
-// Shows how far an export is, and loads the page again when its state has changed for good.
+// Shows how far exports are, and loads the page again when the state of one has changed for good.
+// Each is an element with `data-zip-export`, the URL of its status; empty, it is that of the page.
 "use strict";
 
 (() => {
-  const place = document.getElementById("zip-export");
-  const bar = place.querySelector("progress");
-  const text = place.querySelector("[data-text]");
   const working = ["queued", "building", "finishing"];
 
-  const show = (status) => {
-    if (!working.includes(status.state)) {
-      location.reload();
-      return false;
-    }
-    if (text.textContent !== status.text) text.textContent = status.text;
-    if (status.fraction === null) bar.removeAttribute("value");
-    else bar.value = Math.floor(status.fraction * 100);
-    return true;
-  };
+  const watch = (place) => {
+    const url = place.dataset.zipExport || location.href;
+    const bar = place.querySelector("progress");
 
-  const ask = async () => {
-    let seconds = 5;
-    try {
-      const response = await fetch(location.href, {headers: {Accept: "application/json"}});
-      if (response.ok) {
-        seconds = Number(response.headers.get("Retry-After")) || seconds;
-        if (!show(await response.json())) return;
-      } else if (response.status < 500) {
-        location.reload(); // logged out, or deleted
-        return;
+    const show = (status) => {
+      if (!working.includes(status.state)) {
+        location.reload();
+        return false;
       }
-    } catch (error) {
-      // The network is away: ask again.
-    }
-    setTimeout(ask, seconds * 1000);
+      for (const name of ["text", "label"]) {
+        const shown = place.querySelector(`[data-${name}]`);
+        if (shown && shown.textContent !== status[name]) shown.textContent = status[name];
+      }
+      if (status.fraction === null) bar?.removeAttribute("value");
+      else if (bar) bar.value = Math.floor(status.fraction * 100);
+      return true;
+    };
+
+    const ask = async () => {
+      let seconds = 5;
+      try {
+        const response = await fetch(url, {headers: {Accept: "application/json"}});
+        if (response.ok) {
+          seconds = Number(response.headers.get("Retry-After")) || seconds;
+          if (!show(await response.json())) return;
+        } else if (response.status < 500) {
+          location.reload(); // logged out, or deleted
+          return;
+        }
+      } catch (error) {
+        // The network is away: ask again.
+      }
+      setTimeout(ask, seconds * 1000);
+    };
+
+    setTimeout(ask, 1000);
   };
 
-  setTimeout(ask, 1000);
+  document.querySelectorAll("[data-zip-export]").forEach(watch);
 })();

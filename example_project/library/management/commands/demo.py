@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
+import subprocess
+import sys
+from contextlib import AbstractContextManager, nullcontext
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.core.management.commands.runserver import naiveip_re
 from django.template.defaultfilters import filesizeformat
+from project import background
 
 from library import s3
 from library.models import Folder
@@ -50,8 +55,7 @@ class Command(BaseCommand):
         self.say(f"Preparing the database in {settings.DATA_DIR}")
         call_command("migrate", verbosity=0)
         if settings.STARTS_S3:
-            # The rows are of files in an earlier S3, which ended.
-            Folder.objects.all().delete()
+            forget_earlier_files()
         for folder in FOLDERS:
             self.fill(folder, small)
         password = set_up_admin()
@@ -60,10 +64,11 @@ class Command(BaseCommand):
             self.say("The library is ready.")
             return
         url = f"http://{addrport}/"
-        self.say(self.style.SUCCESS(f"The library is ready. Open {url}"))
-        self.say(f"Its admin pages are at {url}admin/")
-        # The reloader would run this whole command a second time.
-        call_command("runserver", addrport, use_reloader=False)
+        with self.worker(url):
+            self.say(self.style.SUCCESS(f"The library is ready. Open {url}"))
+            self.say(f"Its admin pages are at {url}admin/")
+            # The reloader would run this whole command a second time.
+            call_command("runserver", addrport, use_reloader=False)
 
     def prepare_storage(self) -> None:
         """Prepare the storage, and print where it is."""
@@ -84,6 +89,24 @@ class Command(BaseCommand):
         news = f"{made} new" if made else "all there already"
         total = filesizeformat(sum(sizes)).replace("\xa0", " ")
         self.say(f"  {sample_folder.name}: {len(sizes)} files, {total} ({news})")
+
+    def worker(self, url: str) -> AbstractContextManager[object]:
+        """Start what prepares archives in the background, and print that, or why there is none."""
+        if background.MISSING:
+            self.say(
+                "Archives aren't prepared in the background, as these packages aren't installed:"
+                f" {', '.join(background.MISSING)}. In the folder of README.rst, run, with pip 25.1"
+                " or newer: python -m pip install --group demo"
+            )
+            return nullcontext()
+        # A site has cron do that every few minutes.
+        call_command("zip_exports", verbosity=0)
+        worker = start_worker(url)
+        self.say(
+            f"Archives are prepared in the background by the process {worker.pid}, which prints"
+            " mails here and ends with this one"
+        )
+        return worker
 
     def say(self, line: str) -> None:
         """Print a line at once, even if the output isn't a terminal."""
@@ -119,11 +142,32 @@ def listen_once(host: str, port: int) -> None:
         server.listen()
 
 
+def forget_earlier_files() -> None:
+    """Remove the rows of what was in an earlier S3, which ended."""
+    Folder.objects.all().delete()
+    if settings.BACKGROUND:
+        from django_stream_zip.exports import ZipExport
+
+        ZipExport.objects.all().delete()
+
+
+def start_worker(url: str) -> subprocess.Popen[bytes]:
+    """Start a worker, which ends when it can read no more: with this process, however that ends."""
+    return subprocess.Popen(
+        [sys.executable, sys.argv[0], "demo_worker"],
+        env=os.environ | {"DEMO_URL": url.rstrip("/")},
+        stdin=subprocess.PIPE,
+        # Ctrl-C is for the server; the worker finishes what it is at.
+        start_new_session=True,
+    )
+
+
 def set_up_admin() -> str:
     """Make sure that there is an admin user, and return the password, the same at each start."""
     password = kept_password()
     user, _ = get_user_model().objects.get_or_create(
-        username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
+        username=USERNAME,
+        defaults={"is_staff": True, "is_superuser": True, "email": "admin@example.com"},
     )
     if not user.check_password(password):
         user.set_password(password)

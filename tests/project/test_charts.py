@@ -1,0 +1,57 @@
+"""The charts of the page about performance are those of its figures."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+from benchmarks import charts
+
+PAGE = (charts.DOCS / "performance.rst").read_text()
+TEXT = """\
+::
+
+    some: 200 objects, and more
+    ---------------------------
+                        s  1st byte ms  x ours (CPU)
+    ours            0.912        1,006
+    one at a time  20.100                0.05 (0.05)
+
+    other: nothing
+    --------------
+          s
+    ours  1
+"""
+
+
+def test_a_table_has_its_cells_by_their_names() -> None:
+    found = charts.tables(TEXT)
+    assert found["some"] == {
+        "ours": {"s": "0.912", "1st byte ms": "1,006", "x ours (CPU)": ""},
+        "one at a time": {"s": "20.100", "1st byte ms": "", "x ours (CPU)": "0.05 (0.05)"},
+    }
+    assert found["other"] == {"ours": {"s": "1"}}
+
+
+def test_bars_are_as_long_as_their_figures() -> None:
+    groups = (charts.Group("some", "Objects", ("ours", "one at a time")),)
+    svg = charts.drawn(charts.Chart("Time", "s", "s", groups), charts.tables(TEXT))
+    root = ElementTree.fromstring(svg)
+    short, long = (int(bar.attrib["width"]) for bar in root.findall("{*}rect"))
+    assert abs(long * 0.912 / 20.1 - short) < 1
+    assert [text.text for text in root.findall("{*}text")] == [
+        "Objects",
+        "this package",
+        "0.912 s",
+        "one at a time",
+        "20.100 s",
+    ]
+
+
+def test_the_charts_belong_to_the_figures() -> None:
+    written = {path.name: path.read_text() for path in charts.FOLDER.iterdir()}
+    assert written == charts.charts(), "run 'python -m benchmarks.charts'"
+
+
+def test_each_chart_is_on_the_page() -> None:
+    assert sorted(re.findall(r":file: _static/charts/(\S+)", PAGE)) == sorted(charts.charts())

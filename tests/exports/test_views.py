@@ -378,7 +378,6 @@ def test_a_link_works_for_anybody_until_it_expires(ready: ZipExport) -> None:
         ({}, {"is_active": False}),
         ({}, {"first_name": "withdrawn"}),
     ],
-    ids=str,
 )
 def test_a_link_to_what_is_over_says_what_a_wrong_one_does(
     changes: Any, of_owner: Any, ready: ZipExport

@@ -27,7 +27,7 @@ from tests.support.network import eventually
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "ATOMIC_REQUESTS": {"ATOMIC_REQUESTS": True},
-    "pool": {"OPTIONS": {"pool": {"min_size": 0, "max_size": 2, "timeout": 3}}},
+    "pool": {"OPTIONS": {"pool": {"min_size": 0, "max_size": 2, "timeout": 30}}},
     "pgbouncer": {},
 }
 SERVERS = ("gunicorn", "uvicorn")
@@ -92,10 +92,9 @@ class Route:
     def path(self, title: str) -> str:
         return f"/{self.view}/{title}/"
 
-    def has_none(self, seconds: float) -> bool:
-        """Return whether there is no connection, at the latest after so many seconds."""
-        eventually(lambda: self.connections() == 0, seconds)
-        return self.connections() == 0
+    def has_none(self) -> bool:
+        """Wait until there is no connection; return whether there is none."""
+        return eventually(lambda: self.connections() == 0)
 
 
 ROUTES = [(name, kind, view) for name in SERVERS for kind in list(KINDS)[:2] for view in VIEWS]
@@ -107,9 +106,9 @@ def route(request: pytest.FixtureRequest, start: Start, database: Postgres) -> I
     """Yield each of the routes, and see that the test leaves no connection."""
     name, kind, view = request.param
     route = Route(start(name, kind), view, lambda: database.connections(f"{name}-{kind}"))
-    assert route.has_none(seconds=5)
+    assert route.has_none()
     yield route
-    assert route.has_none(seconds=5)
+    assert route.has_none()
 
 
 @contextmanager
@@ -136,7 +135,7 @@ def member_count(archive: bytes) -> int:
 
 def test_no_connection_is_held_while_the_body_is_sent(route: Route) -> None:
     with begun(route.server, route.path("large")) as response:
-        assert route.has_none(seconds=1)
+        assert route.has_none()
         assert len(rest_of(response)) > LARGE_FILES * LARGE - 10_000
 
 

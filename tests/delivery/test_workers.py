@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO
@@ -19,6 +18,7 @@ from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
 from tests.support.contents import MODE, TIME
+from tests.support.network import eventually
 from tests.support.sources import BrokenSourceError
 
 TEXT = random.Random(7).randbytes(1000).hex().encode()
@@ -72,10 +72,7 @@ def working() -> list[str]:
 
 
 def are_gone() -> bool:
-    deadline = time.monotonic() + 10
-    while working() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not working()
+    return eventually(lambda: not working())
 
 
 @WAYS

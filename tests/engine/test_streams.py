@@ -29,6 +29,7 @@ from django_stream_zip import (
     async_stream_zip,
     stream_zip,
 )
+from tests.support.network import aeventually
 from tests.support.parser import local_header, parse
 from tests.support.readers import BY_NAME, PYTHON_READERS, assert_reads
 from tests.support.sources import (
@@ -513,8 +514,7 @@ async def aends_by_garbage(log: list[str]) -> None:
     del blocks
     gc.collect()
     # The event loop closes asynchronous garbage in a task of its own.
-    for _ in range(10):
-        await asyncio.sleep(0)
+    assert await aeventually(lambda: log[-1] == "member over")
 
 
 async def aends_by_cancelling(log: list[str]) -> None:

@@ -281,11 +281,13 @@ def test_who_makes_local_members_one_by_one_is_not_asked_ahead() -> None:
 
 def test_the_first_does_not_wait_for_members_that_take_their_time() -> None:
     made = 0
+    contents = [Remote() for _ in range(8)]
 
     def members() -> Iterator[ContentMember]:
         nonlocal made
-        for one in numbered([Remote() for _ in range(8)]):
+        for one in numbered(contents):
             if made:
+                assert eventually(lambda: given_of(contents[:1]))
                 time.sleep(0.1)
             made += 1
             yield one

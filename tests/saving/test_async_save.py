@@ -142,7 +142,7 @@ def test_what_waits_for_ever_can_be_cancelled(kind: str, store: Any) -> None:
         await waits.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
 
     async_to_sync(save)()
     assert os.listdir(store.location) == []

@@ -49,7 +49,7 @@ class Target:
         return worst(known) if known else None
 
     def is_met(self, value: float) -> bool:
-        """Say whether a value is good enough."""
+        """Return whether a value is good enough."""
         return value >= self.value if self.bound == "at least" else value <= self.value
 
     def _ratio(self, results: Results, peer: str, clock: str | None) -> float | None:

@@ -79,11 +79,16 @@ class _Handler(BaseHTTPRequestHandler):
         return start, stop
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Of its own five, those who connect at once lose some, and a lost one is sent a second later.
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(bucket: Bucket) -> Iterator[int]:
     """Serve a bucket until the block ends; yield the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"bucket": bucket}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Bound", (_Handler,), {"bucket": bucket}))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

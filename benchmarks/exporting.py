@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -56,23 +55,20 @@ class Exporting:
         if missing:
             raise CellError(f"needs {', '.join(missing)}")
         with ExitStack() as stack:
-            own = tempfile.TemporaryDirectory(dir=samples.folder, ignore_cleanup_errors=True)
-            folder = Path(stack.enter_context(own))
+            folder = Path(stack.enter_context(samples.subfolder()))
             near, far = stack.enter_context(_swift(folder))
             places = {"folder": str(folder), "exports": far, "near": near}
             places["default"] = stack.enter_context(self._members())
             if not self.is_remote:
-                places["default"] = _files(folder)
+                places["default"] = files_in(folder)
             environment = {**os.environ, "EXPORTS_PLACES": json.dumps(places)}
             environment["DJANGO_SETTINGS_MODULE"] = "benchmarks.exports_settings"
-            _python(
-                environment, "benchmarks.exporting", "prepare", str(self.number), str(self.size)
-            )
+            python(environment, "benchmarks.exporting", "prepare", str(self.number), str(self.size))
             workers = [
                 stack.enter_context(_worker(environment, folder)) for _ in range(_WORKERS[engine])
             ]
             pids = ",".join(str(worker.pid) for worker in workers)
-            figures: Figures = json.loads(_python(environment, "benchmarks.exporting", "run", pids))
+            figures: Figures = json.loads(python(environment, "benchmarks.exporting", "run", pids))
             return figures | {"content_bytes": float(self.number * self.size)}
 
     @contextmanager
@@ -120,7 +116,8 @@ def _s3(port: int, key: str, secret: str) -> dict[str, Any]:
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
 
 
-def _files(folder: Path) -> dict[str, Any]:
+def files_in(folder: Path) -> dict[str, Any]:
+    """Return the storage of files in a folder."""
     options = {"location": str(folder / "media")}
     return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
 
@@ -139,7 +136,8 @@ def _worker(environment: dict[str, str], folder: Path) -> Iterator[subprocess.Po
             worker.wait()
 
 
-def _python(environment: dict[str, str], *arguments: str) -> str:
+def python(environment: dict[str, str], *arguments: str) -> str:
+    """Run a module in a process of the site; return what it prints."""
     command = [sys.executable, "-m", *arguments]
     found = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     if found.returncode:

@@ -96,7 +96,7 @@ def _columns(workload: Workload) -> dict[str, Cell]:
         "requests": _median("requests", 1, 0),
     }
     for what in ("timer", "view"):
-        for quantile in ("p50", "p99", "max"):
+        for quantile in ("p50", "p95", "p99", "max"):
             columns[f"{what} {quantile} ms"] = _median(f"{what}_{quantile}", 1e-3, 1)
     for peer in PEERS:
         if peer in workload.engines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,10 @@ class Samples:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def subfolder(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder in it that goes away earlier."""
+        return tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True)
 
     def payments(self) -> Path:
         """Give 64 MiB of text with much in it that can't be guessed."""

@@ -91,7 +91,7 @@ def missing(name: str) -> str | None:
 @contextmanager
 def running(name: str, samples: Samples, engine: str) -> Iterator[Server]:
     """Run a server, with the package that an engine is of, until the block ends."""
-    port = _free_port()
+    port = free_port()
     module, *arguments = COMMANDS[name].format(port=port).split()
     command = checkouts.process(engine, samples.folder, module, *arguments)
     command["env"]["BENCHMARKS_SAMPLES"] = str(samples.folder)
@@ -109,7 +109,7 @@ def running(name: str, samples: Samples, engine: str) -> Iterator[Server]:
         _await(process, server, log)
         yield server
     finally:
-        _end(process)
+        ended(process)
 
 
 def _await(process: subprocess.Popen[bytes], server: Server, log: Path) -> None:
@@ -122,7 +122,8 @@ def _await(process: subprocess.Popen[bytes], server: Server, log: Path) -> None:
     raise CellError(f"failed: {(log.read_text().splitlines() or ['it does not answer'])[-1]}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and those that it has started."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=10)
@@ -131,7 +132,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(timeout=10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

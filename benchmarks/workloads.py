@@ -11,6 +11,7 @@ from benchmarks.files import File
 from benchmarks.jobs import GIB
 from benchmarks.objects import OBJECTS
 from benchmarks.planning import Planning
+from benchmarks.requesting import REQUESTED
 from benchmarks.samples import MIB, Samples
 from benchmarks.serving import FROM_ROWS, SERVED
 from benchmarks.streaming import Streaming
@@ -157,5 +158,13 @@ ZEROS = tuple(
     )
 )
 
-_ALL: tuple[Workload, ...] = (*STREAMED, *SERVED, *FROM_ROWS, *OBJECTS, *EXPORTED, *ZEROS)
+_ALL: tuple[Workload, ...] = (
+    *STREAMED,
+    *SERVED,
+    *FROM_ROWS,
+    *OBJECTS,
+    *EXPORTED,
+    *REQUESTED,
+    *ZEROS,
+)
 WORKLOADS = {job.name: job for job in _ALL}

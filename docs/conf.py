@@ -54,13 +54,11 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 70
 # In signatures, but without an entry: no inventory has them.
 nitpick_ignore = [
-    ("py:class", "Promise"),
     ("py:class", "django.db.models.enums.TextChoices"),
     ("py:class", "django.utils.functional.Promise"),
     ("py:class", "django_stream_zip.engine.accelerators.CompressObj"),
     ("py:class", "django_stream_zip.exports.registry._Function"),
     ("py:class", "django_stream_zip.exports.sweep.Action"),
-    ("py:class", "django_stream_zip.members.collect.Limit"),
     ("py:class", "rest_framework.exceptions.APIException"),
     ("py:exc", "NotFound"),
     ("py:exc", "SuspiciousFileOperation"),
@@ -72,7 +70,7 @@ intersphinx_mapping = {
     "django": ("https://docs.djangoproject.com/en/stable", "inventories/django.inv"),
 }
 
-smartquotes = False  # a quote may be code
+smartquotes_action = "D"  # dashes only: a quote may be code
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"

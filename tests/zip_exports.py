@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.shortcuts import get_object_or_404
+
 from django_stream_zip.exports import zip_export
 from django_stream_zip.members import queryset_members
 from tests.models import Document
@@ -11,7 +13,11 @@ from tests.support.rows import KNOWN
 
 
 def may_see(user: Any, **arguments: Any) -> bool:
-    """Allow users in whose name nobody has written that they may not."""
+    """Allow users in whose name nobody has written that they may not, if there is such a title."""
+    if arguments.get("title") == "gone":
+        Document.objects.get(title="gone")
+    if arguments.get("title") == "lost":
+        get_object_or_404(Document, title="lost")
     return bool(user.is_active and user.first_name != "withdrawn")
 
 

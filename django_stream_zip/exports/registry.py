@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Final, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import Http404
+
 __all__ = ["Recipe", "UnknownRecipeError", "WrongArgumentsError", "recipe_of", "zip_export"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -37,8 +40,14 @@ class Recipe:
     shareable: bool = False
 
     def is_allowed(self, user: Any, arguments: Mapping[str, Any]) -> bool:
-        """Return whether a user may have the archive of these arguments."""
-        return bool(self.allowed(user, **arguments))
+        """Return whether a user may have the archive of these arguments.
+
+        Nobody may have what isn't there: who guesses what is learns nothing from an error.
+        """
+        try:
+            return bool(self.allowed(user, **arguments))
+        except (Http404, ObjectDoesNotExist):
+            return False
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise WrongArgumentsError unless the function takes these, and JSON keeps them."""
@@ -76,7 +85,8 @@ def zip_export(
     Args:
         name: What rows know the recipe by. It should stay.
         allowed: Called with a user and the arguments: whether this user may have the archive. It is
-            asked at the request, before building, and at every download.
+            asked at the request, before building, and at every download. ObjectDoesNotExist and
+            Http404 mean no, too.
         compress: As for `zip_response`.
         shareable: Whether `get_share_url` may make links for people without an account.
     """

@@ -220,8 +220,6 @@ class StorageContent:
     if TYPE_CHECKING:  # it would be in the way of attributes
         size: int | None
         crc_32: int | None
-        local_state: str | None
-        is_settled: bool
         is_deflated: bool
 
         @property
@@ -231,6 +229,14 @@ class StorageContent:
         @property
         def validator(self) -> str | None:
             """What tells its states apart."""
+
+        @property
+        def local_state(self) -> str | None:
+            """What tells its states apart on this host only."""
+
+        @property
+        def is_settled(self) -> bool:
+            """Whether no other bytes will have its state."""
 
         @property
         def reader(self) -> Reader:
@@ -282,6 +288,8 @@ class ReaderContent(StorageContent):
 
     identity: str
     validator: str | None
+    local_state: str | None
+    is_settled: bool
     reader: Reader
 
     def __init__(self, reader: Reader, metadata: Metadata) -> None:

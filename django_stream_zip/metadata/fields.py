@@ -87,7 +87,7 @@ class MetadataField(_Field):
             names = ", ".join(field.name for field in own_file_fields(self.model)) or "none"
             wanted = repr(self.file_field) if self.file_field else "just one file field"
             message = f"The model must have {wanted} of its own; it has {names}."
-            hint = "Name the file field: ZipSizeField('file'). See docs/members.rst."
+            hint = "Name the file field: ZipSizeField('file')."
             yield checks.Error(message, hint, obj=self, id="django_stream_zip.E005")
         elif self.metadata_key == "size" and (option := overwriting_option(file_field.storage)):
             message = (

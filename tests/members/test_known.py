@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 
 from django_stream_zip.members import storage_member
 from django_stream_zip.members.collect import Collector, StoredFile
-from django_stream_zip.members.known import KnownContent
+from django_stream_zip.members.known import KnownContent, SeenContent
 from django_stream_zip.members.readers import Metadata
 from django_stream_zip.members.readers.local import FileReader
 from django_stream_zip.members.readers.table import _READERS, class_path
-from django_stream_zip.members.storage import ReaderContent
+from django_stream_zip.members.storage import ReaderContent, asked, reader_member
 from django_stream_zip.planning.content import ContentChangedError
 
 TIME = datetime(2024, 2, 29, 12, 30, 5, 123457, tzinfo=UTC)
@@ -83,6 +86,125 @@ def test_nothing_but_what_the_row_says_is_read(storage: FileSystemStorage) -> No
 def test_values_that_no_row_should_have(storage: FileSystemStorage, size: Any) -> None:
     with pytest.raises(TypeError, match="the size of"):
         collected(storage, "a/b.jpg", KNOWN._replace(size=size))
+
+
+@pytest.mark.parametrize("decode", [None, False])
+@pytest.mark.parametrize(
+    "known",
+    [
+        Metadata(),
+        Metadata(size=5),
+        Metadata(size=4),
+        Metadata(modified_at=TIME),
+        Metadata(crc_32=0x3610A686, validator=""),
+        KNOWN,
+    ],
+)
+def test_files_that_are_seen_are_those_of_the_other_way(
+    storage: FileSystemStorage, known: Metadata, decode: bool | None
+) -> None:
+    os.utime(storage.path("a/b.jpg"), ns=(5, 1_600_000_000_123_456_789))
+    [member] = Collector(missing="skip", decode=decode).members(
+        [StoredFile(storage, "a/b.jpg", metadata=known)]
+    )
+    *values, content = member
+    reader = FileReader(storage, "a/b.jpg", decode=decode)
+    *others, other = reader_member(reader, asked(reader, known))
+
+    assert isinstance(content, SeenContent)
+    assert values == others
+    for name in (
+        "identity", "validator", "size", "crc_32", "local_state", "is_settled", "is_deflated",
+        "is_remote", "defers", "may_grow", "stored_name",
+    ):  # fmt: skip
+        assert getattr(content, name) == getattr(other, name), name
+    assert result(lambda: content.whole()) == result(lambda: other.whole())
+    assert result(lambda: list(content.chunks(1, 3))) == result(lambda: list(other.chunks(1, 3)))
+    assert list(content) == list(other) == [b"hello"]
+
+
+def result(call: Callable[[], Any]) -> Any:
+    """Return what a call returns, or the class of what it raises."""
+    try:
+        return call()
+    except Exception as error:
+        return type(error)
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(b"olleh")
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"olleh")
+    other.replace(path)
+
+
+def grown(path: Path) -> None:
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(b"hello!")
+    os.utime(path, ns=times)
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced, grown])
+@pytest.mark.parametrize("prepare", [False, True])
+def test_a_file_that_is_another_one_since_it_was_seen_is_not_read(
+    storage: FileSystemStorage, change: Callable[[Path], None], prepare: bool
+) -> None:
+    path = Path(storage.path("a/b.jpg"))
+    os.utime(path, ns=(5, 1_600_000_000_123_456_789))
+    content = collected(storage, "a/b.jpg", Metadata())[4]
+    if prepare:
+        content.prepare()
+    assert content.whole() == b"hello"
+    change(path)
+    with pytest.raises(ContentChangedError):
+        content.whole()
+    with pytest.raises(ContentChangedError):
+        list(content.chunks())
+    assert b"".join(content) == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "error"),
+    [
+        ("missing.jpg", Metadata(), FileNotFoundError),
+        ("a", Metadata(), IsADirectoryError),
+        ("pipe", Metadata(), PermissionError),
+        ("../b.jpg", Metadata(), SuspiciousFileOperation),
+        ("a/b.jpg", Metadata(validator="5-0"), ContentChangedError),
+        ("a/b.jpg", Metadata(size="5"), TypeError),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_wrong_is_seen_at_once(
+    storage: FileSystemStorage, name: str, known: Metadata, error: type[Exception]
+) -> None:
+    os.mkfifo(storage.path("pipe"))
+    with pytest.raises(error):
+        collected(storage, name, known)
+    found = [StoredFile(storage, name, metadata=known), StoredFile(storage, "a/b.jpg")]
+    assert [member[0] for member in Collector(missing="skip").members(found)] == ["b.jpg"]
+
+
+def test_what_says_that_it_is_empty_is_of_unknown_size() -> None:
+    content = collected(FileSystemStorage("/proc"), "self/status", Metadata())[4]
+    assert content.size is None
+    assert b"".join(content).startswith(b"Name:")
+
+
+def test_its_own_state_follows_the_inode(storage: FileSystemStorage) -> None:
+    path = Path(storage.path("a/b.jpg"))
+    os.utime(path, ns=(5, 1_600_000_000_123_456_789))
+    before = collected(storage, "a/b.jpg", Metadata())[4]
+    replaced(path)
+    os.utime(path, ns=(5, 1_600_000_000_123_456_789))
+    after = collected(storage, "a/b.jpg", Metadata())[4]
+    assert before.validator == after.validator
+    assert before.local_state != after.local_state
+    assert before.is_settled
+    path.write_bytes(b"hello")
+    assert not collected(storage, "a/b.jpg", Metadata())[4].is_settled
 
 
 class Careful(FileReader):

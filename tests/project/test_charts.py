@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from benchmarks import charts
 
 PAGE = (charts.DOCS / "performance.rst").read_text()
@@ -55,3 +57,31 @@ def test_the_charts_belong_to_the_figures() -> None:
 
 def test_each_chart_is_on_the_page() -> None:
     assert sorted(re.findall(r":file: _static/charts/(\S+)", PAGE)) == sorted(charts.charts())
+
+
+# Rows of the page's table beside others: the workload and the engine whose ratios they have.
+ROWS = {
+    "20,000 of 300 bytes, deflated, level 9": ("small-deflated", "ours"),
+    "20,000 of 300 bytes, stored, CRC-32 known": ("small-stored", "ours"),
+    "1 GiB stored, CRC-32 known, zlib": ("large-stored", "ours-zlib"),
+    "1 GiB stored, CRC-32 known, accelerated": ("large-stored", "ours"),
+    "64 MiB CSV, by default, with ISA-L": ("csv", "ours-django"),
+    "64 MiB CSV, the same, ``workers=2``": ("csv", "ours-django-workers"),
+    "64 MiB CSV, zlib at level 9, ``workers=2``": ("csv", "ours-workers"),
+    "64 MiB that can't be compressed, by default": ("incompressible", "ours-django"),
+    "64 MiB AES, stored": ("aes-large", "ours"),
+    "1,000 of 1 KiB with AES": ("aes-small", "ours"),
+    "1,000 of 1 KiB with AES, ``workers=2``": ("aes-small", "ours-workers"),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_table_beside_others_has_the_ratios_of_the_figures(row: str) -> None:
+    workload, engine = ROWS[row]
+    cells = charts.tables(charts.FIGURES.read_text())[workload][engine]
+    figures = [cells.get(f"x {peer} (CPU)", "") for peer in ("stream-zip", "zipstream-ng")]
+    ratios = [float(figure.split(" ")[0]) for figure in figures if figure]
+    [line] = [line for line in PAGE.splitlines() if line.startswith(f"{row}  ")]
+    shown = list(map(float, line.removeprefix(row).split()))
+    # The page has two digits.
+    assert shown == [pytest.approx(ratio, abs=0.51 if ratio >= 10 else 0.051) for ratio in ratios]

@@ -19,6 +19,7 @@ from django.core.management import BaseCommand, get_commands, load_command_class
 from django_stream_zip import conf
 from django_stream_zip.delivery.info import _TEXTS
 from django_stream_zip.templatetags import zip_download
+from tests.project.test_troubleshooting import EXCEPTIONS
 from tests.support.docs import DOCS, PAGES, REFERENCE, ROOT, all_blocks, without_blocks
 
 PACKAGE = ROOT / "django_stream_zip"
@@ -170,6 +171,11 @@ def test_what_is_public_has_an_entry(module: str) -> None:
     paths = entries("(?:auto)?(?:function|class|exception|data)")
     found = {path.rpartition(".")[2] for path in paths}
     assert set(importlib.import_module(module).__all__) - found == set()
+
+
+def test_each_exception_has_an_entry() -> None:
+    found = {path.rpartition(".")[2] for path in entries("autoexception")}
+    assert set(EXCEPTIONS) - found == set()
 
 
 @pytest.mark.parametrize("key", conf.KEYS)

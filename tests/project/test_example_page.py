@@ -17,9 +17,6 @@ from tests.support.pages import axe, overflow, page, problems
 
 __all__ = ["axe", "page", "shared_browser"]
 
-# One server and one browser for all.
-pytestmark = pytest.mark.xdist_group("example_page")
-
 NOTHING_SELECTED = "Nothing was selected: tick at least one document."
 
 

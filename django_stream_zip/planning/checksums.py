@@ -100,8 +100,8 @@ class _Beginning:
 class _RunningChecksum:
     """Computes a CRC-32 of content that isn't in the window."""
 
-    def __init__(self, crc_32: int = 0) -> None:
-        self.crc_32 = crc_32
+    def __init__(self) -> None:
+        self.crc_32 = 0
 
     def __call__(self, chunk: bytes) -> bytes:
         self.crc_32 = crc32(chunk, self.crc_32)
@@ -163,17 +163,6 @@ class WindowChecksums:
             SHARED_READINGS.leave(key)
         yield from self.learn(content, shared.crc_32)
         return shared.crc_32
-
-    def read_on(
-        self, member: MemberFile | AsyncMemberFile, length: int
-    ) -> Generator[Step, None, int]:
-        """Have the first bytes of a content read for their CRC-32, from where that is known."""
-        content = cast(Description, member[4])
-        unsent = Unsent(content, length, member[3].uncompressed_size or 0)
-        start, crc_32 = self.before(unsent)
-        running = _RunningChecksum(crc_32)
-        yield Reading(member, start, length, running)
-        return running.crc_32
 
     def marked(self, reading: Reading, archive: Archive) -> Iterator[Step]:
         """Have a long content read; if that is aborted, learn its CRC-32 up to where it came.

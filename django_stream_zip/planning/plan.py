@@ -427,7 +427,9 @@ def _cut(
     first = archive.content_before(max(0, window.start - data_start))
     last = archive.content_before(max(0, window.stop - data_start))
     is_needed = method.crc_32 is None and window.stop > data_start + archive.data_length
-    crc_32 = (yield from _skipped(archive, member, first, crc_32s, is_needed)) if first else None
+    crc_32 = None
+    if first:
+        first, crc_32 = _skipped(archive, member, first, crc_32s, is_needed)
     if first < last:
         reading = Reading(member, first, last, _writing(archive, window), archive.slow_from)
         if method.crc_32 is None and is_long(last):
@@ -449,16 +451,21 @@ def _cut(
 
 def _skipped(
     archive: Archive, member: AnyMember, length: int, crc_32s: WindowChecksums, is_needed: bool
-) -> Generator[Step, None, int | None]:
-    """Pass over the beginning of a content; return the whole's CRC-32 if that is known.
+) -> tuple[int, int | None]:
+    """Pass over the beginning of a content; return how much of it, and the whole's CRC-32 if known.
 
-    If it isn't, but needed, the beginning is read.
+    If that isn't, but needed, only what its own CRC-32 is known of is passed over. The rest is read
+    together with what is sent: a file that is opened twice may be another one by then.
     """
     _, _, _, method, chunks = member
-    crc_32 = crc_32s.of(cast(Description, chunks)) if is_needed else method.crc_32 or 0
-    read = (yield from crc_32s.read_on(member, length)) if crc_32 is None else None
-    archive.skip(length, read)
-    return crc_32
+    content = cast(Description, chunks)
+    crc_32 = crc_32s.of(content) if is_needed else method.crc_32 or 0
+    passed = None
+    if crc_32 is None:
+        length, passed = crc_32s.before(Unsent(content, length, _known_size(method) or 0))
+    if length:
+        archive.skip(length, passed)
+    return length, crc_32
 
 
 def _known_size(method: object) -> int | None:

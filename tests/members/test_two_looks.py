@@ -363,6 +363,37 @@ def test_a_range_of_a_file_that_is_written_to_is_no_mixture(path: Path) -> None:
         list(chunks)
 
 
+class ReplacedAfterReading(files.FileContent):
+    """Its file becomes another one of the same size and time, each time it was read."""
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        yield from super().chunks(start, stop)
+        path = Path(self._path)
+        replaced(path)
+        os.utime(path, (TIME.timestamp(), TIME.timestamp()))
+
+
+@pytest.mark.parametrize("factory", [RequestFactory, AsyncRequestFactory])
+def test_a_member_that_is_resumed_is_no_mixture_with_a_valid_checksum(
+    factory: Any, path: Path
+) -> None:
+    member = file_member(path, compress=False)
+    plan = Plan.of([member])
+    assert plan is not None
+    sent = b"".join(stream_zip([member]))[: len(OLD) // 2]
+    members = [(*member[:4], ReplacedAfterReading.from_stat(str(path), None, None))]
+
+    async def resumed() -> bytes:
+        request = factory().get("/", headers={"Range": f"bytes={len(sent)}-"})
+        response: Any = zip_response(request, members)
+        assert (response.status_code, response["ETag"]) == (206, plan.entity_tag)
+        if factory is RequestFactory:
+            return b"".join(response)
+        return b"".join([block async for block in response])
+
+    assert members_of(sent + asyncio.run(resumed())) == {"app.log": OLD}
+
+
 @pytest.mark.parametrize("download", [wsgi, asgi])
 def test_an_archive_of_a_mixture_breaks_off(download: Any, path: Path) -> None:
     reading = file_member(path)

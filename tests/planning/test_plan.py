@@ -521,6 +521,19 @@ def test_who_resumes_in_a_long_content_has_it_read_from_the_mark_before(
         assert plan.is_within(7_000, start, plan.length, checksums)
 
 
+@pytest.mark.parametrize("known", [[], ["a"]])
+def test_what_is_read_of_a_member_that_is_cut_is_read_at_once(known: list[str]) -> None:
+    members = [member(name, auto, CONTENT[:50_000]) for name in "ab"]
+    archive, plan, checksums = whole(members), planned(members), Checksums()
+    for *_, content in members:
+        if content.identity in known:
+            checksums.learn(content, zlib.crc32(content.data))
+    assert window(plan, 30_000, plan.length, checksums) == archive[30_000:]
+    assert [content.opened for *_, content in members] == [1, 1]
+    assert (members[0][4].asked == [(0, None)]) is not bool(known)
+    assert len(checksums.known([content for *_, content in members])) == 2
+
+
 def test_reading_what_is_not_sent_gives_empty_blocks_on_the_way() -> None:
     members = [member(name, auto, CONTENT[:50_000]) for name in "ab"]
     archive, plan = whole(members), planned(members)

@@ -298,6 +298,22 @@ def test_who_publishes_what_is_over_meanwhile_takes_it_back(
     assert support.files_in(root) == []
 
 
+@pytest.mark.parametrize("tasks", range(1, 11, 3))
+@pytest.mark.parametrize("model", [ZipExport, User])
+def test_what_is_deleted_while_it_is_built_leaves_nothing(
+    model: Any, tasks: int, root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    requested()
+    for _ in range(tasks):
+        run_task(*support.queue.popleft())
+    for row in model.objects.all():
+        row.delete()
+    run_all()
+    assert not ZipExport.objects.exists()
+    assert support.files_in(root) == []
+
+
 def test_what_moves_on_and_back_meanwhile_is_cancelled_all_the_same(root: Path) -> None:
     """Whatever state it is in when the database is asked: that is once."""
     export = requested()

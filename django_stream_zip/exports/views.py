@@ -258,7 +258,7 @@ def _context(export: AbstractZipExport, status: Mapping[str, Any]) -> dict[str, 
 def _may_have(export: AbstractZipExport) -> bool:
     try:
         return bool(export.owner.is_active and export.is_allowed())
-    except UnknownRecipeError:
+    except (UnknownRecipeError, WrongArgumentsError):
         logger.warning("export %s is of an unknown recipe, %r", export.pk, export.recipe)
         return False
 

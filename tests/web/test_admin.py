@@ -63,8 +63,9 @@ def document_admin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that sets attributes of the documents' admin, for this test."""
 
     def set_attributes(**values: Any) -> None:
+        # Not `setattr`: that would leave the class's value with the instance, for all other tests.
         for name, value in values.items():
-            monkeypatch.setattr(site.get_model_admin(Document), name, value)
+            monkeypatch.setitem(vars(site.get_model_admin(Document)), name, value)
 
     return set_attributes
 

@@ -327,6 +327,12 @@ def test_who_is_not_logged_in_is_sent_to_log_in_whatever_there_is(ready: ZipExpo
     assert ZipExport.objects.count() == 1
 
 
+@pytest.mark.parametrize("name", ["cancel", "again"])
+def test_a_button_leads_through_the_login_back_to_its_page(name: str, ready: ZipExport) -> None:
+    answer = Client().post(url(name, ready))
+    assert answer.headers["Location"] == f"/accounts/login/?next={url('status', ready)}"
+
+
 def test_a_permission_that_is_withdrawn_ends_it(client: Client, ready: ZipExport) -> None:
     share = shared(ready)
     assert client.get(share).status_code == 200

@@ -550,6 +550,14 @@ def test_a_form_that_comes_later_works_too(show: Any) -> None:
     assert said(page) == "Selected: 1 (976.6 KB)"
 
 
+@pytest.mark.parametrize("title", ["שדה", "\u202eexe.jpg", "ملاحظات 7"])
+def test_a_size_stays_beside_a_label_from_right_to_left(show: Any, title: str) -> None:
+    page = show("{% zip_form '/a/' rows label='title' size='pk' %}", rows=[Book(pk=7, title=title)])
+    label = page.locator("li label").bounding_box()
+    size = page.locator("li small").bounding_box()
+    assert size["x"] >= label["x"] + label["width"]
+
+
 def test_a_whole_form_is_for_everybody(show: Any, axe: str) -> None:
     page = show("{% zip_form '/other/' rows %}", rows=books())
     page.locator("[name=ids]").first.check()

@@ -28,6 +28,7 @@ import pytest
 
 from tests.support import example
 from tests.support.example import (
+    MANAGE,
     SERVERS,
     Row,
     environment,
@@ -37,6 +38,7 @@ from tests.support.example import (
     serving,
     unzipped,
 )
+from tests.support.network import eventually, listens
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,24 @@ def test_a_busy_port_is_said_before_anything_is_made(tmp_path: Path, given: list
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("address", ["harbour", "127.0.0.1:harbour", "99999", "127.0.0.1:70000"])
+@pytest.mark.parametrize(
+    "address", ["harbour", "127.0.0.1:harbour", "99999", "127.0.0.1:70000", "0"]
+)
 def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
     refused = manage("demo", address, environment=environment(tmp_path))
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
     assert "demo 8001" in refused.stderr or "127.0.0.1:8001" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_address_that_is_printed_can_be_opened(library: Library, tmp_path: Path) -> None:
+    everywhere = [MANAGE, "demo", "--small", "0.0.0.0:{port}"]
+    with serving(everywhere, environment(library.data), tmp_path / "log") as site:
+        assert eventually(lambda: "Open " in site.log.read_text())
+        [url] = re.findall(r"Open (\S+)", site.log.read_text())
+        assert eventually(lambda: listens(int(url.rpartition(":")[2].strip("/"))))
+        assert b"Document library" in fetch(url)
 
 
 def test_the_password_is_for_its_owner_only(library: Library) -> None:

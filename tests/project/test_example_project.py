@@ -123,6 +123,15 @@ def test_a_storage_that_cannot_be_is_refused(
     assert not list(tmp_path.glob("*.sqlite3"))
 
 
+def test_a_folder_for_the_data_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    refused = manage("demo", environment=environment(taken / "data"))
+    assert refused.returncode == 1
+    assert f"can't be created: Not a directory: '{taken / 'data'}'" in refused.stderr
+    assert "Set DEMO_DATA" in refused.stderr
+
+
 @pytest.mark.parametrize("given", [["{port}"], ["127.0.0.1:{port}"], ["localhost:{port}"]])
 def test_a_busy_port_is_said_before_anything_is_made(tmp_path: Path, given: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:

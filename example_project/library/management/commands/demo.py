@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -64,7 +64,8 @@ class Command(BaseCommand):
             self.say("The library is ready.")
             return
         url = f"http://{addrport}/"
-        with self.worker(url):
+        # Who presses Ctrl-C again doesn't wait for the worker, which ends after its task.
+        with suppress(KeyboardInterrupt), self.worker(url):
             self.say(self.style.SUCCESS(f"The library is ready. Open {url}"))
             self.say(f"Its admin pages are at {url}admin/")
             # The reloader would run this whole command a second time.

@@ -42,7 +42,7 @@ class Album:
     is_gzipped: bool = False
 
     def stored_names(self, name: str) -> list[str]:
-        """Give the files' names in the storage."""
+        """Return the files' names in the storage."""
         return [f"{name}/{number:06}{self.extension}" for number in range(self.number)]
 
     @property
@@ -102,13 +102,13 @@ def ensure(folder: Path, name: str) -> None:
 
 
 def paths(folder: Path, name: str) -> list[Path]:
-    """Give the files of an album."""
+    """Return the files of an album."""
     album = ALBUMS[name]
     return [folder / MEDIA / f"{stored}{album.suffix}" for stored in album.stored_names(name)]
 
 
 def plain_chunks(name: str, count: int) -> Iterator[bytes]:
-    """Give the bytes of so many files of an album, in the site's process."""
+    """Return the bytes of so many files of an album, in the site's process."""
     from django.conf import settings
 
     stored = ALBUMS[name].stored_names(name)[:count]
@@ -116,7 +116,7 @@ def plain_chunks(name: str, count: int) -> Iterator[bytes]:
 
 
 def rows(name: str, count: int | None = None) -> Any:
-    """Give the rows of an album, or the first of them: a queryset."""
+    """Return the rows of an album, or the first of them: a queryset."""
     from benchmarks import models
 
     model = getattr(models, ALBUMS[name].model_name)

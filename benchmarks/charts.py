@@ -18,7 +18,7 @@ FOLDER = DOCS / "_static" / "charts"
 Tables = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 # In pixels. A chart is as narrow as the text of a phone's page, so that it needn't shrink there.
-WIDTH, NAMES, VALUES, LINE, BAR = 460, 120, 84, 22, 14
+WIDTH, NAMES, VALUES, LINE, BAR = 460, 120, 96, 22, 14
 # Colours that stand out on white and on black; texts have the colour of the page.
 OURS, OTHERS = "#3b82d8", "#9a9a9a"
 

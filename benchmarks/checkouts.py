@@ -33,7 +33,7 @@ def link(checkout: Path, folder: Path) -> None:
 
 
 def compared(workload: Workload) -> Workload:
-    """Give the workload with an engine of the older checkout after each that uses the package."""
+    """Return the workload with an engine of the older checkout after each that uses the package."""
     engines = [
         name
         for engine in workload.engines
@@ -43,17 +43,17 @@ def compared(workload: Workload) -> Workload:
 
 
 def before(engine: str) -> str:
-    """Give the name of an engine in the older checkout."""
+    """Return the name of an engine in the older checkout."""
     return engine + _BEFORE
 
 
 def current(engine: str) -> str:
-    """Give the name of an engine in this one."""
+    """Return the name of an engine in this one."""
     return engine.removesuffix(_BEFORE)
 
 
 def process(engine: str, folder: Path, module: str, *arguments: str) -> dict[str, Any]:
-    """Give what `subprocess` takes to run a module with the package that an engine is of."""
+    """Return what `subprocess` takes to run a module with the package that an engine is of."""
     places = [ROOT] if engine == current(engine) else [folder / _BEFORE, ROOT]
     path = os.pathsep.join(map(str, places))
     return {

@@ -22,7 +22,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def text(length: int, rows: Rows) -> bytes:
-    """Give so many bytes of a table."""
+    """Return so many bytes of a table."""
     source = rows(random.Random(1))
     parts: list[bytes] = []
     total = 0
@@ -33,7 +33,7 @@ def text(length: int, rows: Rows) -> bytes:
 
 
 def orders(source: random.Random) -> Iterator[str]:
-    """Give the rows of a shop's orders."""
+    """Yield the rows of a shop's orders."""
     choice, number = source.choice, source.random
     yield "number,ordered_at,customer,e_mail,city,article,quantity,price,status,note\n"
     ordered_at, order = datetime(2024, 1, 1, 8), 100_000
@@ -50,7 +50,7 @@ def orders(source: random.Random) -> Iterator[str]:
 
 
 def payments(source: random.Random) -> Iterator[str]:
-    """Give the rows of a ledger."""
+    """Yield the rows of a ledger."""
     choice, number = source.choice, source.random
     yield "number,account,paid_on,kind,amount,currency,shop,reference\n"
     payment = 0
@@ -66,7 +66,7 @@ def payments(source: random.Random) -> Iterator[str]:
 
 
 def requests(source: random.Random) -> Iterator[str]:
-    """Give the lines of a site's log. They are an eighth as long when they are deflated."""
+    """Yield the lines of a site's log. They are an eighth as long when they are deflated."""
     choice, number = source.choice, source.random
     at = datetime(2024, 1, 1, 8)
     while True:

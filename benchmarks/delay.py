@@ -18,7 +18,7 @@ _UnderWay: TypeAlias = "asyncio.Queue[tuple[float, bytes]]"
 
 @contextmanager
 def delayed(port: int, seconds: float, bytes_a_second: float = inf) -> Iterator[int]:
-    """Give the port of a proxy for a server on this machine; answers take so much longer."""
+    """Yield the port of a proxy for a server on this machine; answers take so much longer."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -58,9 +58,9 @@ class Exporting:
             folder = Path(stack.enter_context(samples.subfolder()))
             near, far = stack.enter_context(_swift(folder))
             places = {"folder": str(folder), "exports": far, "near": near}
-            places["default"] = stack.enter_context(self._members())
-            if not self.is_remote:
-                places["default"] = files_in(folder)
+            places["default"] = (
+                stack.enter_context(self._objects()) if self.is_remote else files_in(folder)
+            )
             environment = {**os.environ, "EXPORTS_PLACES": json.dumps(places)}
             environment["DJANGO_SETTINGS_MODULE"] = "benchmarks.exports_settings"
             python(environment, "benchmarks.exporting", "prepare", str(self.number), str(self.size))
@@ -72,7 +72,7 @@ class Exporting:
             return figures | {"content_bytes": float(self.number * self.size)}
 
     @contextmanager
-    def _members(self) -> Iterator[dict[str, Any]]:
+    def _objects(self) -> Iterator[dict[str, Any]]:
         """Serve the members as objects; yield the storage that has them."""
         sizes = {_stored(number): self.size for number in range(self.number)}
         with (

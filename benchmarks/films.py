@@ -16,7 +16,7 @@ SAMPLES = Samples(Path(os.environ["BENCHMARKS_SAMPLES"]))
 
 @cache
 def films() -> list[File]:
-    """Give the films."""
+    """Return the films."""
     # All films have the same content: read one for the CRC-32 that stream-zip has to be told.
     paths = SAMPLES.films()
     first = File.of_chunks("", paths[0].stat().st_size, OnDisk(paths[0]))
@@ -24,5 +24,5 @@ def films() -> list[File]:
 
 
 def plain_chunks(count: int) -> Iterator[bytes]:
-    """Give the bytes of so many films, no archive around them."""
+    """Return the bytes of so many films, no archive around them."""
     return chain.from_iterable(film.chunks for film in films()[:count])

@@ -15,18 +15,18 @@ GIB = 1024 * MIB
 
 
 def small(count: int, size: int) -> list[File]:
-    """Give small texts, no two the same."""
+    """Return small texts, no two the same."""
     text = csv_text.text(count * size, csv_text.orders)
     return [File.of(f"folder/{n:06}.txt", text[n * size : (n + 1) * size]) for n in range(count)]
 
 
 def empty(count: int) -> Iterator[File]:
-    """Give files with nothing in them, held by nobody."""
+    """Return files with nothing in them, held by nobody."""
     return (File(f"folder/{n:06}.txt", 0, 0, ()) for n in range(count))
 
 
 def noise(size: int) -> list[File]:
-    """Give one large file in chunks of 64 KiB, 16 MiB of which differ."""
+    """Return one large file in chunks of 64 KiB, 16 MiB of which differ."""
     source = random.Random(1)
     chunks = [source.randbytes(CHUNK_LENGTH) for _ in range(min(size, 16 * MIB) // CHUNK_LENGTH)]
     content = Repeated(chunks, size // CHUNK_LENGTH)
@@ -34,7 +34,7 @@ def noise(size: int) -> list[File]:
 
 
 def zeros(size: int) -> list[File]:
-    """Give one large file of zeros that is nowhere."""
+    """Return one large file of zeros that is nowhere."""
     return [
         File(
             "zeros.bin",
@@ -46,17 +46,17 @@ def zeros(size: int) -> list[File]:
 
 
 def payments(samples: Samples) -> list[File]:
-    """Give 64 MiB of text, on disk."""
+    """Return 64 MiB of text, on disk."""
     return [_on_disk(samples.payments())]
 
 
 def orders(samples: Samples) -> list[File]:
-    """Give 64 MiB of text that repeats itself, on disk."""
+    """Return 64 MiB of text that repeats itself, on disk."""
     return [_on_disk(samples.orders())]
 
 
 def photo(samples: Samples) -> list[File]:
-    """Give 64 MiB that can't be compressed, on disk."""
+    """Return 64 MiB that can't be compressed, on disk."""
     return [_on_disk(samples.photo())]
 
 

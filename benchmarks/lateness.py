@@ -16,7 +16,7 @@ class Lateness:
         self._task: asyncio.Task[None] | None = None
 
     def taken(self) -> list[float]:
-        """Give by how many seconds it was late each time since it was asked last."""
+        """Return by how many seconds it was late each time since it was asked last."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._tick())
         samples, self._samples = self._samples, []

@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def resident(pid: int | str = "self") -> int | None:
-    """Give what a process has now, in bytes."""
+    """Return what a process has now, in bytes."""
     return _field(pid, "VmRSS")
 
 
 def peak(pid: int | str = "self") -> int | None:
-    """Give the most that it had since `start_peak`."""
+    """Return the most that it had since `start_peak`."""
     return _field(pid, "VmHWM")
 
 
@@ -28,13 +28,13 @@ def start_peak(pid: int | str = "self") -> int | None:
 
 
 def rise(before: int | None, pid: int | str = "self") -> int | None:
-    """Give by how much the peak is above what was there before."""
+    """Return by how much the peak is above what was there before."""
     after = peak(pid)
     return None if before is None or after is None else after - before
 
 
 def traced(work: Callable[[], object]) -> int:
-    """Give the most that Python's own allocations had while it worked, in bytes."""
+    """Return the most that Python's own allocations had while it worked, in bytes."""
     import tracemalloc
 
     tracemalloc.start()

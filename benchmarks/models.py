@@ -14,7 +14,7 @@ ZipMetadataModel = named("django_stream_zip.models.ZipMetadataModel")
 
 
 def _gzipping() -> Any:
-    """Give the package's storage of gzipped files; an older package has none."""
+    """Return the package's storage of gzipped files; an older package has none."""
     try:
         return import_string("django_stream_zip.storages.gzipped.GzippedFileSystemStorage")()
     except ImportError:

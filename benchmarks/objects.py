@@ -78,7 +78,7 @@ class Objects:
 
 
 def _first(extension: str) -> tuple[str, int]:
-    """Give the object that is read before the clock starts."""
+    """Return the object that is read before the clock starts."""
     return f"first{extension}", 1000
 
 
@@ -90,7 +90,7 @@ def _files(number: int, size: int, extension: str) -> list[tuple[str, int]]:
 
 
 def _known(storage: Any, files: Files) -> list[Any]:
-    """Give members of which the application knows size and time."""
+    """Return members of which the application knows size and time."""
     from django_stream_zip.members import storage_member
 
     return [
@@ -99,7 +99,7 @@ def _known(storage: Any, files: Files) -> list[Any]:
 
 
 def _asked(storage: Any, files: Files) -> list[Any]:
-    """Give members of which the storage is asked, as `queryset_members` does it."""
+    """Return members of which the storage is asked, as `queryset_members` does it."""
     from django_stream_zip.members.collect import Collector, StoredFile
 
     return list(Collector().members(StoredFile(storage, name) for name, _ in files))

@@ -22,7 +22,7 @@ _BEFORE = {
 
 
 def named(path: str) -> Any:
-    """Give what has this dotted path, or had another one before."""
+    """Return what has this dotted path, or had another one before."""
     with suppress(ImportError):
         return import_string(path)
     return import_string(_BEFORE[path])

@@ -38,7 +38,7 @@ Stage = tuple[str, Callable[[Any], Any]]
 
 
 def package_stages(album: str, name: str | None = _NAME) -> list[Stage]:
-    """Give the stages of an archive by the package; each takes what the one before made."""
+    """Return the stages of an archive by the package; each takes what the one before made."""
     from django.test import RequestFactory
 
     from django_stream_zip.members import queryset_members
@@ -67,7 +67,7 @@ def _drained(response: Any) -> int:
 
 
 def floor_stages(album: str) -> list[Stage]:
-    """Give the least: one query, a pattern and a set for the names, headers, one read a file."""
+    """Return the least: one query, a pattern and a set for the names, headers, one read a file."""
     media = albums.rows(album).model._meta.get_field("file").storage.location
     queried = _queried(album)
     return [
@@ -114,7 +114,7 @@ def _floor_blocks(media: str, members: list[tuple[str, bytes]]) -> Iterator[byte
 
 
 def measured(stages: list[Stage], repeats: int) -> dict[str, float]:
-    """Give the least CPU seconds of each stage."""
+    """Return the least CPU seconds of each stage."""
     least: dict[str, float] = {}
     for _ in range(repeats):
         made: Any = None

@@ -24,7 +24,7 @@ Cell = Callable[[Results, str, str], str]
 
 
 def table(workload: Workload, results: Results) -> str:
-    """Give a workload's table: an engine a row, medians of the rounds, ratios to its peers."""
+    """Return a workload's table: an engine a row, medians of the rounds, ratios to its peers."""
     columns = _columns(workload)
     rows = [
         [engine, *(cell(results, workload.name, engine) for cell in columns.values())]
@@ -43,7 +43,7 @@ def table(workload: Workload, results: Results) -> str:
 
 
 def before_and_after(workloads: Iterable[Workload], results: Results) -> str:
-    """Give a table of what has changed since the older checkout, each figure as a ratio.
+    """Return a table of what has changed since the older checkout, each figure as a ratio.
 
     Of times the ratio is turned round: 2.00 is twice as fast.
     """
@@ -70,7 +70,7 @@ def _shown(ratio: float | None) -> str:
 
 
 def aligned(lines: list[list[str]]) -> list[str]:
-    """Give lines of cells as text, the first column to the left and the others to the right."""
+    """Return lines of cells as text, the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

@@ -23,7 +23,7 @@ class Results:
         self.reasons[workload, engine] = reason
 
     def median(self, workload: str, engine: str, figure: str) -> float | None:
-        """Give the median of a figure over the rounds."""
+        """Return the median of a figure over the rounds."""
         rounds = self.figures.get((workload, engine), {}).values()
         values = [figures[figure] for figures in rounds if figure in figures]
         return median(values) if values else None
@@ -31,7 +31,7 @@ class Results:
     def ratio(
         self, workload: str, engine: str, peer: str, figure: str, peer_figure: str | None = None
     ) -> float | None:
-        """Give the median, over the rounds, of the engine's figure divided by the peer's (or by
+        """Return the median, over the rounds, of the engine's figure divided by the peer's (or by
         another figure of the peer).
 
         The two were measured one after the other in each round, which is what makes the ratio
@@ -48,6 +48,6 @@ class Results:
         return median(ratios) if ratios else None
 
     def times_as_fast(self, workload: str, engine: str, peer: str, clock: str) -> float | None:
-        """Give how many times as fast as a peer an engine is, by one of the clocks."""
+        """Return how many times as fast as a peer an engine is, by one of the clocks."""
         ratio = self.ratio(workload, engine, peer, clock)
         return 1 / ratio if ratio else None

@@ -27,7 +27,7 @@ def run(workload: Workload, rounds: int, samples: Samples, results: Results) -> 
 
 
 def chosen(workloads: Iterable[Any], only: list[str], engines: list[str]) -> list[Any]:
-    """Give the workloads of these names or groups, with these engines.
+    """Return the workloads of these names or groups, with these engines.
 
     Of no names: all but those that take minutes. Of no engines: all.
     """

@@ -27,24 +27,24 @@ class Samples:
         return tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True)
 
     def payments(self) -> Path:
-        """Give 64 MiB of text with much in it that can't be guessed."""
+        """Return 64 MiB of text with much in it that can't be guessed."""
         return self._made("payments.csv", lambda: csv_text.text(64 * MIB, csv_text.payments))
 
     def orders(self) -> Path:
-        """Give 64 MiB of text that repeats itself."""
+        """Return 64 MiB of text that repeats itself."""
         return self._made("orders.csv", lambda: csv_text.text(64 * MIB, csv_text.orders))
 
     def photo(self) -> Path:
-        """Give 64 MiB that can't be compressed, under a name that says so."""
+        """Return 64 MiB that can't be compressed, under a name that says so."""
         return self._made("photo.jpg", lambda: _noise(64 * MIB))
 
     def films(self) -> list[Path]:
-        """Give 1 GiB in 16 files that can't be compressed. All have the same content."""
+        """Return 1 GiB in 16 files that can't be compressed. All have the same content."""
         names = [f"film-{number:02}.mp4" for number in range(FILMS)]
         return [self._made(name, lambda: _noise(FILM_LENGTH)) for name in names]
 
     def album(self, name: str) -> list[Path]:
-        """Give the files of an album of the site, whose rows are in its database."""
+        """Return the files of an album of the site, whose rows are in its database."""
         albums.ensure(self.folder, name)
         return albums.paths(self.folder, name)
 

@@ -48,11 +48,11 @@ class Server:
         self.pid = 0
 
     def url(self, path: str) -> str:
-        """Give the whole URL."""
+        """Return the whole URL."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     def ask(self, path: str) -> bytes:
-        """Give the body of an answer."""
+        """Return the body of an answer."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -65,11 +65,11 @@ class Server:
             return body
 
     def cpu_seconds(self) -> float:
-        """Give the processors' time that the process has taken so far."""
+        """Return the processors' time that the process has taken so far."""
         return float(self.told("/process/")["cpu_seconds"])
 
     def first_byte(self, path: str, headers: Mapping[str, str] = MappingProxyType({})) -> float:
-        """Give the seconds to the first byte of a body: that of the headers says nothing."""
+        """Return the seconds to the first byte of a body: that of the headers says nothing."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)) as connection:
             start = time.perf_counter()
             connection.request("GET", path, headers=dict(headers))
@@ -78,7 +78,7 @@ class Server:
                 return time.perf_counter() - start
 
     def told(self, path: str) -> Any:
-        """Give the JSON of an answer."""
+        """Return the JSON of an answer."""
         return json.loads(self.ask(path))
 
 

@@ -36,7 +36,7 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _plain_chunks(*place: str) -> Iterable[bytes]:
-    """Give the bytes of so many films, or of so many files of an album."""
+    """Return the bytes of so many films, or of so many files of an album."""
     *album, count = place
     source: Any = partial(albums.plain_chunks, *album) if album else films.plain_chunks
     chunks: Iterable[bytes] = source(int(count))

@@ -16,7 +16,7 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, str | int | None]:
-    """Give all of it."""
+    """Return all of it."""
     return {
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")

@@ -150,7 +150,7 @@ class ZipDownloadAdminMixin(_Admin):
             queryset, fields = None, ()
         if type(self).get_zip_members is not ZipDownloadAdminMixin.get_zip_members:
             return  # which may take others
-        if _names_members(self) and "name" in self.zip_options:
+        if names_members(self) and "name" in self.zip_options:
             yield "zip_options", "get_zip_member_name names members, so it can't have a name too"
             return
         try:
@@ -270,12 +270,12 @@ def _option(modeladmin: Any, name: str) -> Any:
 def _members(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> list[ContentMember]:
     file_fields = _option(modeladmin, "zip_file_fields")
     options = _member_options(modeladmin)
-    if _names_members(modeladmin):
+    if names_members(modeladmin):
         options["name"] = partial(modeladmin.get_zip_member_name, request)
     return queryset_members(queryset, *file_fields, **options)
 
 
-def _names_members(modeladmin: Any) -> bool:
+def names_members(modeladmin: Any) -> bool:
     """Return whether a ModelAdmin has a `get_zip_member_name` of its own."""
     method = getattr(type(modeladmin), "get_zip_member_name", None)
     return method not in (None, ZipDownloadAdminMixin.get_zip_member_name)

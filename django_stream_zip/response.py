@@ -140,9 +140,7 @@ def _limited(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         return response
     release = slots.take(request)
     if release is None:
-        text = _("Too many downloads are running. Try again in a moment.")
-        headers = {"Retry-After": str(slots.RETRY_AFTER)}
-        return HttpResponse(text, status=503, headers=headers, content_type=_PLAIN)
+        return BusyResponse(response.download)
     response.hold(release)
     return response
 
@@ -251,6 +249,16 @@ class ZipHeaders(ResponseHeaders):
             if key.lower() != "content-encoding":
                 raise
             return "identity"
+
+
+class BusyResponse(HttpResponse):
+    """Says that too many downloads are running for this one."""
+
+    def __init__(self, download: Download | AsyncDownload) -> None:
+        self.download = download
+        text = _("Too many downloads are running. Try again in a moment.")
+        headers = {"Retry-After": str(slots.RETRY_AFTER)}
+        super().__init__(text, status=503, headers=headers, content_type=_PLAIN)
 
 
 class ZipResponse(StreamingHttpResponse):

@@ -10,6 +10,7 @@ it has the digest of a token that is stored on the server.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -388,7 +389,7 @@ def zip_link(url: str, *, max_age: float | timedelta, request: HttpRequest | Non
     seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
     if not parts.netloc:
         raise ValueError("a link needs a host: pass request=, or a URL that begins with https://")
-    if seconds <= 0:
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise ValueError(f"max_age must be more than 0 seconds, not {max_age!r}")
     expires = str(int(time.time() + seconds))
     # A link can be signed anew, for longer.
@@ -483,7 +484,7 @@ def _cache() -> Any:
 
 
 def _keeps_sessions() -> bool:
-    """Say whether the server keeps sessions, which cookies can do as well."""
+    """Return whether the server keeps sessions, which cookies can do as well."""
     is_installed = apps.is_installed("django.contrib.sessions")
     return is_installed and not isinstance(_session(""), SignedCookieStore)
 

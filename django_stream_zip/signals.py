@@ -8,7 +8,7 @@ all).
 and `members` (how many were begun). After an error, or when a client goes away, `completed` is
 False.
 
-Bytes count as sent when the server has them: the last half mebibyte may still be on its way.
+Bytes count as sent when the server has them: the last mebibyte may still be on its way.
 
 The sender is the class `Download`, or `AsyncDownload`. Under ASGI both come from the thread that
 makes the archive.

@@ -29,7 +29,7 @@ from django_stream_zip.members.build import ContentMember
 from django_stream_zip.members.collect import is_choice
 from django_stream_zip.members.misuse import check_members, check_queryset
 from django_stream_zip.members.queryset import check_options
-from django_stream_zip.response import ZipResponse, zip_response
+from django_stream_zip.response import BusyResponse, ZipResponse, zip_response
 from django_stream_zip.selection import zip_link
 
 __all__ = [
@@ -188,10 +188,12 @@ class ZipViewMixin:
             extended_timestamps=self.get_extended_timestamps(),
             comment=self.get_comment(),
         )
-        plan = response.download.order.plan if isinstance(response, ZipResponse) else None
-        if self.export_over is None or plan is None or plan.length <= self.export_over:
-            return response
-        return HttpResponseRedirect(self.get_export_url())
+        # What is prepared instead needs none of the slots that others have taken.
+        if isinstance(response, ZipResponse | BusyResponse) and self.export_over is not None:
+            plan = response.download.order.plan
+            if plan is not None and plan.length > self.export_over:
+                return HttpResponseRedirect(self.get_export_url())
+        return response
 
     def without_members(self, error: Exception) -> HttpResponseBase:
         """Answer where there are no members to send: over a limit, or as a file is missing.
@@ -403,10 +405,23 @@ def _problem(view: type[QuerySetZipViewMixin], initkwargs: dict[str, Any]) -> st
     def option(name: str) -> Any:
         return initkwargs.get(name, getattr(view, name, None))
 
+    return _wrong_value(view, option) or _wrong_members(view, option)
+
+
+def _wrong_value(view: type[QuerySetZipViewMixin], option: Callable[[str], Any]) -> str | None:
+    """Return what is wrong with an option whatever the rows are."""
     for name, is_valid, problem in _OPTIONS:
         value = option(name)
         if not (_is_property(value) or is_valid(value)):
             return problem.format(value)
+    is_large_prepared = option("ids_param") is not None and option("export_over") is not None
+    if is_large_prepared and not _is_overridden(view, "get_export_url"):
+        return "the export_view would prepare all rows: with ids_param, override get_export_url"
+    return None
+
+
+def _wrong_members(view: type[QuerySetZipViewMixin], option: Callable[[str], Any]) -> str | None:
+    """Return what is wrong with how members are made of the rows."""
     is_named = _is_overridden(view, "get_member_name")
     if is_named and "name" in (option("member_options") or {}):
         return "get_member_name names members: member_options can't have a name too"

@@ -89,7 +89,7 @@ def _caches_are_empty() -> None:
 
 @pytest.fixture
 def storage(settings: Any) -> CountingStorage:
-    """Give the default storage of this test, which the file fields of all models use."""
+    """Return the default storage of this test, which the file fields of all models use."""
     counting = {"BACKEND": "tests.support.counting.CountingStorage"}
     settings.STORAGES = {**settings.STORAGES, "default": counting}
     return cast(CountingStorage, storages["default"])

@@ -23,20 +23,20 @@ def may_see(user: Any, **arguments: Any) -> bool:
 
 @zip_export("documents", allowed=may_see)
 def documents(*, title: str = "", options: Any = KNOWN) -> Any:
-    """Give the documents whose titles begin like this, in an archive that is planned."""
+    """Return the documents whose titles begin like this, in an archive that is planned."""
     rows = Document.objects.filter(title__startswith=title).order_by("pk")
     return queryset_members(rows, name="{title}.pdf", compress=False, **options)
 
 
 @zip_export("shared documents", allowed=may_see, shareable=True)
 def shared_documents(*, title: str = "") -> Any:
-    """Give the same; anybody who is given a link may have them."""
+    """Return the same; anybody who is given a link may have them."""
     return documents(title=title)
 
 
 @zip_export("texts", allowed=may_see)
 def texts(*, title: str = "") -> Any:
-    """Give them in an archive of which nobody knows the length."""
+    """Return them in an archive of which nobody knows the length."""
     rows = Document.objects.filter(title__startswith=title).order_by("pk")
     return queryset_members(rows, name="{title}.txt", compress=True, missing="report")
 

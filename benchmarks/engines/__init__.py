@@ -29,7 +29,7 @@ ENGINES: dict[str, Engine] = {
 
 
 def engine(name: str) -> Engine:
-    """Give an engine, in a process that runs no other."""
+    """Return an engine, in a process that runs no other."""
     if name.endswith("-zlib"):
         # What can't be imported isn't found by whoever looks for accelerators.
         sys.modules.update(dict.fromkeys(("isal", "zlib_ng")))  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ class Engine(Protocol):
         """Say what has to be done before it can run, None if it can."""
 
     def members(self, files: Iterable[File], how: How) -> Iterable[Any]:
-        """Give what the engine's user hands it for these files, made while it is iterated."""
+        """Return what the engine's user hands it for these files, made while it is iterated."""
 
     def write(self, members: Iterable[Any], how: How) -> int:
         """Write the archive and throw it away; give its length."""
@@ -60,13 +60,13 @@ class AsyncChunks:
 
 
 async def aiterate(members: Iterable[Any]) -> AsyncIterator[Any]:
-    """Give members asynchronously."""
+    """Yield members asynchronously."""
     for member in members:
         yield member
 
 
 async def alength(blocks: AsyncIterable[bytes]) -> int:
-    """Give how many bytes there are in blocks."""
+    """Return how many bytes there are in blocks."""
     length = 0
     async for block in blocks:
         length += len(block)

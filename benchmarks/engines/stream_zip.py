@@ -49,7 +49,7 @@ class StreamZipAsync(StreamZip):
 
 
 def method_of(how: How) -> Callable[[File], Any]:
-    """Give what makes the method of a file. What is to be stored needs its CRC-32, or it would be
+    """Return what makes the method of a file. What is to be stored needs its CRC-32, or it would be
     held in memory.
     """
     from stream_zip import NO_COMPRESSION_64, ZIP_64

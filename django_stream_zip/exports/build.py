@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Any, Final
 
-from django.db import DatabaseError
+from django.db import Error as AnyDatabaseError
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -86,7 +86,12 @@ def build_parts(pk: str, first: int, last: int) -> None:
         last: The last one.
     """
     export = _found(pk)
-    if export is None or export.state != State.BUILDING or not export.token:
+    if export is None or not export.token:
+        return
+    if export.state == State.FINISHING:  # this task has failed at the end, and is tried again
+        build_export(pk)
+        return
+    if export.state != State.BUILDING:
         return
     with _reported(export):
         parts = _parts(export)
@@ -129,7 +134,7 @@ def _reported(export: AbstractZipExport) -> Iterator[None]:
             _plan_anew(export, error)
         except BaseException:
             # The sweep tries again; the engine sees the error, and may do so before.
-            with suppress(DatabaseError):
+            with suppress(AnyDatabaseError):
                 exports().filter(pk=export.pk, state=export.state).update(heartbeat=None)
             raise
 

@@ -20,4 +20,4 @@ def connect() -> None:
 
 def _deleted(sender: Any, instance: Any, **kwargs: Any) -> None:
     if isinstance(instance, AbstractZipExport) and instance.file:
-        transaction.on_commit(lambda: clean(instance))
+        transaction.on_commit(lambda: clean(instance), using=kwargs["using"])

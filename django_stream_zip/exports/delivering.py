@@ -54,8 +54,6 @@ def _sent_by_server(export: AbstractZipExport, header: str, prefix: str) -> Http
     response.headers[header] = quote(path) if header == "X-Accel-Redirect" else path
     response.headers["Content-Disposition"] = attachment(export.filename)
     response.headers["Cache-Control"] = "private, no-transform"
-    # Empty, it would be that of the file for some servers.
-    del response.headers["Content-Length"]
     return response
 
 

@@ -31,12 +31,12 @@ __all__ = [
 
 
 def moments_around_now() -> tuple[datetime, datetime]:
-    """Return from when to when a sign of life counts.
+    """Return the earliest and the latest heartbeat that still count.
 
     One from the future is of a clock that was put back, and no better than one from long ago.
     """
-    now, patience = timezone.now(), timedelta(seconds=conf.get("EXPORT_STALLED_AFTER"))
-    return now - patience, now + patience
+    now, age = timezone.now(), timedelta(seconds=conf.get("EXPORT_STALLED_AFTER"))
+    return now - age, now + age
 
 
 class ExportQuerySet(models.QuerySet[Any]):

@@ -51,11 +51,13 @@ def _changed_names(export: AbstractZipExport) -> list[str]:
     members = export.known_recipe.members(**export.arguments)
     if not isinstance(members, Sequence) or export.planned is None:
         return names
+    planned = _seconds(export.planned)
     for name, modified_at, *_others in members:
-        if _aware(modified_at) >= export.planned and len(names) <= _MAX_NAMES:
+        if _seconds(modified_at) >= planned and len(names) <= _MAX_NAMES:
             names.append("…" if len(names) == _MAX_NAMES else str(name))
     return names
 
 
-def _aware(moment: datetime) -> datetime:
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+def _seconds(moment: datetime) -> float:
+    """Return when a moment was, with a time zone or, as where USE_TZ is off, without one."""
+    return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).timestamp()

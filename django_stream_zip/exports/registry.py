@@ -43,18 +43,25 @@ class Recipe:
         """Return whether a user may have the archive of these arguments.
 
         Nobody may have what isn't there: who guesses what is learns nothing from an error.
+
+        Raises:
+            WrongArgumentsError: It is asked of other arguments.
         """
+        self._check_call(self.allowed, user, **arguments)
         try:
             return bool(self.allowed(user, **arguments))
         except (Http404, ObjectDoesNotExist):
             return False
 
-    def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raise WrongArgumentsError unless the function takes these, and JSON keeps them."""
+    def _check_call(self, called: Callable[..., Any], /, *args: Any, **arguments: Any) -> None:
         try:
-            signature(self.members).bind(**arguments)
+            signature(called).bind(*args, **arguments)
         except TypeError as error:
             raise WrongArgumentsError(f"the recipe {self.name!r}: {error}") from error
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Raise WrongArgumentsError unless the function takes these, and JSON keeps them."""
+        self._check_call(self.members, **arguments)
         try:
             kept = json.loads(json.dumps(arguments, allow_nan=False))
         except (TypeError, ValueError) as error:

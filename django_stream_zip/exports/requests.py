@@ -45,13 +45,17 @@ def request_zip(
         WrongArgumentsError: It takes other arguments, or they aren't JSON. (A TypeError.)
         PermissionDenied: The owner may not have this archive.
     """
+    _check(recipe, owner, arguments)
+    filename = safe_filename(str(filename))
+    found = live_export(recipe, owner, filename, arguments)
+    return found or _created(recipe, owner, filename, arguments)
+
+
+def _check(recipe: str, owner: Any, arguments: Mapping[str, Any]) -> None:
     known = recipe_of(recipe)
     known.check(arguments)
     if not known.is_allowed(owner, arguments):
         raise PermissionDenied(_("You may not have these files."))
-    filename = safe_filename(str(filename))
-    found = live_export(recipe, owner, filename, arguments)
-    return found or _created(recipe, owner, filename, arguments)
 
 
 def request_again(export: AbstractZipExport) -> AbstractZipExport:
@@ -59,7 +63,11 @@ def request_again(export: AbstractZipExport) -> AbstractZipExport:
 
     An export that is being built is returned itself. One that is ready stays so until it expires;
     if nothing has changed, the new one shares its file.
+
+    Raises:
+        What `request_zip` does, and then nothing has changed.
     """
+    _check(export.recipe, export.owner, export.arguments)
     exports().filter(pk=export.pk, state=State.READY).update(digest=None)
     return request_zip(
         export.recipe, owner=export.owner, filename=export.filename, **export.arguments

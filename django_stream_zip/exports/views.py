@@ -257,6 +257,7 @@ def _context(export: AbstractZipExport, status: Mapping[str, Any]) -> dict[str, 
         "percent": None if export.fraction is None else int(export.fraction * 100),
         "progress_label": _("Progress"),
         "missing_text": missing % {"count": export.missing} if export.missing else "",
+        "ready_label": _("Prepared on"),
         "expires_label": _("Available until"),
         "download_label": _("Download"),
         "refresh_after": REFRESH_AFTER,
@@ -270,7 +271,7 @@ def _context(export: AbstractZipExport, status: Mapping[str, Any]) -> dict[str, 
 def _may_have(export: AbstractZipExport) -> bool:
     try:
         return bool(export.owner.is_active and export.is_allowed())
-    except UnknownRecipeError:
+    except (UnknownRecipeError, WrongArgumentsError):
         logger.warning("export %s is of an unknown recipe, %r", export.pk, export.recipe)
         return False
 

@@ -2,7 +2,7 @@
 
 It has to be that thread (`thread_sensitive`): database connections belong to it, and Django closes
 the response in it. From another one, closing could happen while the next chunk is being made.
-Back-pressure needs nothing more: without demand nothing is pulled.
+Back-pressure needs nothing more: without demand, no more than one batch is pulled.
 
 What defers, as `waiting` says, is pulled on the event loop instead, until it yields an empty chunk.
 Then the thread pulls for a while, one batch ahead of what is sent.
@@ -122,6 +122,10 @@ class Threaded:
 
     async def aclose(self) -> None:
         """Close the iterator, after the batch that is being made."""
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
         await sync_to_async(close)(self._chunks)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 from project import background, storage
@@ -115,7 +116,10 @@ DJANGO_STREAM_ZIP = {
 LOGIN_URL = "library:login"
 LOGIN_REDIRECT_URL = "library:index"
 # Mails are printed. The links in them need an address, which the command `demo` knows.
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 DEFAULT_FROM_EMAIL = "library@example.com"
 SITE_URL = os.environ.get("DEMO_URL") or "http://127.0.0.1:8000"
 

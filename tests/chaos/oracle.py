@@ -52,11 +52,11 @@ class File:
                 state.until = min(state.until, time.monotonic())
 
     def was(self, data: bytes, since: float) -> bool:
-        """Say whether these are the bytes of a state that wasn't over by then."""
+        """Return whether these are the bytes of a state that wasn't over by then."""
         return any(data == state.data for state in self.states if state.until >= since)
 
     def explain(self, data: bytes) -> str:
-        """Say which blocks of the data are of which states."""
+        """Return which blocks of the data are of which states."""
         runs: list[tuple[str, int]] = []
         for at in range(0, len(data), BLOCK):
             block = data[at : at + BLOCK]

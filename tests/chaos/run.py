@@ -73,7 +73,7 @@ class Trial:
         return Verdict(verdict, self.scenario, why)
 
     def is_misled(self, damage: Damaged | None) -> bool:
-        """Say whether a range was made of a member whose row says what is no longer so.
+        """Return whether a range was made of a member whose row says what is no longer so.
 
         A row without a validator vouches for all contents that have the size that it declares, or
         for any if it declares the CRC-32 only. Who gets all of a member at once gets it checked; a
@@ -191,7 +191,7 @@ ENDINGS: dict[type[Exception], str] = {
 
 
 def judged(name: str, scenario: Scenario, *, is_quiet: bool, is_misled: bool) -> str:
-    """Say whether an end was as it should be, under these circumstances."""
+    """Return whether an end was as it should be, under these circumstances."""
     if is_quiet and name in {"refused", "failed", "DAMAGED"}:
         return "NEEDLESS"
     if name == "DAMAGED" and scenario.cannot_tell and not is_quiet:
@@ -322,5 +322,5 @@ def left_open(world: World, before: dict[str, Measured]) -> Iterator[str]:
 
 
 def from_environment(name: str, default: int) -> int:
-    """Give a number that the environment may set."""
+    """Return a number that the environment may set."""
     return int(os.environ.get(name, default))

@@ -52,14 +52,14 @@ _CAPABILITIES = "-dac_override,-dac_read_search"
 
 
 def without_power() -> list[str]:
-    """Give the command before a command that is to be refused files as other users are."""
+    """Return the command before a command that is to be refused files as other users are."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         return []
     return ["setpriv", f"--bounding-set={_CAPABILITIES}", f"--inh-caps={_CAPABILITIES}"]
 
 
 def can_be_refused() -> bool:
-    """Say whether a server here can meet an unreadable file."""
+    """Return whether a server here can meet an unreadable file."""
     return os.geteuid() != 0 or bool(without_power())
 
 

@@ -52,14 +52,14 @@ class Postgres:
         return int(self.ask(query, application_name))
 
     def ask(self, query: str, *arguments: object) -> Any:
-        """Give the only value of an answer; asked in another database, so as not to be counted."""
+        """Return an answer's only value; asked in another database, so as not to be counted."""
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             cursor = connection.execute(query.encode(), arguments or None)
             row = cursor.fetchone() if cursor.description else None
             return row and row[0]
 
     def is_up(self) -> bool:
-        """Say whether it answers."""
+        """Return whether it answers."""
         try:
             return self.ask("SELECT 1") == 1
         except psycopg.OperationalError:
@@ -70,7 +70,7 @@ class Postgres:
 
 
 def program(name: str) -> str:
-    """Give the program's path; without it skip the test, or fail it on CI."""
+    """Return the program's path; without it skip the test, or fail it on CI."""
     path = shutil.which(name, path=os.pathsep.join([*map(str, PLACES), os.environ["PATH"]]))
     if path is None:
         reason = f"the test needs {name}"
@@ -80,7 +80,7 @@ def program(name: str) -> str:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give a folder for a program that may be nobody's, who can't see into pytest's."""
+    """Yield a folder for a program that may be nobody's, who can't see into pytest's."""
     with tempfile.TemporaryDirectory(prefix="database-", ignore_cleanup_errors=True) as name:
         if os.geteuid() == 0:
             shutil.chown(name, **_user())

@@ -15,7 +15,7 @@ from tests.support.network import end, eventually, free_port, listens, without_p
 
 
 def environment(database: dict[str, Any], data: Path) -> dict[str, str]:
-    """Give the environment of a process of the site."""
+    """Return the environment of a process of the site."""
     return {
         **without_proxies(),
         "DJANGO_SETTINGS_MODULE": "tests.database.server_settings",

@@ -80,7 +80,7 @@ def in_atomic_block(request: HttpRequest) -> JsonResponse:
 
 
 def process_id() -> int:
-    """Say which of PostgreSQL's processes answers."""
+    """Return which of PostgreSQL's processes answers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])

@@ -36,14 +36,14 @@ VIEWS = ("eager", "lazy")
 
 @pytest.fixture(scope="session")
 def data(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder with the files of all rows."""
+    """Return the folder with the files of all rows."""
     path = tmp_path_factory.mktemp("data")
     fill(address(database), path)
     return path
 
 
 def address(database: Postgres, name: str = "", kind: str = "plain") -> dict[str, Any]:
-    """Give settings for a database; its connections have a name by which they are counted."""
+    """Return settings for a database; its connections have a name by which they are counted."""
     options = {"application_name": f"{name}-{kind}", **KINDS[kind].get("OPTIONS", {})}
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -63,7 +63,7 @@ Start = Callable[[str, str], Server]
 def start(
     database: Postgres, data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Start]:
-    """Give a function that starts a server with a kind of connections, once."""
+    """Yield a function that starts a server with a kind of connections, once."""
     logs = tmp_path_factory.mktemp("logs")
     servers: dict[tuple[str, str], Server] = {}
     with ExitStack() as stack:
@@ -103,7 +103,7 @@ ROUTES.append(("uvicorn", "plain", "async"))
 
 @pytest.fixture(params=ROUTES, ids="-".join)
 def route(request: pytest.FixtureRequest, start: Start, database: Postgres) -> Iterator[Route]:
-    """Give each of the routes, and see that the test leaves no connection."""
+    """Yield each of the routes, and see that the test leaves no connection."""
     name, kind, view = request.param
     route = Route(start(name, kind), view, lambda: database.connections(f"{name}-{kind}"))
     assert route.has_none()

@@ -30,7 +30,7 @@ NAMES = st.text() | st.text(AWKWARD) | st.text(AWKWARD + COMPATIBLE)
 
 
 def both(filename: str) -> tuple[str, str]:
-    """Give the plain name of a header and the one that a browser takes."""
+    """Return the plain name of a header and the one that a browser takes."""
     match = HEADER.fullmatch(attachment(filename))
     assert match is not None, attachment(filename)
     plain, extended = match.groups()

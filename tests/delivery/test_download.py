@@ -603,7 +603,7 @@ def test_signals_come_before_the_first_byte_and_after_the_last() -> None:
 
 
 def broken_promise(size: int = 100_000) -> list[ContentMember]:
-    """Give members of which the first has another CRC-32 than somebody said."""
+    """Return members of which the first has another CRC-32 than somebody said."""
     data = b"x" * size
     name, *rest, _, content = counting_member("wrong.jpg", data, identity="wrong")
     wrong = (name, *rest, NO_COMPRESSION_AUTO(size, 1), content)

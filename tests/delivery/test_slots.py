@@ -16,6 +16,7 @@ from django_stream_zip.delivery import slots
 from django_stream_zip.delivery.download import ZipDownloadError
 from django_stream_zip.members import bytes_member
 from django_stream_zip.response import zip_response
+from django_stream_zip.views import ZipDownloadView
 
 PHOTO = bytes_member(b"x" * 1000, "a.jpg")
 
@@ -51,6 +52,25 @@ def test_one_too_many_is_told_to_come_later() -> None:
     assert again.status_code == 200
     assert ask().status_code == 503
     for response in (again, running[1]):
+        response.close()
+
+
+@pytest.mark.usefixtures("two")
+def test_one_that_is_prepared_instead_needs_no_slot() -> None:
+    class Large(ZipDownloadView):
+        export_over = 100
+
+        def get_members(self) -> Any:
+            return [PHOTO]
+
+        def get_export_url(self) -> str:
+            return "/prepared/"
+
+    running = [ask(), ask()]
+    request = RequestFactory().get("/")
+    assert Large.as_view()(request).headers["Location"] == "/prepared/"
+    assert Large.as_view(export_over=5000)(request).status_code == 503
+    for response in running:
         response.close()
 
 

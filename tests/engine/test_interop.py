@@ -78,7 +78,7 @@ def refusal(reader: str, data: bytes) -> str:
 
 @cache
 def is_limited(reader: str, method: str) -> bool:
-    """Tell whether this version of the reader refuses such members, whoever has made them."""
+    """Return whether this version of the reader refuses such members, whoever has made them."""
     said = LIMITS.get((reader, method))
     return said is not None and said in refusal(reader, SMALL_ZIP64)
 

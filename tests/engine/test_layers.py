@@ -84,7 +84,7 @@ FORBIDDEN_ATTRIBUTES = {"now", "utcnow", "today", "fromtimestamp", "urandom"}
 
 
 def sins(source: str) -> Iterator[str]:
-    """Give what an engine may not do."""
+    """Yield what an engine may not do."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):

@@ -227,7 +227,7 @@ HOSTILE = [
 
 
 def brief(name: str) -> str:
-    """Give an id that doesn't fill the screen, and that XML reports can hold."""
+    """Return an id that doesn't fill the screen, and that XML reports can hold."""
 
     def repeated(run: re.Match[str]) -> str:
         return f"({run[1]} {len(run[0]) // len(run[1])} times)"
@@ -343,7 +343,7 @@ def is_safe_component(part: str) -> bool:
 
 
 def is_safe(name: str) -> bool:
-    """Tell whether a name is safe on Windows, macOS and Linux."""
+    """Return whether a name is safe on Windows, macOS and Linux."""
     if not all(map(is_safe_character, name)):
         return False
     path = name.removesuffix("/")

@@ -391,7 +391,7 @@ def test_an_error_of_the_callers_comes_after_what_was_before(error: Exception, w
 
 
 def synchronous(blocks: Any) -> Iterator[bytes]:
-    """Give what an async iterable gives, from an event loop that runs meanwhile."""
+    """Yield what an async iterable gives, from an event loop that runs meanwhile."""
     with asyncio.Runner() as runner:
         while True:
             try:

@@ -105,7 +105,7 @@ def add(archive: Archive, name: str, method: Method) -> None:
 
 
 def finished(archive: Archive) -> Ends:
-    """Give the end records that the archive would have now; it goes on."""
+    """Return the end records that the archive would have now; it goes on."""
     return end_records(b"".join(copy(archive).finish()))
 
 

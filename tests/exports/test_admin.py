@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from django_stream_zip.exports import State, ZipExport
 from tests.models import Document
+from tests.support import export_admin
 from tests.support import exports as support
 from tests.support.counting import CountingStorage
 from tests.support.exports import again, make_user, requested, run_all
@@ -59,6 +60,19 @@ def test_what_is_selected_is_prepared(client: Client, root: Path, chief: User) -
     assert client.get(f"/exports/{export.pk}/file/").status_code == 200
     User.objects.update(is_superuser=False)
     assert client.get(f"/exports/{export.pk}/file/").status_code == 403
+
+
+def test_members_have_the_names_of_a_download(
+    client: Client, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named(self: Any, request: Any, instance: Document, stored_name: str) -> str:
+        return f"{instance.title} of {request.user}.pdf"
+
+    monkeypatch.setattr(export_admin.DocumentAdmin, "get_zip_member_name", named)
+    choose(client, "prepare_zip")
+    run_all()
+    with ZipFile(root / ZipExport.objects.get().file) as archive:
+        assert archive.namelist() == [f"a{number} of chief.pdf" for number in range(3)]
 
 
 def test_a_row_that_the_user_may_not_see_any_more_is_a_failure(client: Client) -> None:

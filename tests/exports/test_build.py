@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,12 +24,15 @@ from django_stream_zip.exports import (
     build,
     build_export,
     build_parts,
+    problems,
+    registry,
     run_task,
     sweep_exports,
 )
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.models import ZipExportPart
 from django_stream_zip.exports.progress import Reports
+from django_stream_zip.exports.registry import Recipe
 from django_stream_zip.exports.signals import zip_export_failed, zip_export_ready
 from django_stream_zip.saving.writers.local import LocalFolder
 from tests.models import Document
@@ -298,6 +301,22 @@ def test_who_publishes_what_is_over_meanwhile_takes_it_back(
     assert support.files_in(root) == []
 
 
+@pytest.mark.parametrize("tasks", range(1, 11, 3))
+@pytest.mark.parametrize("model", [ZipExport, User])
+def test_what_is_deleted_while_it_is_built_leaves_nothing(
+    model: Any, tasks: int, root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    requested()
+    for _ in range(tasks):
+        run_task(*support.queue.popleft())
+    for row in model.objects.all():
+        row.delete()
+    run_all()
+    assert not ZipExport.objects.exists()
+    assert support.files_in(root) == []
+
+
 def test_what_moves_on_and_back_meanwhile_is_cancelled_all_the_same(root: Path) -> None:
     """Whatever state it is in when the database is asked: that is once."""
     export = requested()
@@ -451,6 +470,22 @@ def test_files_that_change_again_are_named(
     assert [(how, row.error) for how, row in sent] == [("failed", failed.error)]
 
 
+@pytest.mark.parametrize("zone", [None, UTC])  # None is how the database has it without USE_TZ
+def test_files_are_named_whether_times_have_a_zone_or_not(
+    monkeypatch: pytest.MonkeyPatch, zone: Any
+) -> None:
+    members = [
+        ("before", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("after", datetime(2026, 1, 5, tzinfo=UTC)),
+        ("later", datetime(2026, 1, 6)),
+    ]
+    recipe = Recipe("times", lambda: members, lambda user: True)
+    monkeypatch.setitem(registry._recipes, "times", recipe)
+    export = ZipExport(recipe="times", planned=datetime(2026, 1, 3, tzinfo=zone))
+    text = "Files were changed while the archive was being prepared: after, later"
+    assert problems.changed(export) == text
+
+
 def test_a_content_that_isnt_as_declared_is_never_published(
     root: Path, storage: CountingStorage
 ) -> None:
@@ -592,6 +627,22 @@ def test_an_upload_that_is_gone_when_it_is_published_is_begun_again(
         (root / name).unlink()
     build_export(str(export.pk))
     run_all()
+    assert again(export).state == State.READY
+    assert support.stored(again(export), root) == support.streamed(export)
+
+
+def test_a_task_that_failed_at_the_end_may_be_tried_again_by_its_engine(
+    root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", SIZES)
+    export = requested()
+    with (
+        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
+        pytest.raises(ConnectionError),
+    ):
+        run_all()
+    assert again(export).state == State.FINISHING
+    build_parts(str(export.pk), 3, 3)
     assert again(export).state == State.READY
     assert support.stored(again(export), root) == support.streamed(export)
 

@@ -78,6 +78,19 @@ def test_a_ready_one_is_requested_again_and_shares_what_has_not_changed(
     assert request_again(again(other)) != other
 
 
+def test_what_may_not_be_requested_again_stays_what_the_same_request_gives(
+    root: Path, storage: CountingStorage
+) -> None:
+    support.make_documents(storage, "a", [3000])
+    export = requested()
+    run_all()
+    User.objects.update(first_name="withdrawn")
+    with pytest.raises(PermissionDenied):
+        request_again(again(export))
+    User.objects.update(first_name="")
+    assert requested() == export
+
+
 def test_who_requests_the_same_at_the_same_moment_gets_the_same_row(root: Path) -> None:
     """Neither has seen the other's row when it looked."""
     request = ("documents", make_user(), "archive.zip", {"title": "a"})

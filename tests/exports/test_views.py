@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_stream_zip.exports import State, ZipExport, ZipExportView, run_task
+from django_stream_zip.exports import State, ZipExport, ZipExportView, registry, run_task
+from django_stream_zip.exports.registry import recipe_of
 from django_stream_zip.exports.views import ExportStatusView
 from django_stream_zip.members import storage_member
 from django_stream_zip.views import ZipDownloadView
@@ -379,6 +381,15 @@ def test_a_recipe_that_takes_other_arguments_by_now_is_not_found(
     client: Client, ready: ZipExport
 ) -> None:
     ZipExport.objects.update(arguments={"album": 7})
+    assert client.post(url("again", ready)).status_code == 404
+
+
+def test_who_may_have_it_is_asked_of_other_arguments_by_now(
+    client: Client, ready: ZipExport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe_of("documents"), allowed=lambda user, album: True)
+    monkeypatch.setitem(registry._recipes, "documents", recipe)
+    assert client.get(url("file", ready)).status_code == 403
     assert client.post(url("again", ready)).status_code == 404
 
 

@@ -53,7 +53,7 @@ class Terminal(StringIO):
 
 @pytest.fixture
 def storage(settings: Any) -> WatchedStorage:
-    """Give the storage of all file fields."""
+    """Return the storage of all file fields."""
     backend = {"BACKEND": f"{__name__}.WatchedStorage"}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
     return cast(WatchedStorage, storages["default"])
@@ -66,12 +66,12 @@ def make(storage: WatchedStorage, *names: str, model: Any = Book) -> list[Any]:
 
 
 def filled(*names: str) -> list[tuple[Any, ...]]:
-    """Give the facts of such files."""
+    """Return the facts of such files."""
     return [(len(name), zlib.crc32(name.encode()), TIME) for name in names]
 
 
 def held() -> list[tuple[Any, ...]]:
-    """Give the facts as the database has them."""
+    """Return the facts as the database has them."""
     columns = ("zip_size", "zip_crc_32", "zip_modified_at")
     return list(Book.objects.order_by("pk").values_list(*columns))
 

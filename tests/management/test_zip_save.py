@@ -62,7 +62,9 @@ def test_rows_are_saved_in_a_storage() -> None:
     assert "exports:a.zip" in save("tests.Document", "file", "--to", "exports:a.zip")
     with storages["exports"].open("a.zip") as file:
         assert names(file.read()) == ["one.jpg", "two.jpg"]
-    assert exit_code("tests.Document", "file", "--to", "exports:a.zip") == 1
+    with pytest.raises(CommandError, match="or pass --overwrite") as caught:
+        save("tests.Document", "file", "--to", "exports:a.zip")
+    assert caught.value.returncode == 1
     save("tests.Document", "file", "--to", "exports:a.zip", "--overwrite")
 
 

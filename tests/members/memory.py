@@ -65,7 +65,7 @@ def send(rows: int) -> dict[str, Any]:
 
 
 def memory(name: str) -> int:
-    """Give a figure of this process's memory, in bytes."""
+    """Return a figure of this process's memory, in bytes."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) * 1024

@@ -68,7 +68,7 @@ class UnsizedContent(UnknownContent):
         self.size = None  # type: ignore[assignment]
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes from `start` to `stop`."""
+        """Yield the bytes from `start` to `stop`."""
         yield self._data[start:stop]
 
 

@@ -474,7 +474,7 @@ ORDERINGS: dict[str, Callable[[], QuerySet[Any]]] = {
 
 
 def order_of(queries: Any) -> list[str]:
-    """Give the columns that the only query orders by."""
+    """Return the columns that the only query orders by."""
     [query] = queries.captured_queries
     return re.findall(r'"(tests_\w+"\."\w+)"', query["sql"].partition(" ORDER BY ")[2])
 
@@ -747,7 +747,7 @@ def test_a_storage_that_fails_is_treated_as_one_that_misses(
 
 @pytest.fixture
 def three(storage: CountingStorage) -> QuerySet[Document]:
-    """Give three documents of 12 bytes each."""
+    """Return three documents of 12 bytes each."""
     for title in "abc":
         make_known_document(storage, title)
     return Document.objects.all()
@@ -880,7 +880,7 @@ class Sizeless(GenericReader):
 
 @pytest.fixture
 def sizeless(storage: CountingStorage, settings: Any) -> QuerySet[Document]:
-    """Give three documents of 12 bytes each, of which nobody knows that beforehand."""
+    """Return three documents of 12 bytes each, of which nobody knows that beforehand."""
     readers = {"tests.support.counting.CountingStorage": f"{__name__}.Sizeless"}
     settings.DJANGO_STREAM_ZIP = {"READERS": readers}
     for title in "abc":

@@ -100,7 +100,7 @@ class ShoutingStorage(KeepingStorage):
 
 @pytest.fixture
 def use(settings: Any) -> Callable[[type], Any]:
-    """Give what makes a storage class that of all file fields."""
+    """Return what makes a storage class that of all file fields."""
 
     def use(storage: type) -> Any:
         path = f"{storage.__module__}.{storage.__qualname__}"
@@ -112,7 +112,7 @@ def use(settings: Any) -> Callable[[type], Any]:
 
 @pytest.fixture
 def storage(use: Callable[[type], Any]) -> KeepingStorage:
-    """Give a storage that counts what it is asked for."""
+    """Return a storage that counts what it is asked for."""
     return cast(KeepingStorage, use(KeepingStorage))
 
 
@@ -125,13 +125,13 @@ def saved_book(content: bytes = OLD, **fields: Any) -> Book:
 
 
 def held(instance: Any) -> tuple[Any, ...]:
-    """Give name and facts as the database has them."""
+    """Return name and facts as the database has them."""
     row = Book.objects.get(pk=instance.pk)
     return row.file.name, row.zip_size, row.zip_crc_32
 
 
 def told(name: str, content: bytes) -> tuple[Any, ...]:
-    """Give name and facts as they are of this content."""
+    """Return name and facts as they are of this content."""
     return name, len(content), zlib.crc32(content)
 
 
@@ -690,7 +690,7 @@ def test_columns_that_are_nobody_s_are_told() -> None:
 
 @pytest.fixture
 def books(db: None, storage: KeepingStorage) -> QuerySet[Book]:
-    """Give two books that were uploaded."""
+    """Return two books that were uploaded."""
     saved_book(title="old")
     Book.objects.create(file=upload(NEW, "new.txt"), title="new")
     storage.calls.clear()
@@ -732,7 +732,7 @@ def test_the_storage_is_asked_nothing(
 
 
 def local_headers(archive: bytes) -> Iterator[tuple[int, int, int]]:
-    """Give flags, CRC-32 and size of each local header."""
+    """Yield flags, CRC-32 and size of each local header."""
     with zipfile.ZipFile(BytesIO(archive)) as file:
         for info in file.infolist():
             header = archive[info.header_offset :][:30]

@@ -41,7 +41,7 @@ class PlainStorage(FileSystemStorage):
 
 @pytest.fixture(params=[FileSystemStorage, PlainStorage, InMemoryStorage])
 def storage(request: Any, settings: Any, tmp_path: Path) -> Any:
-    """Give the storage of all file fields."""
+    """Return the storage of all file fields."""
     path = f"{request.param.__module__}.{request.param.__qualname__}"
     options = {"location": str(tmp_path)}
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": path, "OPTIONS": options}}

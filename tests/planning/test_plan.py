@@ -111,11 +111,11 @@ class Region(NamedTuple):
     in_blocks: bool
 
     def position(self, index: int) -> int:
-        """Give the position in the archive of a byte of the content."""
+        """Return the position in the archive of a byte of the content."""
         return self.start + index + (5 * (index // 65535 + 1) if self.in_blocks else 0)
 
     def inside(self, start: int, stop: int) -> tuple[int, int] | None:
-        """Give what of the content lies in a window, None if nothing does."""
+        """Return what of the content lies in a window, None if nothing does."""
         indices = range(self.size)
         first = bisect_left(indices, start, key=self.position)
         last = bisect_left(indices, stop, key=self.position)
@@ -840,7 +840,7 @@ def test_an_encrypted_archive_is_as_long_as_planned(
 
 
 def broken(plan: Plan, error: type[Exception], start: int = 0) -> bytes:
-    """Give what comes before the error, of which nothing may look like an archive's end."""
+    """Return what comes before the error, of which nothing may look like an archive's end."""
     blocks: list[bytes] = []
     with pytest.raises(error):
         blocks.extend(plan.window(start, plan.length, checksums=NoChecksums(), block_length=1))
@@ -917,7 +917,7 @@ def test_an_error_of_a_content_passes_through_and_closes_it() -> None:
 
 
 def tag(**changes: Any) -> str | None:
-    """Give the tag of an archive of two members, the first one with these changes."""
+    """Return the tag of an archive of two members, the first one with these changes."""
     values: dict[str, Any] = {
         "name": "a",
         "modified_at": TIME,

@@ -173,3 +173,29 @@ def test_an_error_made_ahead_of_who_goes_away_is_nobodys(
     in_request(read)
     assert source.is_closed
     assert not caplog.records
+
+
+def test_nothing_is_pulled_after_the_end() -> None:
+    class Endless:
+        calls: list[str] = []
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self
+
+        def __next__(self) -> bytes:
+            self.calls.append("next" if may_wait() else "wait")
+            return bytes(LENGTH) if may_wait() else b""
+
+        def close(self) -> None:
+            self.calls.append("close")
+
+    async def read() -> None:
+        chunks = Threaded(Endless(), defers=True)
+        while chunks._following is None:
+            await anext(chunks)
+        await chunks.aclose()
+        await asyncio.sleep(0)
+        await sync_to_async(Endless.calls.append)("end")
+
+    in_request(read)
+    assert Endless.calls[-2:] == ["close", "end"]

@@ -766,7 +766,7 @@ def test_what_is_no_chunk_is_the_same_error_as_without() -> None:
 
 
 def reused() -> Iterator[bytearray]:
-    """Give one buffer over and over, as some readers do."""
+    """Yield one buffer over and over, as some readers do."""
     buffer = bytearray(4)
     for letter in b"ABC":
         buffer[:] = bytes([letter]) * 4

@@ -56,7 +56,7 @@ def check_the_wheel() -> None:
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The caption and the text of each block of code."""
+    """Return the caption and the text of each block of code."""
     text = (ROOT / page).read_text()
     return [(caption, dedent(block)) for caption, block in BLOCK.findall(text)]
 

@@ -55,6 +55,14 @@ def test_the_charts_belong_to_the_figures() -> None:
     assert written == charts.charts(), "run 'python -m benchmarks.charts'"
 
 
+def test_no_text_is_cut_off() -> None:
+    for name, svg in charts.charts().items():
+        for text in ElementTree.fromstring(svg).findall("{*}text"):
+            # The widest of the usual fonts takes 8 pixels for a digit.
+            stop = int(text.attrib["x"]) + 8 * len(text.text or "")
+            assert stop <= charts.WIDTH, (name, text.text)
+
+
 def test_each_chart_is_on_the_page() -> None:
     assert sorted(re.findall(r":file: _static/charts/(\S+)", PAGE)) == sorted(charts.charts())
 

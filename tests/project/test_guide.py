@@ -141,10 +141,12 @@ def test_a_mailed_link_works_without_an_account() -> None:
 
 @pytest.mark.usefixtures("album")
 def test_a_viewset_of_the_page_has_an_action_of_its_own() -> None:
-    view = page("drf")["AlbumViewSet"].as_view(
-        {"get": "album"}, permission_classes=[], authentication_classes=[]
-    )
-    assert set(contents(view(get(), album="7"))) == {"0.jpg", "1.jpg"}
+    viewset = page("drf")["AlbumViewSet"]
+    options = {**viewset.album.kwargs, "permission_classes": [], "authentication_classes": []}
+    view = viewset.as_view({"get": "album"}, **options)
+    for accept in ("application/zip", "application/json"):
+        request = RequestFactory().get("/", headers={"Accept": accept})
+        assert set(contents(view(request, album="7"))) == {"0.jpg", "1.jpg"}
     assert view(get(), album="9").status_code == 404
 
 

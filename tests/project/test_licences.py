@@ -31,13 +31,13 @@ PERMISSIVE = {
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """The table of the page: installed by, package, licence."""
+    """Return the table of the page: installed by, package, licence."""
     found = re.findall(r"^(?:``)?(\w+)(?:``)? +([\w-]+)  +(\S.*)$", PAGE, re.MULTILINE)
     return [row for row in found if row[0] != "Installed"]
 
 
 def licence(package: Distribution) -> str:
-    """What a package declares, in the one spelling."""
+    """Return what a package declares, in the one spelling."""
     metadata = package.metadata
     kinds = [kind for kind in metadata.get_all("Classifier", []) if kind.startswith("License ::")]
     declared = [metadata.get("License-Expression"), metadata.get("License"), *kinds]
@@ -52,7 +52,7 @@ def is_permissive(name: str) -> bool:
 
 
 def installed(requirement: Requirement) -> Iterator[Distribution]:
-    """The package that is required, and all that it requires here."""
+    """Yield the package that is required, and all that it requires here."""
     package = distribution(requirement.name)
     yield package
     for text in package.requires or ():

@@ -37,7 +37,7 @@ def param(name: str, *views: str) -> Any:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory with the site's folders."""
+    """Return the directory with the site's folders."""
     path = tmp_path_factory.mktemp("data")
     make_folders(path)
     return path
@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(
     data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Give a function that starts a server, once: tests come in any order."""
+    """Yield a function that starts a server, once: tests come in any order."""
     logs = tmp_path_factory.mktemp("logs")
     servers: dict[str, Server] = {}
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def route_of_each(request: pytest.FixtureRequest, start: Callable[[str], Server]
 
 @pytest.fixture(scope="session")
 def whole(data: Path) -> Callable[[str], bytes]:
-    """Give a function that makes the archive of a folder here: what all clients are to end with."""
+    """Return what makes the archive of a folder here: what all clients are to end with."""
     archives: dict[str, bytes] = {}
 
     def whole(folder: str) -> bytes:

@@ -106,11 +106,11 @@ class Server:
         self.log = log
 
     def url(self, path: str) -> str:
-        """Give the whole URL."""
+        """Return the whole URL."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     def connect(self, timeout: float = 30) -> closing[http.client.HTTPConnection]:
-        """Give a connection, to be closed by `with`."""
+        """Return a connection, to be closed by `with`."""
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout))
 
     def ask(
@@ -121,14 +121,14 @@ class Server:
             return ask(connection, path, headers, method)
 
     def debug(self, token: str = "") -> dict[str, Any]:
-        """Give what the site tells of itself and of the requests with this token."""
+        """Return what the site tells of itself and of the requests with this token."""
         # Hypercorn keeps a connection that the client has closed for five seconds more.
         reply = self.ask(f"/debug/?{urlencode({'token': token})}", {"Connection": "close"})
         told: dict[str, Any] = json.loads(reply.body)
         return told
 
     def errors(self, token: str) -> list[str]:
-        """Give the lines that the package logged of the requests with this token."""
+        """Return the lines that the package logged of the requests with this token."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line for line in lines if line.startswith("django_stream_zip ") and token in line]
 
@@ -141,11 +141,11 @@ class Route:
     view: str
 
     def path(self, folder: str, **query: object) -> str:
-        """Give the path of a folder's archive."""
+        """Return the path of a folder's archive."""
         return f"/{self.view}/{folder}/?{urlencode(query)}"
 
     def url(self, folder: str, **query: object) -> str:
-        """Give the whole URL."""
+        """Return the whole URL."""
         return self.server.url(self.path(folder, **query))
 
 
@@ -199,17 +199,17 @@ _numbers = itertools.count()
 
 
 def new_token() -> str:
-    """Give a name for the requests of a test: the site's ledger and log have it then."""
+    """Return a name for the requests of a test: the site's ledger and log have it then."""
     return f"t{next(_numbers):04}"
 
 
 def sha256(data: bytes) -> str:
-    """Give a digest: of two archives that differ pytest would print all bytes."""
+    """Return a digest: of two archives that differ pytest would print all bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def need(program: str) -> str:
-    """Give the program's path; without it skip the test, or fail it on CI."""
+    """Return the program's path; without it skip the test, or fail it on CI."""
     path = shutil.which(program)
     if path is None:
         reason = f"the test needs {program}"
@@ -241,7 +241,7 @@ def wget(url: str, file: Path, *options: str) -> subprocess.CompletedProcess[str
 
 
 def aria2c_arguments(url: str, file: Path, *options: str) -> list[str]:
-    """Give the arguments for a download in four segments of one megabyte and more."""
+    """Return the arguments for a download in four segments of one megabyte and more."""
     return [
         "--no-conf",
         "--max-connection-per-server=4",

@@ -63,7 +63,7 @@ LOCK = threading.Lock()
 
 
 def ledger(request: HttpRequest) -> Ledger:
-    """Give the ledger of the request's token."""
+    """Return the ledger of the request's token."""
     return LEDGERS[request.GET.get("token", "")]
 
 
@@ -124,14 +124,14 @@ class Watched(Spoilt):
     """The content for `for`."""
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give bytes of the content."""
+        """Yield bytes of the content."""
         with self._open():
             for chunk in self._given(start, stop):
                 time.sleep(self._pause)
                 yield chunk
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all bytes."""
+        """Return all bytes."""
         return self.chunks()
 
 
@@ -139,14 +139,14 @@ class AsyncWatched(Spoilt):
     """The content for `async for`."""
 
     async def chunks(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """Give bytes of the content."""
+        """Yield bytes of the content."""
         with self._open():
             for chunk in self._given(start, stop):
                 await asyncio.sleep(self._pause)
                 yield chunk
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give all bytes."""
+        """Return all bytes."""
         return self.chunks()
 
 
@@ -198,7 +198,7 @@ class Noting(View):
         ledger(request).requests.append({"Method": request.method or "", **headers})
 
     def get_filename(self) -> str:
-        """Give a name by which the tests find the request in the log."""
+        """Return a name by which the tests find the request in the log."""
         return f"{self.request.GET.get('token', 'archive')}.zip"
 
 
@@ -206,7 +206,7 @@ class Folder(Noting, ZipDownloadView):
     """The archive of a folder."""
 
     def get_members(self) -> Iterable[MemberFile]:
-        """Give a list, except of the shape that has none."""
+        """Return a list, except of the shape that has none."""
         query = self.request.GET
         members = folder_members(self.kwargs["folder"], query, ledger(self.request))
         return iter(members) if query.get("shape") == "generator" else members
@@ -216,14 +216,14 @@ class AsyncFolder(Noting, AsyncZipDownloadView):
     """The archive of a folder, made on the event loop."""
 
     async def get_members(self) -> Any:
-        """Give a list, except of the shape that has none."""
+        """Return a list, except of the shape that has none."""
         query, own = self.request.GET, ledger(self.request)
         members = folder_members(self.kwargs["folder"], query, own, AsyncWatched)
         return each(members) if query.get("shape") == "generator" else members
 
 
 async def each(members: Iterable[MemberFile]) -> AsyncIterator[MemberFile]:
-    """Give the members to `async for`."""
+    """Yield the members to `async for`."""
     for member in members:
         yield member
 

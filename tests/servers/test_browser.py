@@ -26,7 +26,7 @@ Whole = Callable[[str], bytes]
 
 @pytest.fixture
 def server(start: Callable[[str], Server]) -> Server:
-    """Give one server: what the others send is the same."""
+    """Return one server: what the others send is the same."""
     return start("uvicorn")
 
 

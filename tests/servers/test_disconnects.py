@@ -31,7 +31,7 @@ OPEN = ("files", "threads", "tasks")
 
 
 def settled(measure: Callable[[], Any], seconds: float = 0.6) -> Any:
-    """Give what is measured, once it has been the same for a while."""
+    """Return what is measured, once it has been the same for a while."""
     value, since = measure(), time.monotonic()
     deadline = since + 20
     while time.monotonic() < min(since + seconds, deadline):
@@ -43,7 +43,7 @@ def settled(measure: Callable[[], Any], seconds: float = 0.6) -> Any:
 
 
 def lasting(measure: Callable[[], Any], seconds: float = 30) -> Any:
-    """Give what is measured, as soon as that is nothing.
+    """Return what is measured, as soon as that is nothing.
 
     Asking is a request itself, whose thread or task may still be there when the next one asks.
     """

@@ -117,7 +117,7 @@ def test_a_connection_cut_anywhere_is_resumed(
 
 
 def range_starts(server: Server, token: str) -> list[int]:
-    """Give where the ranges began that the requests with the token asked for."""
+    """Return where the ranges began that the requests with the token asked for."""
     ranges = [request.get("Range", "bytes=0-") for request in server.debug(token)["requests"]]
     return [int(header.removeprefix("bytes=").split("-")[0]) for header in ranges]
 

@@ -33,7 +33,7 @@ def encoded(crc_32: int) -> str:
 
 
 def composite(sizes: list[int] = PARTS) -> str:
-    """Give the checksum of parts' checksums."""
+    """Return the checksum of parts' checksums."""
     position, checksums = 0, b""
     for size in sizes:
         checksums += zlib.crc32(DATA[position : position + size]).to_bytes(4, "big")
@@ -240,7 +240,7 @@ def test_the_end_of_a_large_archive_costs_its_own_bytes_only(storage: Any, store
 
 
 def head(plan: Plan) -> bytes:
-    """Give what comes before the first content."""
+    """Return what comes before the first content."""
     window = plan.window(0, 100, checksums=NoChecksums())
     local = next(window)
     window.close()

@@ -67,7 +67,7 @@ def content(number: int) -> bytes:
 
 
 def known(storage: Any) -> list[Any]:
-    """Give members of which nothing has to be asked."""
+    """Return members of which nothing has to be asked."""
     return [
         storage_member(storage, name, size=len(content(number)), modified_at=TIME)
         for number, name in enumerate(NAMES)
@@ -122,7 +122,7 @@ def test_so_many_are_fetched_at_a_time_each_by_one_request(
 
 
 def listed(storage: Any) -> list[Any]:
-    """Give members as they are written, one by one."""
+    """Return members as they are written, one by one."""
     return [storage_member(storage, name) for name in NAMES]
 
 

@@ -120,6 +120,6 @@ def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 
 
 def devtools_port(file: Path) -> int:
-    """Give the port that the browser chose and writes to its profile."""
+    """Return the port that the browser chose and writes to its profile."""
     eventually(lambda: file.exists() and file.read_text().count("\n"), seconds=120)
     return int(file.read_text().split()[0])

@@ -11,7 +11,7 @@ from tests.storages.servers import require_packages
 
 @contextmanager
 def s3(url: str, bucket: str, **options: Any) -> Iterator[Any]:
-    """Give an S3Storage, and close its connections at the end."""
+    """Yield an S3Storage, and close its connections at the end."""
     require_packages("storages", "boto3")
     from botocore.config import Config
     from storages.backends import s3 as backend
@@ -41,7 +41,7 @@ def s3(url: str, bucket: str, **options: Any) -> Iterator[Any]:
 
 @contextmanager
 def google(url: str, bucket: str) -> Iterator[Any]:
-    """Give a GoogleCloudStorage, and close its connections at the end."""
+    """Yield a GoogleCloudStorage, and close its connections at the end."""
     require_packages("storages", "google.cloud.storage")
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
@@ -70,7 +70,7 @@ AZURITE_KEY = (
 def azure(
     url: str, container: str, account: str = AZURITE_ACCOUNT, key: str = AZURITE_KEY
 ) -> Iterator[Any]:
-    """Give an AzureStorage, and close its connections at the end."""
+    """Yield an AzureStorage, and close its connections at the end."""
     require_packages("storages", "azure.storage.blob")
     from azure.storage.blob import BlobServiceClient
     from storages.backends import azure_storage as backend

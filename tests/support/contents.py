@@ -65,7 +65,7 @@ class CountingContent:
         self.given: list[tuple[int, int]] = []
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes, and note where they are."""
+        """Yield the bytes, and note where they are."""
         self.asked.append((start, stop))
         self.opened += 1
         self.is_open = True
@@ -104,7 +104,7 @@ class FailingContent(CountingContent):
         self.at = at
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Give the bytes before that position, then raise."""
+        """Yield the bytes before that position, then raise."""
         left = self.at - start
         for chunk in super().chunks(start, stop):
             if left <= 0:
@@ -119,7 +119,7 @@ class NoChecksums:
     """Remembers nothing. A plan is never to be told less than this."""
 
     def key(self, content: Content) -> str:
-        """Give a name that is as good as any."""
+        """Return a name that is as good as any."""
         return f"{content.identity}/{content.validator}"
 
     def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
@@ -139,7 +139,7 @@ class Checksums(NoChecksums):
         self.learned: dict[str, int] = {}
 
     def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
-        """Give those that were learned."""
+        """Return those that were learned."""
         keys = {self.key(content) for content in contents}
         return {key: crc_32 for key, crc_32 in self.learned.items() if key in keys}
 
@@ -152,7 +152,7 @@ class ForgetfulChecksums(Checksums):
     """Remembers every other one: a cache that is too small."""
 
     def known(self, contents: Iterable[Content]) -> Mapping[str, int]:
-        """Give every other one that was learned."""
+        """Return every other one that was learned."""
         return dict(list(super().known(contents).items())[::2])
 
 

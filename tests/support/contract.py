@@ -71,7 +71,7 @@ class Place:
         self.storage.delete(name)
 
     def reader(self, name: str, **kwargs: Any) -> Reader:
-        """Give the reader of a file."""
+        """Return the reader of a file."""
         return reader_for(self.storage, name, **kwargs)
 
 

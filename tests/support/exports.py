@@ -18,7 +18,7 @@ from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_stream_zip import stream_zip
-from django_stream_zip.exports import ZipExport, request_zip, run_task
+from django_stream_zip.exports import State, ZipExport, request_zip, run_task
 from django_stream_zip.exports.registry import recipe_of
 from django_stream_zip.saving.writers.local import FileWriter
 from django_stream_zip.saving.writers.temporary import TemporaryUpload
@@ -71,6 +71,9 @@ def run_in_threads(number: int = 4) -> None:
         if locked:
             ZipExport.objects.update(heartbeat=None)
             queue.extend(locked)
+            # What is only to be published is nothing for those: the sweep has it done.
+            finishing = ZipExport.objects.filter(state=State.FINISHING)
+            queue.extend(("build_export", str(export.pk)) for export in finishing)
             locked.clear()
 
 
@@ -81,7 +84,7 @@ def close_connections() -> None:
 
 
 def content_of(title: str, size: int) -> bytes:
-    """Give what is in a document."""
+    """Return what is in a document."""
     return random.Random(title).randbytes(size)
 
 
@@ -111,19 +114,19 @@ def requested(recipe: str = "documents", /, **arguments: Any) -> ZipExport:
 
 
 def again(export: Any) -> ZipExport:
-    """Give the row as it is now."""
+    """Return the row as it is now."""
     found: ZipExport = type(export).objects.get(pk=export.pk)
     return found
 
 
 def streamed(export: Any) -> bytes:
-    """Give the archive as a download has it."""
+    """Return the archive as a download has it."""
     members = recipe_of(export.recipe).members(**export.arguments)
     return b"".join(stream_zip(members))
 
 
 def stored(export: Any, root: Path) -> bytes:
-    """Give the archive as it is stored, after looking whether it can be read."""
+    """Return the archive as it is stored, after looking whether it can be read."""
     data = (root / export.file).read_bytes()
     with ZipFile(BytesIO(data)) as archive:
         assert archive.testzip() is None
@@ -131,7 +134,7 @@ def stored(export: Any, root: Path) -> bytes:
 
 
 def files_in(root: Path) -> list[str]:
-    """Give the names of all files, also of those that are not published."""
+    """Return the names of all files, also of those that are not published."""
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 

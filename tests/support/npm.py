@@ -11,7 +11,7 @@ import pytest
 
 
 def node_modules(package: str, folder: Path) -> Path:
-    """A folder with a package, installed if need be; else skip the test, or fail it on CI."""
+    """Return a folder with a package, installed if need be; else skip, or fail the test on CI."""
     give_up = pytest.fail if os.environ.get("CI") else pytest.skip
     if not (shutil.which("npm") and shutil.which("node")):
         give_up(f"npm's {package} needs npm and node")

@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def archived(self, stored: Stored) -> tuple[int, str] | None:
-        """Give the refusal of an object that is archived."""
+        """Return the refusal of an object that is archived."""
         return None
 
     def refuse(self, status: int, code: str = "Refused") -> None:

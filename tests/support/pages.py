@@ -15,7 +15,7 @@ from tests.support.npm import node_modules
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of npm's axe-core."""
+    """Return the script of npm's axe-core."""
     folder = node_modules("axe-core", tmp_path_factory.mktemp("node"))
     return Path(folder, "axe-core", "axe.min.js").read_text()
 
@@ -33,7 +33,7 @@ def findings(page: Page, axe: str, rules: Sequence[str] = ()) -> list[str]:
 
 @pytest.fixture
 def page(shared_browser: Browser) -> Iterator[Any]:
-    """A page of a visitor who is new."""
+    """Yield a page of a client who is new."""
     page = shared_browser._page
     page.set_viewport_size({"width": 1280, "height": 800})
     page.emulate_media(reduced_motion="reduce", color_scheme="light")

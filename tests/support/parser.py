@@ -61,7 +61,7 @@ class CentralHeader(NamedTuple):
     offset: int
 
     def true_values(self) -> tuple[int, int, int]:
-        """Give uncompressed size, compressed size and offset, from the Zip64 field where told."""
+        """Return uncompressed size, compressed size and offset, from the Zip64 field where told."""
         values = [self.uncompressed_size, self.compressed_size, self.offset]
         if 0x0001 in self.extra:
             wide = [number for number, value in enumerate(values) if value == WIDE]

@@ -128,7 +128,7 @@ class CuttingProxy(socketserver.ThreadingTCPServer):
             super().shutdown_request(request)
 
     def url(self, path: str) -> str:
-        """Give the URL that goes through the proxy."""
+        """Return the URL that goes through the proxy."""
         return f"http://127.0.0.1:{self.server_address[1]}{path}"
 
 

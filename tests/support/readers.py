@@ -471,7 +471,7 @@ def available() -> list[Reader]:
 
 
 def is_plain(names: Iterable[str]) -> bool:
-    """Tell whether every tool unpacks these names, together in one folder, as they are."""
+    """Return whether every tool unpacks these names, together in one folder, as they are."""
     names = list(names)
     paths = sorted(name.rstrip("/") + "/" for name in names)
     # The sorted path after 'a/' begins with it if there is any that does, so 'a' must be a folder.

@@ -13,7 +13,7 @@ Members = Iterable[tuple[Any, ...]]
 
 
 def content_of(title: str) -> bytes:
-    """Give what is in a document of this title."""
+    """Return what is in a document of this title."""
     return f"content of {title}".encode()
 
 
@@ -46,7 +46,7 @@ KNOWN = {"size": "size", "crc_32": "crc_32", "modified_at": "uploaded_at"}
 
 
 def names_of(members: Members) -> list[str]:
-    """Give the members' names, in order."""
+    """Return the members' names, in order."""
     return [member[0] for member in members]
 
 

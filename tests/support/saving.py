@@ -43,14 +43,14 @@ AT_ONCE = timedelta(seconds=-2)
 
 
 def stored(name: str, data: bytes, *, validator: str | None = VALIDATOR) -> ContentMember:
-    """Give a member of known CRC-32."""
+    """Return a member of known CRC-32."""
     crc_32 = zlib.crc32(data)
     content = CountingContent(data, crc_32=crc_32, identity=name, validator=validator)
     return name, TIME, MODE, NO_COMPRESSION_AUTO(len(data), crc_32), content
 
 
 def failing(name: str, data: bytes, at: int, error: BaseException) -> ContentMember:
-    """Give one that raises when it is read from that position on."""
+    """Return one that raises when it is read from that position on."""
     content = FailingContent(error, at, data=data, crc_32=zlib.crc32(data), identity=name)
     return name, TIME, MODE, NO_COMPRESSION_AUTO(len(data), zlib.crc32(data)), content
 
@@ -78,14 +78,14 @@ class WriterContract:
         return f"folder/{random.randrange(1 << 60):x}.zip"
 
     def members(self) -> list[ContentMember]:
-        """Give the same members each time."""
+        """Return the same members each time."""
         return [
             stored(f"{number}.bin", random.Random(number).randbytes(size))
             for number, size in enumerate(self.sizes)
         ]
 
     def left_over(self, store: Any) -> Any:
-        """Give what isn't published, if that can be found out."""
+        """Return what isn't published, if that can be found out."""
         return []
 
     def read(self, store: Any, name: str) -> bytes:

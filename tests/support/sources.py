@@ -20,19 +20,19 @@ def chunked(content: bytes, size: int) -> Iterator[bytes]:
 
 
 def failing(items: Iterable[Item], error: BaseException) -> Iterator[Item]:
-    """Give the items, then raise."""
+    """Yield the items, then raise."""
     yield from items
     raise error
 
 
 def endless(item: Item) -> Iterator[Item]:
-    """Give the same over and over; whoever waits for the end waits in vain."""
+    """Yield the same over and over; whoever waits for the end waits in vain."""
     while True:
         yield item
 
 
 def watched(label: str, items: Iterable[Item], log: list[str]) -> Iterator[Item]:
-    """Give the items, and log when each is asked for, and when the iteration is over."""
+    """Yield the items, and log when each is asked for, and when the iteration is over."""
     try:
         for number, item in enumerate(items):
             log.append(f"{label} {number}")
@@ -53,7 +53,7 @@ async def awatched(label: str, items: Iterable[Item], log: list[str]) -> AsyncIt
 
 
 async def aiterated(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """Give the items to an async consumer."""
+    """Yield the items to an async consumer."""
     for item in items:
         yield item
 

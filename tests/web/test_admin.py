@@ -45,14 +45,14 @@ NEEDS_61 = pytest.mark.skipif(
 
 @pytest.fixture
 def documents(storage: CountingStorage) -> list[Document]:
-    """Give four documents, more than a page of the list has."""
+    """Return four documents, more than a page of the list has."""
     folder = Folder.objects.create(name="folder")
     return [make_document(storage, title, folder=folder) for title in "abcd"]
 
 
 @pytest.fixture
 def root(db: None) -> Client:
-    """Give the client of a superuser."""
+    """Return the client of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
@@ -60,17 +60,18 @@ def root(db: None) -> Client:
 
 @pytest.fixture
 def document_admin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Give a function that sets attributes of the documents' admin, for this test."""
+    """Return a function that sets attributes of the documents' admin, for this test."""
 
     def set_attributes(**values: Any) -> None:
+        # Not `setattr`: that would leave the class's value with the instance, for all other tests.
         for name, value in values.items():
-            monkeypatch.setattr(site.get_model_admin(Document), name, value)
+            monkeypatch.setitem(vars(site.get_model_admin(Document)), name, value)
 
     return set_attributes
 
 
 def staff(*permissions: str) -> Client:
-    """Give the client of a member of the staff with these permissions."""
+    """Return the client of a member of the staff with these permissions."""
     user = User.objects.create_user(f"user-{User.objects.count()}", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client()
@@ -105,7 +106,7 @@ def files_of(response: Any) -> dict[str, bytes]:
 
 
 def messages_of(response: Any) -> list[str]:
-    """Give what the page says on its top."""
+    """Return what the page says on its top."""
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
 
@@ -437,7 +438,7 @@ def many(
     storage: CountingStorage,
     document_admin: Callable[..., None],
 ) -> tuple[Client, str]:
-    """Give a client and its link to 1,500 rows, with each of the places to keep them."""
+    """Return a client and its link to 1,500 rows, with each of the places to keep them."""
     settings.SESSION_ENGINE = request.param
     document_admin(zip_options=KNOWN)
     known = make_known_document(storage, "a")
@@ -585,7 +586,7 @@ def test_the_mixin_behind_model_admin_is_refused() -> None:
 
 
 def choices_of(client: Client, url: str) -> list[str]:
-    """Give the names of the actions that a page offers."""
+    """Return the names of the actions that a page offers."""
     response = client.get(url)
     assert response.status_code == 200
     form = response.context["action_form"]
@@ -686,7 +687,7 @@ SCANS = "/admin/tests/scan/"
 
 @pytest.fixture
 def scans(storage: CountingStorage) -> list[Scan]:
-    """Give two scans."""
+    """Return two scans."""
     storage.files |= {"1.jpg": b"one", "2.jpg": b"two"}
     return [Scan.objects.create(file=f"{number}.jpg") for number in (1, 2)]
 

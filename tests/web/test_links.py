@@ -195,6 +195,10 @@ def test_others_may_come_without_a_link() -> None:
         ("/shared/7/", 60, "needs a host"),
         (f"{HOST}/shared/7/", 0, "max_age must be more than 0 seconds, not 0"),
         (f"{HOST}/shared/7/", timedelta(days=-1), "max_age must be"),
+        (f"{HOST}/shared/7/", "60", "max_age must be more than 0 seconds, not '60'"),
+        (f"{HOST}/shared/7/", None, "max_age must be"),
+        (f"{HOST}/shared/7/", float("nan"), "max_age must be"),
+        (f"{HOST}/shared/7/", float("inf"), "max_age must be"),
     ],
 )
 def test_what_cannot_be_a_link_is_refused(url: str, max_age: Any, words: str) -> None:

@@ -263,7 +263,7 @@ def counting_middleware(get_response: Any) -> Any:
 
 
 def sparse_middleware(get_response: Any) -> Any:
-    """Give nothing for most blocks, as a compressor does."""
+    """Return nothing for most blocks, as a compressor does."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

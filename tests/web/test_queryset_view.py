@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
-from django.test import AsyncRequestFactory, Client
+from django.test import AsyncRequestFactory, Client, RequestFactory
 from django.urls import path
 
 from django_stream_zip.views import QuerySetZipDownloadView
@@ -174,7 +174,7 @@ urlpatterns = [
 
 @pytest.fixture
 def documents(storage: CountingStorage) -> list[Document]:
-    """Give three documents."""
+    """Return three documents."""
     return [make_known_document(storage, title) for title in "abc"]
 
 
@@ -454,7 +454,7 @@ def test_a_form_is_read_and_not_the_query_string_beside_it(
 
 @pytest.fixture
 def owner(storage: CountingStorage) -> User:
-    """Give a user with a document, beside one that is another's."""
+    """Return a user with a document, beside one that is another's."""
     owner, other = (User.objects.create_user(name) for name in ("owner", "other"))
     make_document(storage, "own", owner=owner)
     make_document(storage, "another's", owner=other)
@@ -767,6 +767,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ids_param": ""}, "ids_param must be a name or None, not ''"),
     ({"ids_param": True}, "ids_param must be a name or None, not True"),
     ({"ids_param": "selection"}, "the parameter of the URL that a POST redirects to"),
+    ({"ids_param": "ids", "export_over": 1}, "the export_view would prepare all rows"),
     ({"paginate_by": 10}, "paginate_by has no effect"),
     ({"compress": "no"}, "compress must be True, False or None, not 'no'"),
     ({"filename": b"x.zip"}, "filename must be a name, not b'x.zip'"),
@@ -805,6 +806,19 @@ def test_a_wrong_option_is_refused_when_the_view_is_made(
     if "ids_required" not in options:
         with pytest.raises(ImproperlyConfigured, match=f"^All: .*{words}"):
             All.as_view(**options)
+
+
+def test_a_selection_is_prepared_where_the_view_says(storage: CountingStorage) -> None:
+    class Prepared(All):
+        ids_param = "ids"
+        export_over = 10
+
+        def get_export_url(self) -> str:
+            return f"/prepared?{self.request.GET.urlencode()}"
+
+    make_known_document(storage, pk=7)
+    response = Prepared.as_view()(RequestFactory().get("/?ids=7"))
+    assert (response.status_code, response.headers["Location"]) == (302, "/prepared?ids=7")
 
 
 def test_what_only_methods_know_is_not_refused() -> None:

@@ -287,7 +287,7 @@ def test_without_rows_there_is_no_form() -> None:
 def test_a_form_that_posts_has_a_token_and_a_link_has_none() -> None:
     request = RequestFactory().get("/")
     get_token(request)
-    for method, number in (("post", 1), ("get", 0)):
+    for method, number in (("post", 1), ("POST", 1), ("get", 0)):
         template = Template(
             f"{{% load zip_download %}}{{% zip_form '/a/' rows method='{method}' %}}"
         )

@@ -21,7 +21,12 @@ from django.template.defaultfilters import filesizeformat
 from django_stream_zip.management.progress import BytesLine
 from django_stream_zip.members import queryset_members, storage_member
 from django_stream_zip.members.files import BytesContent
-from django_stream_zip.saving import ArchiveChangedError, UploadGoneError, save_zip
+from django_stream_zip.saving import (
+    ArchiveChangedError,
+    NameTakenError,
+    UploadGoneError,
+    save_zip,
+)
 from django_stream_zip.saving.archive import ZipSource
 from django_stream_zip.saving.reader import ZipReader
 
@@ -93,6 +98,9 @@ class Command(BaseCommand):
                 length = target.save(members, options, line.report)
         except KeyboardInterrupt:
             raise CommandError("Interrupted: nothing is saved.", returncode=_INTERRUPTED) from None
+        except NameTakenError as error:
+            hint = "choose another name, or pass --overwrite"
+            raise CommandError(f"not saved: there is a file {options['to']}: {hint}") from error
         except (ArchiveChangedError, UploadGoneError) as error:
             hint = f" (To begin anew, remove {options['resume']}.)" if options["resume"] else ""
             raise CommandError(f"{error}{hint}") from error

@@ -30,7 +30,7 @@
         if (response.ok) {
           seconds = Number(response.headers.get("Retry-After")) || seconds;
           if (!show(await response.json())) return;
-        } else if (response.status < 500) {
+        } else if ([401, 403, 404, 410].includes(response.status)) {
           location.reload(); // logged out, or deleted
           return;
         }

@@ -458,7 +458,8 @@ def test_a_folder_is_saved_to_the_library(site: str, library: Library) -> None:
     with browser.open(f"{site}/folders/photographs/save/", data, timeout=20) as response:
         page = response.read().decode()
     assert re.search(
-        r'Saved <a href="/media/archives/photographs\.zip"><bdi>Photographs\.zip</bdi></a>: 24 files, .+B',
+        r'Saved <a href="/media/archives/photographs\.zip"><bdi>Photographs\.zip</bdi></a>:'
+        r" 24 files, .+B",
         page,
     )
     saved = (library.data / "media" / "archives" / "photographs.zip").read_bytes()

@@ -392,7 +392,8 @@ def zip_link(url: str, *, max_age: float | timedelta, request: HttpRequest | Non
     if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise ValueError(f"max_age must be more than 0 seconds, not {max_age!r}")
     expires = str(int(time.time() + seconds))
-    query = _pairs(parts.query)
+    # A link can be signed anew, for longer.
+    query = [(name, value) for name, value in _pairs(parts.query) if name != LINK_PARAM]
     token = _link_signer(parts.netloc, unquote(parts.path), query).sign(expires)
     signed = urlencode([*query, (LINK_PARAM, token)], errors="surrogateescape")
     return urlunsplit(parts._replace(path=parts.path or "/", query=signed, fragment=""))

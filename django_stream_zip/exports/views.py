@@ -77,11 +77,15 @@ class OwnerView(View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, and have no cache keep it."""
         if not request.user.is_authenticated:
-            return _to_login(request)
+            return _to_login(request, self.after_login())
         response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "private, no-store")
         patch_vary_headers(response, ["Accept"])
         return response
+
+    def after_login(self) -> str:
+        """Return the URL to which the login leads."""
+        return self.request.get_full_path()
 
     def export(self) -> AbstractZipExport:
         """Return the user's export that the URL names. Raises Http404 for any other."""
@@ -166,7 +170,15 @@ class ExportStatusView(OwnerView):
         return response
 
 
-class ExportCancelView(OwnerView):
+class ButtonView(OwnerView):
+    """For a button of the status page. The login leads to that page, as it can't press a button."""
+
+    def after_login(self) -> str:
+        """Return the URL of the page with the button."""
+        return reverse("zip_exports:status", args=[self.kwargs["pk"]])
+
+
+class ExportCancelView(ButtonView):
     """Cancels an export that isn't ready."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -176,7 +188,7 @@ class ExportCancelView(OwnerView):
         return _see(export)
 
 
-class ExportAgainView(OwnerView):
+class ExportAgainView(ButtonView):
     """Requests an export anew: one that is over, or whose files may have changed."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -245,6 +257,7 @@ def _context(export: AbstractZipExport, status: Mapping[str, Any]) -> dict[str, 
         "percent": None if export.fraction is None else int(export.fraction * 100),
         "progress_label": _("Progress"),
         "missing_text": missing % {"count": export.missing} if export.missing else "",
+        "ready_label": _("Prepared on"),
         "expires_label": _("Available until"),
         "download_label": _("Download"),
         "refresh_after": REFRESH_AFTER,
@@ -278,7 +291,7 @@ def _see(export: AbstractZipExport) -> HttpResponseRedirect:
     return HttpResponseRedirect(export.get_absolute_url(), status=HTTPStatus.SEE_OTHER)
 
 
-def _to_login(request: HttpRequest) -> HttpResponseBase:
+def _to_login(request: HttpRequest, after: str) -> HttpResponseBase:
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         raise PermissionDenied
-    return redirect_to_login(request.get_full_path())
+    return redirect_to_login(after)

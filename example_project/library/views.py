@@ -126,7 +126,7 @@ def save_folder(request: HttpRequest, slug: str) -> HttpResponse:
     except OSError as error:
         messages.error(request, f"{folder.name} was not saved: {error}")
     else:
-        said = 'Saved <a href="{}">{}.zip</a>: {} files, {}.'
+        said = 'Saved <a href="{}"><bdi>{}.zip</bdi></a>: {} files, {}.'
         url, size = default_storage.url(saved.name), filesizeformat(saved.length)
         messages.success(request, format_html(said, url, folder.name, saved.members, size))
     return redirect("library:index")

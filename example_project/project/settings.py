@@ -11,13 +11,20 @@ import os
 from pathlib import Path
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
 from project import background, storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DEMO_DATA") or BASE_DIR / "demo-data").resolve()
 # SQLite creates its file but not the folder.
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"The folder for the demo's data can't be created: {error.strerror}: '{DATA_DIR}'."
+        " Set DEMO_DATA to another one."
+    ) from error
 
 # For the demo only: a site of your own keeps its key secret, and has DEBUG off.
 SECRET_KEY = "demo-only-this-key-is-public-and-protects-nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -119,6 +120,26 @@ def test_each_state_has_a_page(state: State, client: Client, ready: ZipExport) -
     assert ("Cancel" in page) == (state in ("queued", "building", "finishing"))
     assert ("Prepare it again" in page) == (state not in ("queued", "building", "finishing"))
     assert ("/file/" in page) == (state == State.READY)
+
+
+@pytest.mark.parametrize("nonce", [None, "r4nd0m"])
+def test_the_script_has_the_nonce_of_the_policy(
+    nonce: str | None, ready: ZipExport, settings: Any
+) -> None:
+    ZipExport.objects.update(state=State.BUILDING)
+    request = RequestFactory().get("/")
+    request.user = make_user()
+    request.csp_nonce = nonce  # type: ignore[attr-defined]
+    [engine] = settings.TEMPLATES
+    processors = {"context_processors": [f"{__name__}.nonce_of"]}
+    settings.TEMPLATES = [{**engine, "OPTIONS": processors}]
+    page = ExportStatusView.as_view()(request, pk=ready.pk).content.decode()
+    assert re.findall(r'<script[^>]* nonce="(\w+)"', page) == ([nonce] if nonce else [])
+
+
+def nonce_of(request: Any) -> dict[str, Any]:
+    """Return what the context processor of Django's own policy does."""
+    return {} if request.csp_nonce is None else {"csp_nonce": request.csp_nonce}
 
 
 def test_the_page_says_how_many_files_are_missing(client: Client, ready: ZipExport) -> None:
@@ -306,6 +327,12 @@ def test_who_is_not_logged_in_is_sent_to_log_in_whatever_there_is(ready: ZipExpo
             assert Client().get(url(name, export), **JSON).status_code == 403  # type: ignore[arg-type]
     assert Client().post("/documents/a/").status_code == 302
     assert ZipExport.objects.count() == 1
+
+
+@pytest.mark.parametrize("name", ["cancel", "again"])
+def test_a_button_leads_through_the_login_back_to_its_page(name: str, ready: ZipExport) -> None:
+    answer = Client().post(url(name, ready))
+    assert answer.headers["Location"] == f"/accounts/login/?next={url('status', ready)}"
 
 
 def test_a_permission_that_is_withdrawn_ends_it(client: Client, ready: ZipExport) -> None:

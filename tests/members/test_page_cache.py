@@ -138,8 +138,9 @@ def test_what_is_in_the_page_cache_is_read_on_the_loop(
         path.read_bytes()
     with watched(monkeypatch, "preadv", "read", "stat") as calls:
         by_asgi(members)
+    # The first file is. What follows the next one, which has to be opened, may come from a thread.
     read = 65531 * calls["preadv"].count(True)
-    assert read > 1.5 * LARGE
+    assert read > 0.9 * LARGE
     assert not any(calls["read"])
     assert not any(calls["stat"])
 

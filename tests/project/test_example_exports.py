@@ -91,10 +91,16 @@ def log_in(page: Any, demo: Site) -> None:
 
 
 def request(page: Any, demo: Site, folder: str) -> str:
-    """Have a folder prepared by its button on the page; return the URL of its status."""
+    """Have a folder prepared by what the page has for that; return the URL where this leads."""
     page.goto(demo.url)
-    page.get_by_role("button", name=f"{PREPARE} {folder}").click()
+    preparing(page, folder).click()
     return page.url
+
+
+def preparing(page: Any, folder: str) -> Any:
+    """Return the button, or the link of who isn't logged in."""
+    name = f"{PREPARE} {folder}"
+    return page.get_by_role("button", name=name).or_(page.get_by_role("link", name=name))
 
 
 def digest(data: bytes) -> str:
@@ -125,6 +131,19 @@ def test_a_folder_is_prepared_from_the_button_to_the_download(
     assert shared_browser.saved() == {"Photographs.zip": digest(streamed)}
     mail = f"Photographs.zip is ready\n.*\nTo: admin@example.com\n.*\n{re.escape(status)}\n"
     assert eventually(lambda: re.search(mail, demo.log.read_text(), re.DOTALL))
+
+
+def test_who_goes_back_after_the_login_can_have_another_prepared(demo: Site, page: Any) -> None:
+    # The page from before the login has no token of the session that there is now.
+    request(page, demo, "Recordings")
+    log_in(page, demo)
+    page.get_by_role("button", name="Prepare the archive").or_(
+        page.get_by_role("link", name="Download", exact=True)
+    ).wait_for()
+    page.evaluate("history.go(-2)")
+    page.get_by_role("heading", name="Document library").wait_for()
+    preparing(page, "Measurements").click()
+    page.get_by_role("heading", name="Measurements.zip").wait_for()
 
 
 def test_the_list_shows_what_becomes_of_them(demo: Site, page: Any, axe: str) -> None:
@@ -249,6 +268,34 @@ def test_the_worker_ends_with_the_command(demo: Site, tmp_path: Path) -> None:
                 assert eventually(lambda worker=worker: state_of(worker) in GONE), number
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_who_interrupts_twice_does_not_wait_for_the_worker(demo: Site, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with serving(DEMO, environment(demo.log.parent), tmp_path / "log") as site:
+            command, worker = site.process.pid, worker_of(site)
+            pipe = os.readlink(f"/proc/{worker}/fd/0")
+            assert pipe in opened_by(command)
+            with idle_worker(site):
+                site.process.send_signal(signal.SIGINT)
+                assert eventually(lambda: pipe not in opened_by(command))
+                assert site.process.poll() is None
+                site.process.send_signal(signal.SIGINT)
+                site.process.wait(10)
+            assert eventually(lambda: state_of(worker) in GONE)
+        assert "Traceback" not in site.log.read_text()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def opened_by(pid: int) -> set[str]:
+    """Return what a process has open."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(path))
+    return found
 
 
 # Pretends that the package isn't installed.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,40 @@ def test_the_library_has_room_for_what_only_staff_can_do(page: Any, site: str, s
     page.get_by_role("button", name="Save to library Photographs").click()
     page.get_by_text("Saved").wait_for()
     assert overflow(page) == []
+
+
+@pytest.fixture
+def hebrew(data: Path) -> Iterator[str]:
+    """Give a folder a name that is long, and written from right to left."""
+    name = "הקלטות של ציפורים מהחוף הצפוני של האי, מכל השנים"
+    rename = "UPDATE library_folder SET name = ? WHERE slug = 'recordings'"
+    with closing(sqlite3.connect(data / "library.sqlite3", timeout=20)) as database:
+        database.isolation_level = None
+        database.execute(rename, [name])
+        yield name
+        database.execute(rename, ["Recordings"])
+
+
+RIGHT = """link => {
+    const name = document.createRange();
+    name.selectNode(link.firstChild);
+    return name.getBoundingClientRect().right;
+}"""
+
+
+def test_a_name_from_right_to_left_leaves_what_follows_alone(
+    page: Any, site: str, said: str, hebrew: str
+) -> None:
+    log_in(page, site, said)
+    link = page.locator(".folders [href='#recordings']")
+    assert link.locator("span").bounding_box()["x"] >= link.evaluate(RIGHT)
+    page.get_by_role("button", name=f"Save to library {hebrew}").click()
+    page.get_by_text("Saved").wait_for()
+    assert page.locator(".messages bdi").inner_text() == f"{hebrew}.zip"
+    page.set_viewport_size({"width": 320, "height": 700})
+    place = page.locator("#recordings fieldset").bounding_box()
+    words = page.locator("#recordings .zip-select-all span").bounding_box()
+    assert words["x"] + words["width"] <= place["x"] + place["width"]
 
 
 # Ticking, and what is said of a download.

@@ -28,6 +28,7 @@ import pytest
 
 from tests.support import example
 from tests.support.example import (
+    MANAGE,
     SERVERS,
     Row,
     environment,
@@ -37,6 +38,7 @@ from tests.support.example import (
     serving,
     unzipped,
 )
+from tests.support.network import eventually, listens
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,15 @@ def test_a_storage_that_cannot_be_is_refused(
     assert not list(tmp_path.glob("*.sqlite3"))
 
 
+def test_a_folder_for_the_data_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    refused = manage("demo", environment=environment(taken / "data"))
+    assert refused.returncode == 1
+    assert f"can't be created: Not a directory: '{taken / 'data'}'" in refused.stderr
+    assert "Set DEMO_DATA" in refused.stderr
+
+
 @pytest.mark.parametrize("given", [["{port}"], ["127.0.0.1:{port}"], ["localhost:{port}"]])
 def test_a_busy_port_is_said_before_anything_is_made(tmp_path: Path, given: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
@@ -137,13 +148,24 @@ def test_a_busy_port_is_said_before_anything_is_made(tmp_path: Path, given: list
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("address", ["harbour", "127.0.0.1:harbour", "99999", "127.0.0.1:70000"])
+@pytest.mark.parametrize(
+    "address", ["harbour", "127.0.0.1:harbour", "99999", "127.0.0.1:70000", "0"]
+)
 def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
     refused = manage("demo", address, environment=environment(tmp_path))
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
     assert "demo 8001" in refused.stderr or "127.0.0.1:8001" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_address_that_is_printed_can_be_opened(library: Library, tmp_path: Path) -> None:
+    everywhere = [MANAGE, "demo", "--small", "0.0.0.0:{port}"]
+    with serving(everywhere, environment(library.data), tmp_path / "log") as site:
+        assert eventually(lambda: "Open " in site.log.read_text())
+        [url] = re.findall(r"Open (\S+)", site.log.read_text())
+        assert eventually(lambda: listens(int(url.rpartition(":")[2].strip("/"))))
+        assert b"Document library" in fetch(url)
 
 
 def test_the_password_is_for_its_owner_only(library: Library) -> None:
@@ -436,7 +458,8 @@ def test_a_folder_is_saved_to_the_library(site: str, library: Library) -> None:
     with browser.open(f"{site}/folders/photographs/save/", data, timeout=20) as response:
         page = response.read().decode()
     assert re.search(
-        r'Saved <a href="/media/archives/photographs\.zip">Photographs\.zip</a>: 24 files, .+B',
+        r'Saved <a href="/media/archives/photographs\.zip"><bdi>Photographs\.zip</bdi></a>:'
+        r" 24 files, .+B",
         page,
     )
     saved = (library.data / "media" / "archives" / "photographs.zip").read_bytes()

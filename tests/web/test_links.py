@@ -95,6 +95,13 @@ def test_a_request_has_the_host() -> None:
         assert status(path, headers={"host": "other.example"}) == 403
 
 
+def test_a_link_can_be_signed_again() -> None:
+    first = link("/shared/7/?name=a.jpg", max_age=1)
+    again = link(first, max_age=timedelta(days=1))
+    assert again.count("zip_link=") == 1
+    assert status(again) == 200
+
+
 @pytest.mark.parametrize(
     "change",
     [

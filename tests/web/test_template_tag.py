@@ -494,6 +494,16 @@ def test_number_and_size_are_said_as_long_as_the_size_is_known(show: Any) -> Non
     assert said(page) == "Ausgewählt: 1 (1.536,0 PB)"
 
 
+@pytest.mark.parametrize("size", ["1.2 MB", "1,234"])
+def test_a_size_that_is_no_number_is_not_known(show: Any, size: str) -> None:
+    source = "<form>{% zip_checkbox 1 size=size %}{% zip_checkbox 2 size=2048 %}{% zip_selection %}"
+    page = show(f"{source}</form>", size=size)
+    page.locator("[value='2']").check()
+    assert said(page) == "Selected: 1 (2.0 KB)"
+    page.locator("[value='1']").check()
+    assert said(page) == "Selected: 2"
+
+
 def test_buttons_are_off_at_nothing_and_a_reset_leads_there(show: Any) -> None:
     page = show(GROUPS)
     buttons = page.locator("button")
@@ -538,6 +548,14 @@ def test_a_form_that_comes_later_works_too(show: Any) -> None:
     page.evaluate("form => form.replaceWith(form.cloneNode(true))", page.query_selector("form"))
     page.get_by_label("one").check()
     assert said(page) == "Selected: 1 (976.6 KB)"
+
+
+@pytest.mark.parametrize("title", ["שדה", "\u202eexe.jpg", "ملاحظات 7"])
+def test_a_size_stays_beside_a_label_from_right_to_left(show: Any, title: str) -> None:
+    page = show("{% zip_form '/a/' rows label='title' size='pk' %}", rows=[Book(pk=7, title=title)])
+    label = page.locator("li label").bounding_box()
+    size = page.locator("li small").bounding_box()
+    assert size["x"] >= label["x"] + label["width"]
 
 
 def test_a_whole_form_is_for_everybody(show: Any, axe: str) -> None:

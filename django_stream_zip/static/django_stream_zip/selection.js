@@ -63,11 +63,12 @@ if (!customElements.get("zip-selection")) {
 
     text(ticked) {
       if (ticked.length === 0) return this.dataset.nothing;
-      const sizes = ticked.map((box) => box.dataset.zipSize);
-      const text = sizes.includes(undefined) ? this.dataset.count : this.dataset.size;
+      // Not a number where one of them isn't known.
+      const size = ticked.reduce((sum, box) => sum + Number(box.dataset.zipSize), 0);
+      const text = Number.isNaN(size) ? this.dataset.count : this.dataset.size;
       return text
         .replace("%(count)s", this.number(ticked.length))
-        .replace("%(size)s", this.bytes(sizes.reduce((sum, size) => sum + Number(size), 0)));
+        .replace("%(size)s", this.bytes(size));
     }
 
     // As Django's `filesizeformat`, but that nothing is less than a KB.

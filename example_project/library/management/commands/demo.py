@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -23,6 +23,8 @@ from library.samples.shelving import shelve
 
 USERNAME = "admin"
 LAST_PORT = 65535
+# All addresses of this machine, as `runserver` takes them, and one that browsers and settings know.
+OPENED = {"0": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 # What prepares a storage for files, and returns the variables with which others find it.
 PREPARATIONS = {"files": dict, "s3": s3.prepare}
@@ -63,8 +65,10 @@ class Command(BaseCommand):
         if no_server:
             self.say("The library is ready.")
             return
-        url = f"http://{addrport}/"
-        with self.worker(url):
+        host, _, port = addrport.rpartition(":")
+        url = f"http://{OPENED.get(host, host)}:{port}/"
+        # Who presses Ctrl-C again doesn't wait for the worker, which ends after its task.
+        with suppress(KeyboardInterrupt), self.worker(url):
             self.say(self.style.SUCCESS(f"The library is ready. Open {url}"))
             self.say(f"Its admin pages are at {url}admin/")
             # The reloader would run this whole command a second time.
@@ -117,7 +121,7 @@ class Command(BaseCommand):
 def check_address(addrport: str) -> None:
     """Raise CommandError if the server couldn't start, before all the work."""
     match = naiveip_re.match(addrport)
-    if match is None or int(match["port"]) > LAST_PORT:
+    if match is None or not 0 < int(match["port"]) <= LAST_PORT:
         raise CommandError(f"{addrport!r} is no address: write a port, or 127.0.0.1:8001.")
     host, port = match["addr"].strip("[]"), int(match["port"])
     try:

@@ -65,7 +65,9 @@ def request_again(export: AbstractZipExport) -> AbstractZipExport:
     if nothing has changed, the new one shares its file.
 
     Raises:
-        What `request_zip` does, and then nothing has changed.
+        UnknownRecipeError: Its recipe is no longer there.
+        WrongArgumentsError: Its recipe takes other arguments by now.
+        PermissionDenied: Its owner may not have it any more.
     """
     _check(export.recipe, export.owner, export.arguments)
     exports().filter(pk=export.pk, state=State.READY).update(digest=None)

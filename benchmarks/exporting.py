@@ -17,14 +17,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks import bucket
 from benchmarks.delay import delayed
 from benchmarks.samples import Samples
-from benchmarks.workload import CellError, Figures
+from benchmarks.workload import CellError, Figures, need
 
 ROUND_TRIP = 0.030
 BYTES_A_SECOND = 20e6
@@ -51,9 +50,7 @@ class Exporting:
 
     def measure(self, engine: str, samples: Samples) -> Figures:
         """Start the stores and the workers, and have an archive built."""
-        missing = [name for name in _PACKAGES if find_spec(name) is None]
-        if missing:
-            raise CellError(f"needs {', '.join(missing)}")
+        need(*_PACKAGES)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(samples.subfolder()))
             near, far = stack.enter_context(_swift(folder))

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from subprocess import PIPE
 from typing import Any
 
@@ -23,7 +22,7 @@ from benchmarks import bucket, checkouts, csv_text, memory
 from benchmarks.files import Decoded
 from benchmarks.package import named
 from benchmarks.samples import Samples
-from benchmarks.workload import CellError, Figures
+from benchmarks.workload import CellError, Figures, need
 
 ROUND_TRIP = 0.030
 Files = list[tuple[str, int]]
@@ -47,9 +46,7 @@ class Objects:
 
     def measure(self, engine: str, samples: Samples) -> Figures:
         """Start a store, read it in a process of its own, and count what was asked."""
-        missing = [name for name in _PACKAGES if find_spec(name) is None]
-        if missing:
-            raise CellError(f"needs {', '.join(missing)}")
+        need(*_PACKAGES)
         from benchmarks.delay import delayed
 
         store = self._bucket()

@@ -16,14 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.exporting import ROOT, files_in, python
 from benchmarks.samples import Samples
 from benchmarks.server import ended, free_port
-from benchmarks.workload import CellError, Figures
+from benchmarks.workload import CellError, Figures, need
 
 NUMBER = 200
 _PACKAGES = ("django_tasks_db", "gunicorn")
@@ -47,9 +46,7 @@ class Requesting:
 
     def measure(self, engine: str, samples: Samples) -> Figures:
         """Start a site, log in, and request."""
-        missing = [name for name in _PACKAGES if find_spec(name) is None]
-        if missing:
-            raise CellError(f"needs {', '.join(missing)}")
+        need(*_PACKAGES)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(samples.subfolder()))
             files = files_in(folder)
@@ -72,8 +69,7 @@ def _sqlite(folder: Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _postgres(folder: Path) -> Iterator[dict[str, Any]]:
     """Run a PostgreSQL (that of the tests, which doesn't wait for the disk)."""
-    if find_spec("psycopg") is None:
-        raise CellError("needs psycopg")
+    need("psycopg")
     from tests.database import postgres
 
     with postgres.postgres() as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Protocol
 
 from benchmarks.samples import Samples
@@ -12,6 +13,13 @@ Figures = dict[str, float]
 
 class CellError(Exception):
     """A cell has no figures; the message says why, for the table."""
+
+
+def need(*packages: str) -> None:
+    """Raise CellError if one of these packages isn't installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise CellError(f"needs {', '.join(missing)}")
 
 
 class Workload(Protocol):

@@ -150,7 +150,7 @@ class ZipDownloadAdminMixin(_Admin):
             queryset, fields = None, ()
         if type(self).get_zip_members is not ZipDownloadAdminMixin.get_zip_members:
             return  # which may take others
-        if names_members(self) and "name" in self.zip_options:
+        if _names_members(self) and "name" in self.zip_options:
             yield "zip_options", "get_zip_member_name names members, so it can't have a name too"
             return
         try:
@@ -268,14 +268,19 @@ def _option(modeladmin: Any, name: str) -> Any:
 
 
 def _members(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> list[ContentMember]:
-    file_fields = _option(modeladmin, "zip_file_fields")
-    options = _member_options(modeladmin)
-    if names_members(modeladmin):
-        options["name"] = partial(modeladmin.get_zip_member_name, request)
-    return queryset_members(queryset, *file_fields, **options)
+    return members_of(modeladmin, request, queryset, _member_options(modeladmin))
 
 
-def names_members(modeladmin: Any) -> bool:
+def members_of(
+    modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any], options: dict[str, Any]
+) -> list[ContentMember]:
+    """Return the members of rows with these options, under the names that a ModelAdmin wants."""
+    if _names_members(modeladmin):
+        options = {**options, "name": partial(modeladmin.get_zip_member_name, request)}
+    return queryset_members(queryset, *_option(modeladmin, "zip_file_fields"), **options)
+
+
+def _names_members(modeladmin: Any) -> bool:
     """Return whether a ModelAdmin has a `get_zip_member_name` of its own."""
     method = getattr(type(modeladmin), "get_zip_member_name", None)
     return method not in (None, ZipDownloadAdminMixin.get_zip_member_name)

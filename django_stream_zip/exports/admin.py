@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
@@ -22,12 +21,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_stream_zip import MemberFile, selection
-from django_stream_zip.admin import ZipDownloadAdminMixin, names_members
+from django_stream_zip.admin import ZipDownloadAdminMixin, members_of
 from django_stream_zip.exports.finishing import cancel
 from django_stream_zip.exports.models import AbstractZipExport, export_model
 from django_stream_zip.exports.registry import WrongArgumentsError, zip_export
 from django_stream_zip.exports.requests import request_again, request_zip
-from django_stream_zip.members import queryset_members
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -87,9 +85,7 @@ class ZipExportAdminMixin(ZipDownloadAdminMixin):
         options = {name: value for name, value in self.zip_options.items() if name != "limit"}
         if self.zip_compress is not None:
             options.setdefault("compress", self.zip_compress)
-        if names_members(self):
-            options["name"] = partial(self.get_zip_member_name, request)
-        return queryset_members(queryset, *self.zip_file_fields, **options)
+        return members_of(self, request, queryset, options)
 
     def _problem(self, rows: int) -> str | None:
         problem = super()._problem(rows)

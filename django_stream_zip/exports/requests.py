@@ -46,9 +46,7 @@ def request_zip(
         PermissionDenied: The owner may not have this archive.
     """
     _check(recipe, owner, arguments)
-    filename = safe_filename(str(filename))
-    found = live_export(recipe, owner, filename, arguments)
-    return found or _created(recipe, owner, filename, arguments)
+    return _live_or_new(recipe, owner, safe_filename(str(filename)), arguments)
 
 
 def _check(recipe: str, owner: Any, arguments: Mapping[str, Any]) -> None:
@@ -71,9 +69,7 @@ def request_again(export: AbstractZipExport) -> AbstractZipExport:
     """
     _check(export.recipe, export.owner, export.arguments)
     exports().filter(pk=export.pk, state=State.READY).update(digest=None)
-    return request_zip(
-        export.recipe, owner=export.owner, filename=export.filename, **export.arguments
-    )
+    return _live_or_new(export.recipe, export.owner, export.filename, export.arguments)
 
 
 def live_export(
@@ -86,6 +82,13 @@ def live_export(
         return found
     exports().filter(pk=found.pk).move(State.READY, State.EXPIRED)
     return None
+
+
+def _live_or_new(
+    recipe: str, owner: Any, filename: str, arguments: Mapping[str, Any]
+) -> AbstractZipExport:
+    found = live_export(recipe, owner, filename, arguments)
+    return found or _created(recipe, owner, filename, arguments)
 
 
 def _created(

@@ -616,13 +616,7 @@ def test_an_upload_that_is_gone_when_it_is_published_is_begun_again(
     root: Path, storage: CountingStorage
 ) -> None:
     support.make_documents(storage, "a", SIZES)
-    export = requested()
-    with (
-        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
-        pytest.raises(ConnectionError),
-    ):
-        run_all()
-    assert again(export).state == State.FINISHING
+    export = support.not_published()
     for name in support.files_in(root):
         (root / name).unlink()
     build_export(str(export.pk))
@@ -635,13 +629,7 @@ def test_a_task_that_failed_at_the_end_may_be_tried_again_by_its_engine(
     root: Path, storage: CountingStorage
 ) -> None:
     support.make_documents(storage, "a", SIZES)
-    export = requested()
-    with (
-        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
-        pytest.raises(ConnectionError),
-    ):
-        run_all()
-    assert again(export).state == State.FINISHING
+    export = support.not_published()
     build_parts(str(export.pk), 3, 3)
     assert again(export).state == State.READY
     assert support.stored(again(export), root) == support.streamed(export)

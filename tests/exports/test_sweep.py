@@ -60,13 +60,7 @@ def test_what_has_stalled_is_enqueued_once(
 
 def test_what_only_lacks_its_end_is_completed(root: Path, storage: CountingStorage) -> None:
     support.make_documents(storage, "a", [9000])
-    export = requested()
-    with (
-        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
-        pytest.raises(ConnectionError),
-    ):
-        run_all()
-    assert again(export).state == State.FINISHING
+    export = support.not_published()
     ZipExport.objects.update(enqueued=LONG_AGO)
     assert swept() == ["resumed"]
     run_all()

@@ -10,8 +10,10 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from zipfile import ZipFile
 
+import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import FileSystemStorage
 from django.db import OperationalError, connections
@@ -20,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_stream_zip import stream_zip
 from django_stream_zip.exports import State, ZipExport, request_zip, run_task
 from django_stream_zip.exports.registry import recipe_of
-from django_stream_zip.saving.writers.local import FileWriter
+from django_stream_zip.saving.writers.local import FileWriter, LocalFolder
 from django_stream_zip.saving.writers.temporary import TemporaryUpload
 from tests.models import Document
 from tests.support.counting import TIME
@@ -41,6 +43,18 @@ def run_all(number: int = 1000) -> int:
             return done
         run_task(*queue.popleft())
     raise AssertionError("tasks enqueue each other for ever")
+
+
+def not_published() -> ZipExport:
+    """Request an archive and make it, but for its end, where the worker fails."""
+    export = requested()
+    with (
+        mock.patch.object(LocalFolder, "rename", side_effect=ConnectionError("cut")),
+        pytest.raises(ConnectionError),
+    ):
+        run_all()
+    assert again(export).state == State.FINISHING
+    return export
 
 
 def run_in_threads(number: int = 4) -> None:
